@@ -1,1 +1,15 @@
+//! The contracts between the runtime and everything it runs: sources, converters, transforms, writers and stores.
+//!
+//! Nothing here knows a concrete plugin or broker. Source: the interfaces of `org.apache.kafka.connect`, reshaped for
+//! batches of rows.
 
+mod converter;
+mod error;
+mod source;
+mod store;
+pub mod writer;
+
+pub use converter::*;
+pub use error::*;
+pub use source::*;
+pub use store::*;

@@ -1,1 +1,20 @@
+//! The shape of data on its way: positions, relations, rows as bytes and spans, values as trees, and plans.
+//!
+//! No I/O, no clock, no runtime. The tree (`Value`) is the slow twin of the row (`ChangeBatch`): a property holds the two
+//! together (encode(row) = encode(tree(row))).
 
+mod batch;
+pub mod leaf;
+mod lsn;
+mod plan;
+mod relation;
+mod schema;
+mod value;
+
+pub use batch::*;
+pub use leaf::{Leaf, LeafError};
+pub use lsn::{Lsn, LsnError};
+pub use plan::*;
+pub use relation::*;
+pub use schema::{Field, Schema, SchemaRef, Type};
+pub use value::{Header, Record, Typed, Value};

@@ -1,0 +1,95 @@
+//! What a source is to the runtime: a plugin that checks a configuration and starts tasks, and a task that is polled.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use walspring_record::{ChangeBatch, SourceOffset};
+
+use crate::error::TaskError;
+
+/// A connector's configuration, in the order in which it was given.
+pub type Props = serde_json::Map<String, serde_json::Value>;
+
+/// What a poll brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Poll {
+    /// The batch holds something.
+    Batch,
+    /// Nothing came within the wait.
+    Idle,
+    /// Nothing will ever come (`snapshot.mode=initial_only`); the task stays RUNNING.
+    Finished,
+}
+
+/// Tells a task to end; cheap to ask.
+#[derive(Debug, Clone, Default)]
+pub struct StopToken(Arc<AtomicBool>);
+
+impl StopToken {
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Says what a task waits for, for status and log ("waiting for PostgreSQL at …: connection refused").
+pub trait Progress: Send + Sync {
+    /// `None`: all is well again.
+    fn waiting(&self, what: Option<String>);
+    /// A number for `/metrics`: the name without prefix, and labels beside `connector` and `task`.
+    fn gauge(&self, name: &'static str, value: f64);
+    fn add(&self, name: &'static str, by: u64);
+}
+
+/// What a task is started with.
+pub struct SourceTaskContext {
+    pub connector: String,
+    pub task: u32,
+    /// Resolved: secrets stand in it.
+    pub config: Vec<(String, String)>,
+    /// The stored offset of the partition that the source names, read after the writer was fenced.
+    pub offset: Box<dyn Fn(&SourcePartition) -> Result<Option<SourceOffset>, TaskError> + Send>,
+    pub stop: StopToken,
+    pub progress: Arc<dyn Progress>,
+}
+
+/// The map that names a source's partition in the offsets topic, such as `{"server":"inventory"}`.
+pub type SourcePartition = serde_json::Map<String, serde_json::Value>;
+
+/// A running task's source. Lives on one plain thread; may wait.
+pub trait SourceTask: Send {
+    fn partition(&self) -> SourcePartition;
+
+    /// Fills an empty batch. Waits at most `wait` for something to come. Answers within a second of the stop token.
+    fn poll(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError>;
+
+    /// Where to say that an offset is durable. Used from other threads.
+    fn feedback(&self) -> Arc<dyn Feedback>;
+
+    /// Ends in order: sends the last confirmation. No poll follows.
+    fn close(&mut self) {}
+}
+
+/// Hears which offsets are durable, and confirms them to the database.
+pub trait Feedback: Send + Sync {
+    /// Everything up to this offset is durable, and the offset itself is stored.
+    fn stored(&self, offset: &SourceOffset);
+}
+
+/// The class of a source connector.
+pub trait SourcePlugin: Send + Sync {
+    /// `io.debezium.connector.postgresql.PostgresConnector`
+    fn class(&self) -> &'static str;
+    /// As `/connector-plugins` shows it.
+    fn version(&self) -> &'static str;
+    /// What only the plugin can check, such as that the database is reached: errors by option name. The option tables
+    /// have been checked before; this is not called while they have errors.
+    fn check(&self, config: &[(String, String)]) -> Vec<(String, String)>;
+    /// One map a task; never more than `max`.
+    fn task_configs(&self, config: &[(String, String)], max: u32) -> Result<Vec<Vec<(String, String)>>, TaskError>;
+    fn start(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>, TaskError>;
+}

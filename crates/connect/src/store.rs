@@ -1,0 +1,66 @@
+//! The three stores of a worker: connector configurations, source offsets, states. On Kafka each is a compacted topic in
+//! Connect's formats; on the embedded log the same records. A store is a keyed log: what was last written for a key counts.
+
+use std::sync::Arc;
+
+/// A store could not be read or written; transient unless it says otherwise.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    #[error("{0}")]
+    Transient(String),
+    #[error("{0}")]
+    Definite(String),
+    /// A newer worker of the same group has taken over.
+    #[error("{0}")]
+    Fenced(String),
+}
+
+/// One record of a keyed log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyedRecord {
+    pub key: Vec<u8>,
+    pub value: Option<Vec<u8>>,
+    /// Its offset in the partition.
+    pub kafka_offset: i64,
+}
+
+/// A compacted topic as a keyed log. Calls may wait; they come from the control plane, never from the record path.
+pub trait KeyedLog: Send + Sync {
+    /// Everything up to the end as of now (the last stable offset), in order within a partition, latest or all. Transactions
+    /// that were aborted are not in it.
+    fn read_to_end(&self) -> Result<Vec<KeyedRecord>, StoreError>;
+    /// Writes records, in order, durably, before it returns.
+    fn write(&self, records: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), StoreError>;
+    /// Calls `on_record` for each record that comes after what was last read, until dropped. Used for configs written by
+    /// others. Default: nothing ever comes from others.
+    fn follow(&self, _on_record: Arc<dyn Fn(KeyedRecord) + Send + Sync>) -> Option<Box<dyn Send>> {
+        None
+    }
+}
+
+/// What a worker stands on: Kafka or the embedded log. Made once, by the wiring.
+pub trait Backend: Send + Sync {
+    /// `GET /`'s `kafka_cluster_id`.
+    fn cluster_id(&self) -> String;
+    fn configs(&self) -> Arc<dyn KeyedLog>;
+    /// The worker's offsets topic, or the connector's own (`offsets.storage.topic`).
+    fn offsets(&self, topic: Option<&str>) -> Result<Arc<dyn KeyedLog>, StoreError>;
+    fn statuses(&self) -> Arc<dyn KeyedLog>;
+    /// Makes the writer of one task. Returns after older writers with the same transactional id are fenced. `config` is
+    /// the connector's (`producer.override.*`, `topic.creation.*`).
+    fn writer(
+        &self,
+        request: WriterRequest,
+        listener: Arc<dyn crate::writer::DurabilityListener>,
+    ) -> Result<Box<dyn crate::writer::RecordWriter>, crate::writer::WriteError>;
+    /// Whether task writers store the offset in the records' transaction (exactly once).
+    fn transactional(&self) -> bool;
+}
+
+pub struct WriterRequest {
+    pub connector: String,
+    pub task: u32,
+    pub config: Vec<(String, String)>,
+    /// Where the offset records go; `None`: the worker's offsets topic.
+    pub offsets_topic: Option<String>,
+}
