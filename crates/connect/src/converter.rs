@@ -44,7 +44,7 @@ pub enum Side {
 /// A configured converter for keys or for values.
 pub trait Converter: Send + Sync {
     /// Appends the encoded value to `out`.
-    fn from_connect(
+    fn encode(
         &self,
         topic: &str,
         schema: Option<&SchemaRef>,
@@ -53,7 +53,7 @@ pub trait Converter: Send + Sync {
     ) -> Result<Presence, ConvertError>;
 
     /// Decodes what a consumer read.
-    fn to_connect(&self, topic: &str, bytes: Option<&[u8]>) -> Result<Typed, ConvertError>;
+    fn decode(&self, topic: &str, bytes: Option<&[u8]>) -> Result<Typed, ConvertError>;
 
     /// An encoder compiled for one plan; `None`: rows go through the tree.
     fn row_encoder(&self, _plan: &Arc<RecordPlan>, _side: Side) -> Option<Box<dyn RowEncoder>> {
@@ -63,7 +63,7 @@ pub trait Converter: Send + Sync {
 
 /// Encodes rows of one plan, straight from cells.
 ///
-/// Property: what it appends is what [`Converter::from_connect`] appends for the tree of the same step.
+/// Property: what it appends is what [`Converter::encode`] appends for the tree of the same step.
 pub trait RowEncoder: Send {
     fn encode(
         &mut self,
@@ -77,14 +77,14 @@ pub trait RowEncoder: Send {
 
 /// A configured converter for headers.
 pub trait HeaderConverter: Send + Sync {
-    fn from_connect_header(
+    fn encode_header(
         &self,
         topic: &str,
         name: &str,
         schema: Option<&Schema>,
         value: &Value,
     ) -> Result<Option<Vec<u8>>, ConvertError>;
-    fn to_connect_header(&self, topic: &str, name: &str, bytes: Option<&[u8]>) -> Result<Typed, ConvertError>;
+    fn decode_header(&self, topic: &str, name: &str, bytes: Option<&[u8]>) -> Result<Typed, ConvertError>;
 }
 
 /// A configured single message transform. `None`: the record is dropped.

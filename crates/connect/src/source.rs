@@ -52,10 +52,13 @@ pub struct SourceTaskContext {
     /// Resolved: secrets stand in it.
     pub config: Vec<(String, String)>,
     /// The stored offset of the partition that the source names, read after the writer was fenced.
-    pub offset: Box<dyn Fn(&SourcePartition) -> Result<Option<SourceOffset>, TaskError> + Send>,
+    pub offset: ReadOffset,
     pub stop: StopToken,
     pub progress: Arc<dyn Progress>,
 }
+
+/// Reads the stored offset of a partition; may wait.
+pub type ReadOffset = Box<dyn Fn(&SourcePartition) -> Result<Option<SourceOffset>, TaskError> + Send>;
 
 /// The map that names a source's partition in the offsets topic, such as `{"server":"inventory"}`.
 pub type SourcePartition = serde_json::Map<String, serde_json::Value>;
