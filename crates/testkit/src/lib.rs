@@ -1,1 +1,29 @@
+//! Real servers for tests: PostgreSQL 13 to 18 and Kafka, started once a test process, gone when it ends.
+//!
+//! ```no_run
+//! use walspring_testkit::{kafka, postgres};
+//! let db = postgres(17).database();
+//! db.sql("create table t (id int primary key)");
+//! let bootstrap = kafka().bootstrap();
+//! ```
+//!
+//! Everything here blocks and panics with a reason: a test has nothing better to do with an error. It may be called
+//! from inside an async runtime all the same, because the SQL helper works on a thread of its own.
+//!
+//! `WALSPRING_TEST_PG=HOST:PORT` and `WALSPRING_TEST_KAFKA=HOST:PORT` name servers that run already and are used
+//! instead of the shared ones (PostgreSQL only for the major version that it has).
 
+mod certificates;
+mod kafka;
+mod postgres;
+mod wait;
+
+pub use crate::certificates::Certificates;
+pub use crate::kafka::{KAFKA_VERSION, Kafka, KafkaOptions, Listener, kafka};
+pub use crate::postgres::{Postgres, TempDatabase, postgres};
+pub use crate::wait::wait_for;
+
+/// The client for tests that need a session, prepared statements or COPY.
+pub use ::postgres as client;
+pub use walspring_throwaway_postgres::ports::free_port;
+pub use walspring_throwaway_postgres::{Builder as PostgresBuilder, Server as PostgresServer, Shutdown, packages};

@@ -1,0 +1,17 @@
+//! Waiting for something to become true, with a limit, and a message that says what never came.
+
+use std::time::{Duration, Instant};
+
+/// Asks `ready` until it answers, and panics after `timeout`. For what gives no signal of its own: where there is a
+/// channel, a notification or a blocking read, wait on that.
+#[track_caller]
+pub fn wait_for<T>(what: &str, timeout: Duration, mut ready: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(start.elapsed() < timeout, "waited {timeout:?} for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
