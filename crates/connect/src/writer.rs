@@ -101,6 +101,59 @@ pub trait RecordWriter: Send {
 
     /// Ends the writer without waiting; an open transaction is aborted.
     fn abort(self: Box<Self>);
+
+    /// Makes a waiting `topic`, `submit` or `flush` of this writer return [`WriteError::Transient`] soon, from another
+    /// thread: how a task that waits for a dead broker is stopped. `None`: such a task is left behind, and fenced by its
+    /// successor.
+    fn interrupter(&self) -> Option<Arc<dyn Fn() + Send + Sync>> {
+        None
+    }
+}
+
+/// Names a topic to a [`BatchAssembler`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TopicId(pub u32);
+
+/// Names headers that many records share to a [`BatchAssembler`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HeadersId(pub u32);
+
+/// A header as bytes: its name and its value.
+pub type HeaderBytes = (Arc<str>, Option<Vec<u8>>);
+
+/// A record as bytes, on its way into a record batch.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordBytes<'a> {
+    pub topic: TopicId,
+    /// `None`: by the key as Java's producer chooses; without a key, one partition after the other, batch by batch.
+    pub partition: Option<i32>,
+    /// Since 1970.
+    pub timestamp_ms: i64,
+    pub key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
+    /// Of this record alone; they come before the shared ones.
+    pub own_headers: &'a [HeaderBytes],
+    pub headers: HeadersId,
+}
+
+/// Packs records into the record batches of their partitions. Belongs to one task; the format is no matter of the
+/// runtime.
+pub trait BatchAssembler: Send {
+    /// A topic named again keeps its number and takes the new shape.
+    fn topic(&mut self, name: &Arc<str>, info: &TopicInfo) -> TopicId;
+
+    /// Equal headers get one number.
+    fn headers(&mut self, headers: &[HeaderBytes]) -> HeadersId;
+
+    /// Appends a record. A batch is closed before it grows beyond what its topic takes; a record that is too large by
+    /// itself becomes a batch of its own, which the writer refuses.
+    fn append(&mut self, record: &RecordBytes<'_>);
+
+    /// What a record would take as a batch of its own, at most, in bytes.
+    fn size_alone(&self, record: &RecordBytes<'_>) -> usize;
+
+    /// The batches so far, in the order in which they were begun; begins anew.
+    fn take(&mut self) -> Vec<EncodedBatch>;
 }
 
 impl fmt::Debug for dyn RecordWriter {

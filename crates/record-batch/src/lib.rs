@@ -8,6 +8,7 @@
 //!
 //! Format: <https://kafka.apache.org/documentation/#recordbatch>, KIP-98.
 
+mod assembler;
 mod builder;
 mod compression;
 mod headers;
@@ -17,6 +18,7 @@ mod reader;
 mod seal;
 mod varint;
 
+pub use assembler::Assembler;
 pub use builder::RecordBatchBuilder;
 pub use compression::{Codec, compress, compress_with_level};
 pub use headers::EncodedHeaders;
