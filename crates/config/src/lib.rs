@@ -1,1 +1,3 @@
-
+pub mod java_regex;
+pub mod option;
+pub mod tables;

@@ -1,0 +1,33 @@
+//! Our own options. All begin with `walspring.`, so that they cannot collide with one of the original.
+
+use crate::option::Check::*;
+use crate::option::{OptionDef, OptionTable};
+
+pub const DEFAULT_GROUP: &str = "Walspring";
+
+/// In a worker's file.
+pub const WALSPRING_WORKER: OptionTable = OptionTable::new(&[
+    OptionDef::string("walspring.data.dir")
+        .doc("Where the embedded log is kept; by default walspring in the XDG state directory."),
+    OptionDef::string("walspring.producer")
+        .default("native")
+        .checks(&[OneOf(&["native", "librdkafka"])])
+        .doc("What writes records to Kafka: Walspring's own producer, or librdkafka."),
+    OptionDef::boolean("walspring.strict")
+        .default("false")
+        .checks(&[Boolean])
+        .doc("The default of the connectors' option of this name."),
+]);
+
+/// In a connector's configuration.
+pub const WALSPRING_CONNECTOR: OptionTable = OptionTable::new(&[
+    OptionDef::string("walspring.producer")
+        .unlisted()
+        .checks(&[OneOf(&["native", "librdkafka"])])
+        .doc("What writes this connector's records; by default what the worker says."),
+    OptionDef::boolean("walspring.strict")
+        .unlisted()
+        .checks(&[Boolean])
+        .doc("Where the original loses or garbles a value, write it right or refuse it.")
+        .later_values(&["true"], "strict mode is not implemented yet"),
+]);
