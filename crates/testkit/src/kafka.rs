@@ -24,7 +24,7 @@ pub const KAFKA_VERSION: &str = "4.3.1";
 
 /// A JVM on a busy machine, with recovery of its logs after a kill.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
-const CLUSTER_ID: &str = "d2Fsc3ByaW5nLXRlc3Qtawo";
+const CLUSTER_ID: &str = "d2Fsc3ByaW5nLXRlc3QtMQ";
 
 /// The broker that all tests of this process share. Use topic, group and transactional names of your own, and never
 /// stop this one.
@@ -237,6 +237,14 @@ impl Kafka {
 
     pub fn brokers(&self) -> &[Broker] {
         &self.brokers
+    }
+
+    /// Runs one of Kafka's own programs by its class (`org.apache.kafka.tools.TopicCommand`, say) and returns what it
+    /// prints. A JVM each time: for what no client of ours is to be trusted with.
+    pub fn tool(&self, class: &str, args: &[&str]) -> std::result::Result<String, String> {
+        let out = self.broker(0).java("256m").arg(class).args(args).output().map_err(|e| e.to_string())?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&[out.stdout, out.stderr].concat())) }
     }
 
     /// SIGKILL to every node.

@@ -83,9 +83,23 @@ fn listeners_with_tls_and_sasl() {
     let ca = format!("ssl.ca.location={}", file("ca", &certificates.ca));
     let certificate = format!("ssl.certificate.location={}", file("certificate", &certificates.client_certificate));
     let key = format!("ssl.key.location={}", file("key", &certificates.client_key));
-    for mechanism in ["sasl.mechanisms=SCRAM-SHA-256", "sasl.mechanisms=SCRAM-SHA-512"] {
-        let client = [&user[..], &["security.protocol=SASL_SSL", mechanism, &ca]].concat();
-        check(&kafka.bootstrap_of("SCRAM"), &mechanism[16..], &client);
+    // Not by kcat: librdkafka before 2.1 or so fails SCRAM against Kafka 4.
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let list = |password: &str| {
+            let config = format!(
+                "security.protocol=SASL_SSL\nsasl.mechanism={mechanism}\nssl.truststore.type=PEM\n\
+                 ssl.truststore.certificates={}\nsasl.jaas.config=\
+                 org.apache.kafka.common.security.scram.ScramLoginModule required username=\"alice\" password=\"{password}\";",
+                certificates.ca.replace('\n', "\\n")
+            );
+            let config = file("client.properties", &config);
+            let bootstrap = kafka.bootstrap_of("SCRAM");
+            let args = ["--bootstrap-server", &bootstrap, "--command-config", &config, "--list"];
+            kafka.tool("org.apache.kafka.tools.TopicCommand", &args)
+        };
+        list("secret").unwrap();
+        let refused = list("wrong").unwrap_err();
+        assert!(refused.contains("SaslAuthenticationException"), "{refused}");
     }
     check(&kafka.bootstrap_of("TLS"), "tls", &["security.protocol=SSL", &ca, &certificate, &key]);
     let token = ["sasl.mechanisms=OAUTHBEARER", "enable.sasl.oauthbearer.unsecure.jwt=true"];

@@ -17,6 +17,8 @@ use crate::{Error, Result, packages, ports};
 /// Recovery after a crash under load takes seconds; nobody should wait longer than this for a throw-away server.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
+type Progress = Box<dyn Fn(&str) + Send + Sync>;
+
 /// What a server should be like. `Server::builder().start()` gives the machine's newest PostgreSQL with logical WAL.
 #[derive(Default)]
 pub struct Builder {
@@ -26,7 +28,7 @@ pub struct Builder {
     options: Vec<(String, String)>,
     hba: Vec<String>,
     files: Vec<(String, Vec<u8>)>,
-    progress: Option<Box<dyn Fn(&str) + Send + Sync>>,
+    progress: Option<Progress>,
 }
 
 impl Builder {
