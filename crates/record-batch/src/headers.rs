@@ -17,6 +17,10 @@ impl EncodedHeaders {
         Self::default()
     }
 
+    pub(crate) fn from_raw(count: u32, bytes: &[u8]) -> Self {
+        Self { count, bytes: bytes.to_vec() }
+    }
+
     /// Adds one header; `None` is a null value, which Kafka tells from an empty one.
     pub fn push(&mut self, name: &str, value: Option<&[u8]>) {
         varint::put(&mut self.bytes, name.len() as i64);

@@ -16,6 +16,7 @@ pub mod layout;
 mod partitioner;
 mod reader;
 mod seal;
+mod split;
 mod varint;
 
 pub use assembler::Assembler;
@@ -25,3 +26,4 @@ pub use headers::EncodedHeaders;
 pub use partitioner::{murmur2, partition_for_key};
 pub use reader::{BatchError, Headers, RecordBatchReader, RecordRef, Records, batches};
 pub use seal::{seal, set_base_offset};
+pub use split::split_in_half;

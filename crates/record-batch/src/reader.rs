@@ -212,6 +212,11 @@ impl<'a> RecordRef<'a> {
     pub fn headers(&self) -> Headers<'a> {
         Headers { bytes: self.header_bytes, left: self.header_count }
     }
+
+    /// The headers' count and bytes as they stand in the record.
+    pub(crate) fn raw_headers(&self) -> (u32, &'a [u8]) {
+        (self.header_count as u32, self.header_bytes)
+    }
 }
 
 impl<'a> Iterator for Records<'a> {

@@ -75,6 +75,25 @@ proptest! {
     }
 
     #[test]
+    fn halves_make_the_whole(records in proptest::collection::vec(record(), 1..20), codec in 0..5usize) {
+        let mut whole = compress(&build(&records), CODECS[codec]);
+        seal(&mut whole, 1, 1, 1, true);
+        match split_in_half(&whole, CODECS[codec]) {
+            None => prop_assert_eq!(records.len(), 1),
+            Some(halves) => {
+                let mut found = Vec::new();
+                for (mut bytes, count) in halves {
+                    seal(&mut bytes, 1, 1, 1, true);
+                    let part = read(&bytes).unwrap();
+                    prop_assert!(count > 0 && part.len() == count as usize);
+                    found.extend(part);
+                }
+                prop_assert_eq!(found, records);
+            }
+        }
+    }
+
+    #[test]
     fn another_implementation_reads_them(records in proptest::collection::vec(record(), 1..20)) {
         let plain = build(&records);
         for codec in CODECS {

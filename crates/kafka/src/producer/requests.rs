@@ -1,0 +1,376 @@
+//! Produce requests out, and what their answers mean for the batches in them.
+//!
+//! A request carries at most one batch of each partition, all for one leader, up to `max.request.size`; batches that
+//! wait behind go in the following requests, a few of which are on their way at once. Answers come in the order of
+//! the requests; what a broker did not answer is sent again with the same sequences, which it recognises (KIP-98).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::ResponseError;
+use tokio::time::Instant;
+use walspring_connect::writer::WriteError;
+use walspring_record_batch::split_in_half;
+
+use super::cluster::backoff;
+use super::failure::{self, Verdict};
+use super::partition_queue::Failure;
+use super::sender::{Event, Sender};
+use super::statistics::add;
+use crate::connection::{Connection, ConnectionError};
+use crate::protocol::produce::{self, ProduceFrame, TopicBatches};
+
+/// A broker, as a receiver of requests.
+#[derive(Default)]
+pub(super) struct Node {
+    connection: Option<Arc<Connection>>,
+    connecting: bool,
+    /// Requests without an answer.
+    pub in_flight: usize,
+}
+
+/// A partition that must wait before it is tried again.
+#[derive(Debug)]
+pub(super) struct Retry {
+    at: Instant,
+    attempts: u32,
+    /// Since when the brokers have not known the partition.
+    unknown_since: Option<Instant>,
+}
+
+/// A request on its way: which batch of which partition.
+pub(super) struct Sent {
+    pub node: i32,
+    version: i16,
+    /// Slot and sequence.
+    batches: Vec<(usize, i32)>,
+}
+
+impl Sender {
+    /// Sends what can be sent now.
+    pub(super) fn send_requests(&mut self, now: Instant) -> Result<(), WriteError> {
+        if self.identity_lost || self.active.is_empty() {
+            return Ok(());
+        }
+        let mut by_node: HashMap<i32, Vec<usize>> = HashMap::new();
+        let mut leaderless: Vec<Arc<str>> = Vec::new();
+        let mut not_added = Vec::new();
+        let must_add = self.config.transaction().is_some() && !self.version_2;
+        let mut due: Option<Instant> = None;
+        for &slot in &self.active {
+            let queue = &self.partitions[slot];
+            if queue.sendable().is_none() {
+                continue;
+            }
+            if let Some(retry) = self.retries.get(&slot).filter(|r| r.at > now) {
+                due = Some(due.map_or(retry.at, |d| d.min(retry.at)));
+                continue;
+            }
+            if must_add && self.transaction.as_ref().is_none_or(|t| !t.added.contains(&slot)) {
+                not_added.push(slot);
+                continue;
+            }
+            match self.cluster.leader(&queue.topic, queue.partition) {
+                Some(node) => by_node.entry(node).or_default().push(slot),
+                None => {
+                    let unknown = self.retries.entry(slot).or_insert(Retry::new(now));
+                    let since = *unknown.unknown_since.get_or_insert(now);
+                    if now - since > self.config.unknown_topic_timeout {
+                        return Err(WriteError::Transient(format!(
+                            "partition {}-{} has had no leader for {} s; was the topic deleted?",
+                            queue.topic,
+                            queue.partition,
+                            (now - since).as_secs()
+                        )));
+                    }
+                    if !leaderless.contains(&queue.topic) {
+                        leaderless.push(queue.topic.clone());
+                    }
+                }
+            }
+        }
+        if let Some(due) = due {
+            self.wake_by(due);
+        }
+        if !leaderless.is_empty() {
+            self.refresh(leaderless, now);
+        }
+        self.add_partitions(not_added);
+        for (node, slots) in by_node {
+            self.send_to(node, &slots)?;
+        }
+        Ok(())
+    }
+
+    fn send_to(&mut self, node_id: i32, slots: &[usize]) -> Result<(), WriteError> {
+        let node = self.nodes.entry(node_id).or_default();
+        let usable = node.connection.as_ref().filter(|c| c.is_alive() && !c.should_retire()).cloned();
+        let Some(connection) = usable else {
+            // What the old connection leaves unanswered is settled first: order across two is nobody's promise.
+            if node.in_flight == 0 && !node.connecting {
+                node.connecting = true;
+                node.connection = None;
+                let cluster = self.cluster.clone();
+                self.start_task(async move { Event::Connected(node_id, cluster.connection(node_id).await) });
+            }
+            return Ok(());
+        };
+        let transactional = self.config.transaction().is_some();
+        let version_max =
+            if transactional && !self.version_2 { produce::VERSION_MAX_TRANSACTION_1 } else { produce::VERSION_MAX };
+        let version_min = if self.version_2 { produce::VERSION_MAX } else { produce::VERSION_MIN };
+        let version = connection.versions().pick(produce::KEY, version_min, version_max).ok_or_else(|| {
+            WriteError::Transient(format!("{} does not take our Produce requests", connection.address()))
+        })?;
+        while self.nodes.get(&node_id).is_some_and(|n| n.in_flight < self.config.in_flight_max.clamp(1, 5)) {
+            let mut batches: Vec<(usize, i32, Bytes)> = Vec::new();
+            let mut size = 0;
+            for &slot in slots {
+                let queue = &mut self.partitions[slot];
+                let Some(len) = queue.sendable() else { continue };
+                if !batches.is_empty() && size + len > self.config.max_request_size {
+                    continue;
+                }
+                // The leader has moved while batches were on their way to the old one.
+                if queue.node != Some(node_id) && queue.has_in_flight() {
+                    continue;
+                }
+                queue.node = Some(node_id);
+                if let Some((sequence, bytes)) = queue.send(self.identity, transactional) {
+                    size += len;
+                    batches.push((slot, sequence, bytes));
+                }
+            }
+            if batches.is_empty() {
+                return Ok(());
+            }
+            self.send_request(node_id, version, &connection, batches);
+        }
+        Ok(())
+    }
+
+    fn send_request(
+        &mut self,
+        node: i32,
+        version: i16,
+        connection: &Arc<Connection>,
+        batches: Vec<(usize, i32, Bytes)>,
+    ) {
+        let sent =
+            Sent { node, version, batches: batches.iter().map(|(slot, sequence, _)| (*slot, *sequence)).collect() };
+        let mut topics: Vec<TopicBatches<'_>> = Vec::new();
+        for (slot, _, bytes) in batches {
+            let queue = &self.partitions[slot];
+            match topics.iter_mut().find(|t| *t.topic == *queue.topic) {
+                Some(found) => found.partitions.push((queue.partition, bytes)),
+                None => {
+                    topics.push(TopicBatches { topic: &queue.topic, partitions: vec![(queue.partition, bytes)] });
+                }
+            }
+        }
+        let frame = ProduceFrame {
+            client_id: &self.config.client_id,
+            transactional_id: self.config.transaction().map(|t| t.transactional_id.as_str()),
+            timeout_ms: i32::try_from(self.config.request_timeout.as_millis()).unwrap_or(i32::MAX),
+            topics,
+        };
+        let reply = connection.send(|correlation_id| produce::encode(&frame, version, correlation_id));
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.in_flight += 1;
+        }
+        add(&self.counters.requests, 1);
+        let connection = connection.clone();
+        self.start_task(async move {
+            let result = connection.wait(reply).await;
+            Event::Produced(sent, result)
+        });
+    }
+
+    pub(super) fn connected(
+        &mut self,
+        node_id: i32,
+        result: Result<Arc<Connection>, ConnectionError>,
+    ) -> Result<(), WriteError> {
+        let node = self.nodes.entry(node_id).or_default();
+        node.connecting = false;
+        match result {
+            Ok(connection) => {
+                node.connection = Some(connection);
+                self.set_status(String::new());
+                Ok(())
+            }
+            Err(error) => {
+                self.forget_leader(node_id);
+                self.unreachable(&error)
+            }
+        }
+    }
+
+    /// The broker may be gone for good: ask who leads now.
+    fn forget_leader(&mut self, node: i32) {
+        for &slot in &self.active {
+            let queue = &self.partitions[slot];
+            if self.cluster.leader(&queue.topic, queue.partition) == Some(node) {
+                self.cluster.forget_topic(&queue.topic);
+            }
+        }
+    }
+
+    pub(super) fn unreachable(&self, error: &ConnectionError) -> Result<(), WriteError> {
+        match failure::connection_error(error) {
+            WriteError::Transient(reason) => {
+                tracing::debug!(reason, "broker unreachable");
+                self.set_status(format!("waiting for Kafka: {reason}"));
+                Ok(())
+            }
+            definite => Err(definite),
+        }
+    }
+
+    pub(super) fn produced(&mut self, sent: Sent, result: Result<Bytes, ConnectionError>) -> Result<(), WriteError> {
+        if let Some(node) = self.nodes.get_mut(&sent.node) {
+            node.in_flight -= 1;
+        }
+        let response = result.and_then(|frame| {
+            produce::decode_response(frame, sent.version)
+                .map_err(|error| ConnectionError::Broken { address: sent.node.to_string(), reason: error.to_string() })
+        });
+        let response = match response {
+            Ok(response) => response,
+            Err(error) => {
+                self.unreachable(&error)?;
+                if let Some(node) = self.nodes.get_mut(&sent.node) {
+                    node.connection = None;
+                }
+                for (slot, sequence) in sent.batches {
+                    self.cluster.forget_topic(&self.partitions[slot].topic);
+                    self.retry(slot, sequence, self.config.retry_backoff);
+                }
+                return Ok(());
+            }
+        };
+        let mut codes: HashMap<(&str, i32), (i16, Option<&str>)> = HashMap::new();
+        for topic in &response.responses {
+            for partition in &topic.partition_responses {
+                let detail = partition.error_message.as_deref();
+                codes.insert((&topic.name.0, partition.index), (partition.error_code, detail));
+            }
+        }
+        for (slot, sequence) in sent.batches {
+            let queue = &self.partitions[slot];
+            let place = || format!("partition {}-{}", queue.topic, queue.partition);
+            let (code, detail) = codes.get(&(&*queue.topic, queue.partition)).copied().unwrap_or((-1, None));
+            match ResponseError::try_from_code(code) {
+                None => self.acknowledge(slot, sequence),
+                Some(error) => {
+                    let verdict = failure::produce_verdict(error, detail, &place());
+                    self.refused(slot, sequence, error, verdict)?;
+                }
+            }
+        }
+        self.report_prefix();
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, slot: usize, sequence: i32) {
+        let Some((batch, settled)) = self.partitions[slot].acknowledge(sequence) else { return };
+        if settled == Failure::Unsettled {
+            self.retries.remove(&slot);
+        }
+        if self.partitions[slot].is_empty() {
+            self.active.remove(&slot);
+        }
+        self.acknowledged(&batch);
+    }
+
+    fn refused(
+        &mut self,
+        slot: usize,
+        sequence: i32,
+        error: ResponseError,
+        verdict: Verdict,
+    ) -> Result<(), WriteError> {
+        let queue = &self.partitions[slot];
+        let place = format!("partition {}-{}", queue.topic, queue.partition);
+        let transactional = self.config.transaction().is_some();
+        match verdict {
+            Verdict::AlreadyWritten => self.acknowledge(slot, sequence),
+            Verdict::Retry { leader_unknown } => {
+                if leader_unknown {
+                    self.cluster.forget_topic(&queue.topic);
+                }
+                let concurrent = error == ResponseError::ConcurrentTransactions;
+                if !concurrent {
+                    tracing::debug!(%error, place, "batch refused for now");
+                    self.set_status(format!("waiting for Kafka: {place}: {error}"));
+                }
+                if error == ResponseError::UnknownTopicOrPartition {
+                    let now = Instant::now();
+                    let retry = self.retries.entry(slot).or_insert(Retry::new(now));
+                    let since = *retry.unknown_since.get_or_insert(now);
+                    if now - since > self.config.unknown_topic_timeout {
+                        return Err(WriteError::Transient(format!("{place} does not exist; was the topic deleted?")));
+                    }
+                }
+                // The markers of the transaction before are on their way.
+                let first = if concurrent { Duration::from_millis(1) } else { self.config.retry_backoff };
+                self.retry(slot, sequence, first);
+            }
+            Verdict::SequenceLost if queue.follows_a_failure(sequence) => {
+                self.retry(slot, sequence, self.config.retry_backoff);
+            }
+            Verdict::SequenceLost if transactional => {
+                return Err(WriteError::Transient(format!(
+                    "Kafka lost batches of the open transaction ({error}) at {place}; the task starts again from its \
+                     offset"
+                )));
+            }
+            Verdict::Fenced if transactional => return Err(self.fenced()),
+            Verdict::SequenceLost | Verdict::Fenced => {
+                tracing::warn!(%error, place, "the broker no longer knows this producer; going on with a new id");
+                self.identity_lost = true;
+                self.retry(slot, sequence, self.config.retry_backoff);
+            }
+            Verdict::TooLarge => return self.divide(slot, sequence, &place),
+            Verdict::Failed(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The broker takes smaller batches than the topic's settings said when this one was made.
+    fn divide(&mut self, slot: usize, sequence: i32, place: &str) -> Result<(), WriteError> {
+        let queue = &mut self.partitions[slot];
+        let Some(batch) = queue.in_flight(sequence) else { return Ok(()) };
+        let (ticket, records) = (batch.ticket, batch.records());
+        let halves = if records > 1 { split_in_half(batch.bytes(), self.config.compression) } else { None };
+        let Some(halves) = halves else { return Err(failure::too_large_for_broker(place)) };
+        tracing::debug!(place, records, "batch too large for the broker, divided");
+        queue.replace(sequence, halves);
+        self.split(ticket);
+        self.retry(slot, sequence, Duration::ZERO);
+        Ok(())
+    }
+
+    /// The batch goes again, after everything that is on its way has been answered and a back-off from `first` on.
+    fn retry(&mut self, slot: usize, sequence: i32, first: Duration) {
+        add(&self.counters.retries, 1);
+        let now = Instant::now();
+        let max = self.config.retry_backoff_max.min(first * 16);
+        let retry = self.retries.entry(slot).or_insert(Retry::new(now));
+        let at = now + backoff(first, max, retry.attempts);
+        retry.at = retry.at.max(at);
+        if self.partitions[slot].fail(sequence) == Failure::Settled {
+            retry.attempts += 1;
+        }
+        let at = retry.at;
+        self.wake_by(at);
+    }
+}
+
+impl Retry {
+    fn new(now: Instant) -> Self {
+        Self { at: now, attempts: 0, unknown_since: None }
+    }
+}
