@@ -55,6 +55,11 @@ pub trait Backend: Send + Sync {
     ) -> Result<Box<dyn crate::writer::RecordWriter>, crate::writer::WriteError>;
     /// Whether task writers store the offset in the records' transaction (exactly once).
     fn transactional(&self) -> bool;
+    /// Whether this worker still is the one of its group: asked when a writer was fenced, which a transaction that timed
+    /// out does to its own writer too. `true`: the task is started again; else it fails, and so do all others.
+    fn still_ours(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 }
 
 pub struct WriterRequest {

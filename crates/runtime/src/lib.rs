@@ -1,1 +1,33 @@
+//! Runs connectors: keeps their configurations and states in the worker's stores, starts and stops their tasks, moves
+//! records from source to writer, and answers what REST asks.
+//!
+//! It knows no concrete source, converter or broker: the wiring hands them in ([`Plugins`], [`Connect`]). There is no
+//! async here: the control plane is short-lived threads that may wait, the data plane one plain thread a task, and a
+//! second one that commits.
+//!
+//! Invariants: an offset is confirmed to the source only after it has been stored, and stored only after every record up
+//! to it is durable ([`offset_tracker`]). A connector has at most one set of tasks running in this process, because only
+//! its reconciler starts and stops them.
 
+mod committer;
+pub mod configs_store;
+pub mod info;
+pub mod metrics;
+pub mod offset_tracker;
+pub mod offsets_store;
+mod plugins;
+mod record_encoder;
+mod refusal;
+mod restarts;
+mod settings;
+mod source_task;
+pub mod status_store;
+mod supervisor;
+mod task;
+mod transform_chain;
+pub mod validation;
+
+pub use plugins::*;
+pub use refusal::Refusal;
+pub use settings::WorkerSettings;
+pub use supervisor::{Connect, Health, Supervisor};

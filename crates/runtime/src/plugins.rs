@@ -1,0 +1,166 @@
+//! Everything that a connector's configuration can name, handed in by the wiring.
+
+use std::sync::Arc;
+
+use walspring_connect::writer::BatchAssembler;
+use walspring_connect::{ConvertError, Converter, HeaderConverter, Predicate, Props, Side, SourcePlugin, Transform};
+
+use crate::info::PluginInfo;
+use crate::settings::{below, value};
+use crate::validation::{ConfigInfos, ConfigKeyInfo};
+
+/// A configuration with its keys below a prefix, without it.
+pub type Config<'a> = &'a [(String, String)];
+
+pub type MakeConverter = Box<dyn Fn(Config<'_>, Side) -> Result<Arc<dyn Converter>, ConvertError> + Send + Sync>;
+pub type MakeHeaderConverter = Box<dyn Fn(Config<'_>) -> Result<Arc<dyn HeaderConverter>, ConvertError> + Send + Sync>;
+pub type MakeTransform = Box<dyn Fn(Config<'_>) -> Result<Box<dyn Transform>, ConvertError> + Send + Sync>;
+pub type MakePredicate = Box<dyn Fn(Config<'_>) -> Result<Box<dyn Predicate>, ConvertError> + Send + Sync>;
+
+/// A class that can be named, and how one of it is made.
+pub struct Plugin<M> {
+    pub class: &'static str,
+    /// As `/connector-plugins` shows it; `None`: not known.
+    pub version: Option<&'static str>,
+    pub make: M,
+}
+
+/// What the tables of options say. The wiring implements it over the crate `walspring-config`.
+pub trait Options: Send + Sync {
+    /// Replaces references such as `${file:PATH:KEY}`. The error is the provider's message.
+    fn resolve(&self, config: &Props) -> Result<Vec<(String, Option<String>)>, String>;
+
+    /// Every option of the framework, the connector's class, its converters, transforms and predicates, with the errors
+    /// of its value; and values that are null; and client overrides that the worker's policy refuses.
+    fn validate(&self, class: &str, config: &[(String, Option<String>)], context: ValidationContext) -> ConfigInfos;
+
+    /// The options of a plugin's class; `None`: no such class.
+    fn definitions(&self, class: &str) -> Option<Vec<ConfigKeyInfo>>;
+}
+
+/// What the checks of a configuration ask of the worker.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ValidationContext {
+    /// The worker writes records and offset in one transaction.
+    pub exactly_once: bool,
+}
+
+/// The plugins of this process.
+pub struct Plugins {
+    pub sources: Vec<Arc<dyn SourcePlugin>>,
+    pub converters: Vec<Plugin<MakeConverter>>,
+    pub header_converters: Vec<Plugin<MakeHeaderConverter>>,
+    pub transforms: Vec<Plugin<MakeTransform>>,
+    pub predicates: Vec<Plugin<MakePredicate>>,
+    /// Makes the assembler of a task.
+    pub assembler: Box<dyn Fn() -> Box<dyn BatchAssembler> + Send + Sync>,
+    pub options: Box<dyn Options>,
+}
+
+/// The converters of one task.
+#[derive(Clone)]
+pub(crate) struct Converters {
+    pub key: Arc<dyn Converter>,
+    pub value: Arc<dyn Converter>,
+    pub header: Arc<dyn HeaderConverter>,
+}
+
+impl Plugins {
+    /// By its class, its simple name, or that without `Connector`.
+    pub fn source(&self, class: &str) -> Option<&Arc<dyn SourcePlugin>> {
+        self.sources.iter().find(|s| is_called(s.class(), class, "Connector"))
+    }
+
+    /// What `/connector-plugins` lists.
+    pub fn list(&self, connectors_only: bool) -> Vec<PluginInfo> {
+        let mut list: Vec<PluginInfo> = Vec::new();
+        let mut add = |class: &str, kind, version: Option<&str>| {
+            list.push(PluginInfo { class: class.to_owned(), kind, version: version.map(str::to_owned) })
+        };
+        for s in &self.sources {
+            add(s.class(), "source", Some(s.version()));
+        }
+        if !connectors_only {
+            self.converters.iter().for_each(|p| add(p.class, "converter", p.version));
+            self.header_converters.iter().for_each(|p| add(p.class, "header_converter", p.version));
+            self.transforms.iter().for_each(|p| add(p.class, "transformation", p.version));
+            self.predicates.iter().for_each(|p| add(p.class, "predicate", p.version));
+        }
+        list
+    }
+
+    /// The full class of a plugin of any kind, by any of its names.
+    pub fn class_of(&self, name: &str) -> Option<&'static str> {
+        let connectors = self.sources.iter().map(|s| s.class()).find(|c| is_called(c, name, "Connector"));
+        let others = || {
+            (self.converters.iter().map(|p| p.class))
+                .chain(self.header_converters.iter().map(|p| p.class))
+                .chain(self.transforms.iter().map(|p| p.class))
+                .chain(self.predicates.iter().map(|p| p.class))
+                .find(|c| is_called(c, name, ""))
+        };
+        connectors.or_else(others)
+    }
+
+    /// What the original says of a class that it does not have; clients look for its beginning.
+    pub fn unknown_class(&self, class: &str) -> String {
+        let known: Vec<String> = self
+            .sources
+            .iter()
+            .map(|s| {
+                format!(
+                    "PluginDesc{{klass=class {c}, name='{c}', version='{v}', encodedVersion={v}, type=source, \
+                     typeName='source', location='built-in'}}",
+                    c = s.class(),
+                    v = s.version()
+                )
+            })
+            .collect();
+        format!(
+            "Failed to find any class that implements Connector and which name matches {class}, available connectors \
+             are: {}",
+            known.join(", ")
+        )
+    }
+
+    /// The connector's converters, or the worker's where it names none.
+    pub(crate) fn converters(&self, config: Config<'_>, worker: Config<'_>) -> Result<Converters, ConvertError> {
+        let make = |option: &str, side: Side| {
+            let (class, config) = choose(option, config, worker, "org.apache.kafka.connect.json.JsonConverter");
+            let plugin = self.converters.iter().find(|p| is_called(p.class, &class, ""));
+            (plugin.ok_or_else(|| class_not_found(option, &class))?.make)(&config, side)
+        };
+        let option = "header.converter";
+        let (class, header_config) =
+            choose(option, config, worker, "org.apache.kafka.connect.storage.SimpleHeaderConverter");
+        let header = self.header_converters.iter().find(|p| is_called(p.class, &class, ""));
+        Ok(Converters {
+            key: make("key.converter", Side::Key)?,
+            value: make("value.converter", Side::Value)?,
+            header: (header.ok_or_else(|| class_not_found(option, &class))?.make)(&header_config)?,
+        })
+    }
+}
+
+/// The class and its own settings. A connector that names no class takes the worker's settings whole.
+fn choose(option: &str, config: Config<'_>, worker: Config<'_>, default: &str) -> (String, Vec<(String, String)>) {
+    let prefix = format!("{option}.");
+    match (value(config, option), value(worker, option)) {
+        (Some(class), _) => (class.to_owned(), below(config, &prefix)),
+        (None, class) => (class.unwrap_or(default).to_owned(), below(worker, &prefix)),
+    }
+}
+
+fn class_not_found(option: &str, class: &str) -> ConvertError {
+    ConvertError {
+        class: "org.apache.kafka.common.config.ConfigException",
+        message: format!("Invalid value {class} for configuration {option}: Class {class} could not be found."),
+    }
+}
+
+/// Whether `name` names the class: in full, by what follows the last dot, or by that without the suffix.
+pub(crate) fn is_called(class: &str, name: &str, suffix: &str) -> bool {
+    let simple = class.rsplit('.').next().unwrap_or(class);
+    let short = simple.strip_suffix(suffix).filter(|s| !s.is_empty() && !suffix.is_empty());
+    class == name || simple == name || short == Some(name)
+}

@@ -1,0 +1,395 @@
+//! Turns a batch of changes into records as bytes: by each relation's compiled plan, or through trees of values where a
+//! converter or a transform asks for them.
+//!
+//! Per row there is no lock, log line or lookup by name: plans of a batch are looked up once per batch, topics and
+//! constant headers once per plan.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use walspring_connect::writer::{
+    BatchAssembler, EncodedBatch, HeaderBytes, HeadersId, RecordBytes, RecordWriter, TopicId,
+};
+use walspring_connect::{
+    CONNECT_EXCEPTION, ConvertError, Converter, HeaderConverter, Presence, RowEncoder, Side, TaskError,
+};
+use walspring_record::{
+    Change, ChangeBatch, ChangeKind, Header, KeyHeader, LeafError, Record, RecordPlan, SchemaRef, Step, Typed, Value,
+    Warnings,
+};
+
+use crate::committer::write_error;
+use crate::metrics::TaskMetrics;
+use crate::plugins::Converters;
+use crate::transform_chain::TransformChain;
+
+/// Plans of relation versions that are gone stay until there are this many; then all are compiled anew.
+const PLANS_MAX: usize = 8192;
+
+pub(crate) struct RecordEncoder {
+    converters: Converters,
+    chain: TransformChain,
+    assembler: Box<dyn BatchAssembler>,
+    tolerance: Tolerance,
+    metrics: Arc<TaskMetrics>,
+    /// Hears of each topic once.
+    on_topic: Box<dyn FnMut(&str) + Send>,
+
+    plans: Vec<CompiledPlan>,
+    plan_ids: HashMap<u64, usize>,
+    topics: HashMap<Arc<str>, TopicId>,
+    no_headers: HeadersId,
+    /// For the open batch: the compiled plan of each of its plans.
+    of_batch: Vec<usize>,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+/// `errors.tolerance`: what becomes of a record that cannot be converted, transformed or sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tolerance {
+    None,
+    /// It is left out; so is one that would be larger than this, in bytes.
+    All {
+        record_bytes_max: usize,
+    },
+}
+
+struct CompiledPlan {
+    topic: TopicId,
+    headers: HeadersId,
+    key: Option<Box<dyn RowEncoder>>,
+    value: Option<Box<dyn RowEncoder>>,
+}
+
+/// Why a record did not come about.
+enum Failed {
+    /// In the source's part of the way, which the original does before Connect sees the record: never tolerated.
+    Leaf(LeafError),
+    /// In a converter or a transform.
+    Convert(ConvertError),
+    Task(TaskError),
+}
+
+impl From<LeafError> for Failed {
+    fn from(e: LeafError) -> Failed {
+        Failed::Leaf(e)
+    }
+}
+
+impl From<ConvertError> for Failed {
+    fn from(e: ConvertError) -> Failed {
+        Failed::Convert(e)
+    }
+}
+
+impl RecordEncoder {
+    pub fn new(
+        converters: Converters,
+        chain: TransformChain,
+        mut assembler: Box<dyn BatchAssembler>,
+        tolerance: Tolerance,
+        metrics: Arc<TaskMetrics>,
+        on_topic: Box<dyn FnMut(&str) + Send>,
+    ) -> RecordEncoder {
+        let no_headers = assembler.headers(&[]);
+        RecordEncoder {
+            converters,
+            chain,
+            assembler,
+            tolerance,
+            metrics,
+            on_topic,
+            plans: Vec::new(),
+            plan_ids: HashMap::new(),
+            topics: HashMap::new(),
+            no_headers,
+            of_batch: Vec::new(),
+            key: Vec::new(),
+            value: Vec::new(),
+        }
+    }
+
+    /// Encodes all of a batch. On an error what came before the failed change is still there to be taken.
+    pub fn encode(&mut self, batch: &ChangeBatch, writer: &mut dyn RecordWriter, now_ms: i64) -> Result<(), TaskError> {
+        let mut warnings = Warnings::default();
+        let result = self.encode_changes(batch, writer, now_ms, &mut warnings);
+        if warnings.count > 0 {
+            self.metrics.warnings.add(warnings.count);
+            for (column, why) in &warnings.first {
+                tracing::warn!(column = %column, "values could not be converted and became null: {why}");
+            }
+        }
+        // One huge row must not keep its memory.
+        self.key.shrink_to(1 << 16);
+        self.value.shrink_to(1 << 20);
+        result
+    }
+
+    /// The encoded batches so far.
+    pub fn take(&mut self) -> Vec<EncodedBatch> {
+        let batches = self.assembler.take();
+        self.metrics.records.add(batches.iter().map(|b| u64::from(b.records)).sum());
+        self.metrics.record_bytes.add(batches.iter().map(|b| b.bytes.len() as u64).sum());
+        batches
+    }
+
+    fn encode_changes(
+        &mut self,
+        batch: &ChangeBatch,
+        writer: &mut dyn RecordWriter,
+        now_ms: i64,
+        warnings: &mut Warnings,
+    ) -> Result<(), TaskError> {
+        let through_trees = !self.chain.is_empty();
+        if !through_trees {
+            self.compile_plans(batch, writer)?;
+        }
+        for change in &batch.changes {
+            if change.kind == ChangeKind::Record {
+                let record = batch.records[change.plan as usize].clone();
+                let result = self.append_tree(record, writer, now_ms);
+                self.tolerate(result, batch)?;
+                continue;
+            }
+            let plan = &batch.plans[change.plan as usize];
+            for step in plan.steps(batch, change).iter() {
+                let result = if through_trees {
+                    tree(plan, batch, change, step, warnings)
+                        .map_err(Failed::Leaf)
+                        .and_then(|record| self.append_tree(record, writer, now_ms))
+                } else {
+                    self.append_row(plan, batch, change, step, now_ms, warnings)
+                };
+                if result.is_err() {
+                    self.tolerate(result, batch)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds or compiles the plans of a batch.
+    fn compile_plans(&mut self, batch: &ChangeBatch, writer: &mut dyn RecordWriter) -> Result<(), TaskError> {
+        if self.plans.len() > PLANS_MAX {
+            self.plans.clear();
+            self.plan_ids.clear();
+        }
+        self.of_batch.clear();
+        for plan in &batch.plans {
+            let index = match self.plan_ids.get(&plan.id) {
+                Some(index) => *index,
+                None => {
+                    let compiled = self.compile(plan, writer)?;
+                    self.plans.push(compiled);
+                    self.plan_ids.insert(plan.id, self.plans.len() - 1);
+                    self.plans.len() - 1
+                }
+            };
+            self.of_batch.push(index);
+        }
+        Ok(())
+    }
+
+    fn compile(&mut self, plan: &Arc<RecordPlan>, writer: &mut dyn RecordWriter) -> Result<CompiledPlan, TaskError> {
+        let headers =
+            encode_headers(&*self.converters.header, &plan.topic, &plan.headers).map_err(|e| tolerance_exceeded(&e))?;
+        Ok(CompiledPlan {
+            topic: self.topic(&plan.topic, writer)?,
+            headers: self.assembler.headers(&headers),
+            key: self.converters.key.row_encoder(plan, Side::Key),
+            value: self.converters.value.row_encoder(plan, Side::Value),
+        })
+    }
+
+    fn topic(&mut self, name: &Arc<str>, writer: &mut dyn RecordWriter) -> Result<TopicId, TaskError> {
+        if let Some(topic) = self.topics.get(name) {
+            return Ok(*topic);
+        }
+        let info = writer.topic(name).map_err(|e| write_error(&e))?;
+        let topic = self.assembler.topic(name, &info);
+        self.topics.insert(name.clone(), topic);
+        (self.on_topic)(name);
+        Ok(topic)
+    }
+
+    #[inline]
+    fn append_row(
+        &mut self,
+        plan: &Arc<RecordPlan>,
+        batch: &ChangeBatch,
+        change: &Change,
+        step: &Step,
+        now_ms: i64,
+        warnings: &mut Warnings,
+    ) -> Result<(), Failed> {
+        let compiled = &mut self.plans[self.of_batch[change.plan as usize]];
+        self.key.clear();
+        self.value.clear();
+
+        let key = match (&plan.key, step.key, &mut compiled.key) {
+            (None, ..) | (_, None, _) => Presence::Null,
+            (Some(_), Some(_), Some(encoder)) => {
+                encoder.encode(batch, change, step, &mut self.key, warnings).map_err(leaf)?
+            }
+            (Some(key), Some(_), None) => {
+                let tree = plan.key_tree(batch, step, warnings)?;
+                self.converters.key.encode(&plan.topic, Some(&key.schema), &tree, &mut self.key)?
+            }
+        };
+        let value = match &mut compiled.value {
+            _ if step.tombstone => Presence::Null,
+            Some(encoder) => encoder.encode(batch, change, step, &mut self.value, warnings).map_err(leaf)?,
+            None => {
+                let tree = plan.value_tree(batch, change, step, warnings)?;
+                self.converters.value.encode(&plan.topic, Some(&plan.envelope), &tree, &mut self.value)?
+            }
+        };
+        let own_headers = match step.key_header {
+            None => None,
+            Some(header) => Some(key_header(&*self.converters.header, plan, batch, header, warnings)?),
+        };
+        let record = RecordBytes {
+            topic: compiled.topic,
+            partition: None,
+            timestamp_ms: now_ms,
+            key: (key == Presence::Bytes).then_some(&self.key),
+            value: (value == Presence::Bytes).then_some(&self.value),
+            own_headers: own_headers.as_slice(),
+            headers: compiled.headers,
+        };
+        append(&mut *self.assembler, &record, self.tolerance, &self.metrics);
+        Ok(())
+    }
+
+    fn append_tree(&mut self, record: Record, writer: &mut dyn RecordWriter, now_ms: i64) -> Result<(), Failed> {
+        let Some(record) = self.chain.apply(record)? else { return Ok(()) };
+        self.key.clear();
+        self.value.clear();
+        let encode = |converter: &dyn Converter, typed: &Typed, out: &mut Vec<u8>| {
+            converter.encode(&record.topic, typed.schema.as_ref(), &typed.value, out)
+        };
+        let key = encode(&*self.converters.key, &record.key, &mut self.key)?;
+        let value = encode(&*self.converters.value, &record.value, &mut self.value)?;
+        let headers = encode_headers(&*self.converters.header, &record.topic, &record.headers)?;
+        let topic = self.topic(&record.topic, writer).map_err(Failed::Task)?;
+        let record = RecordBytes {
+            topic,
+            partition: record.partition,
+            timestamp_ms: record.timestamp_ms.unwrap_or(now_ms),
+            key: (key == Presence::Bytes).then_some(&self.key),
+            value: (value == Presence::Bytes).then_some(&self.value),
+            own_headers: &headers,
+            headers: self.no_headers,
+        };
+        append(&mut *self.assembler, &record, self.tolerance, &self.metrics);
+        Ok(())
+    }
+
+    fn tolerate(&self, result: Result<(), Failed>, batch: &ChangeBatch) -> Result<(), TaskError> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(Failed::Task(e)) => Err(e),
+            Err(Failed::Leaf(e)) => Err(source_failed(&e, batch)),
+            Err(Failed::Convert(_)) if self.tolerance != Tolerance::None => {
+                self.metrics.skipped.add(1);
+                Ok(())
+            }
+            Err(Failed::Convert(e)) => Err(tolerance_exceeded(&e)),
+        }
+    }
+}
+
+fn append(assembler: &mut dyn BatchAssembler, record: &RecordBytes<'_>, tolerance: Tolerance, metrics: &TaskMetrics) {
+    if let Tolerance::All { record_bytes_max } = tolerance
+        && assembler.size_alone(record) > record_bytes_max
+    {
+        metrics.skipped.add(1);
+    } else {
+        assembler.append(record);
+    }
+}
+
+/// An encoder compiled from a plan fails only where a cell's text is not what its type promises.
+fn leaf(e: ConvertError) -> Failed {
+    Failed::Leaf(LeafError(e.message))
+}
+
+fn encode_headers(
+    converter: &dyn HeaderConverter,
+    topic: &str,
+    headers: &[Header],
+) -> Result<Vec<HeaderBytes>, ConvertError> {
+    let encode = |h: &Header| {
+        let schema = h.value.schema.as_ref().map(SchemaRef::as_ref);
+        Ok((h.name.clone(), converter.encode_header(topic, &h.name, schema, &h.value.value)?))
+    };
+    headers.iter().map(encode).collect()
+}
+
+/// The other key of a key change, as a header.
+fn key_header(
+    converter: &dyn HeaderConverter,
+    plan: &RecordPlan,
+    batch: &ChangeBatch,
+    header: KeyHeader,
+    warnings: &mut Warnings,
+) -> Result<HeaderBytes, Failed> {
+    let tree = plan.key_header_tree(batch, header, warnings)?;
+    let schema = plan.key.as_ref().map(|key| &*key.schema);
+    let bytes = converter.encode_header(&plan.topic, header.name(), schema, &tree)?;
+    Ok((header.name().into(), bytes))
+}
+
+/// The record of one step as a tree.
+fn tree(
+    plan: &RecordPlan,
+    batch: &ChangeBatch,
+    change: &Change,
+    step: &Step,
+    warnings: &mut Warnings,
+) -> Result<Record, LeafError> {
+    let typed = |schema: &SchemaRef, value: Value| {
+        if value.is_null() { Typed::NULL } else { Typed::new(schema.clone(), value) }
+    };
+    let key = match &plan.key {
+        Some(key) if step.key.is_some() => typed(&key.schema, plan.key_tree(batch, step, warnings)?),
+        _ => Typed::NULL,
+    };
+    let value = plan.value_tree(batch, change, step, warnings)?;
+    let mut headers = Vec::with_capacity(plan.headers.len() + 1);
+    if let Some(header) = step.key_header
+        && let Some(key) = &plan.key
+    {
+        let value = plan.key_header_tree(batch, header, warnings)?;
+        headers.push(Header { name: header.name().into(), value: Typed::new(key.schema.clone(), value) });
+    }
+    headers.extend(plan.headers.iter().cloned());
+    Ok(Record {
+        topic: plan.topic.clone(),
+        partition: None,
+        key,
+        value: typed(&plan.envelope, value),
+        headers,
+        timestamp_ms: None,
+    })
+}
+
+fn tolerance_exceeded(e: &ConvertError) -> TaskError {
+    TaskError::definite(CONNECT_EXCEPTION, "Tolerance exceeded in error handler").caused_by(e.class, &e.message)
+}
+
+/// As Debezium, which converts values before Connect sees them.
+fn source_failed(e: &LeafError, batch: &ChangeBatch) -> TaskError {
+    let offset: Vec<String> = batch.offset.iter().flatten().map(|(k, v)| format!("{k}={}", java(v))).collect();
+    TaskError::definite(
+        CONNECT_EXCEPTION,
+        "An exception occurred in the change event producer. This connector will be stopped.",
+    )
+    .caused_by(CONNECT_EXCEPTION, format!("Error while processing event at offset {{{}}}", offset.join(", ")))
+    .caused_by("org.apache.kafka.connect.errors.DataException", &e.0)
+}
+
+fn java(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

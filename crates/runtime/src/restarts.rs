@@ -1,0 +1,76 @@
+//! When a task that failed is started again: after 0.2 s, then twice as long each time up to 30 s, each with jitter so
+//! that many connectors do not knock at once. A task that stored an offset meanwhile begins at 0.2 s again.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(200);
+const LAST: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    attempts: u32,
+    seed: u64,
+}
+
+impl Backoff {
+    /// The same task waits the same times: a failure can be replayed.
+    pub fn new(connector: &str, task: u32) -> Backoff {
+        let mut hasher = DefaultHasher::new();
+        (connector, task).hash(&mut hasher);
+        Backoff { attempts: 0, seed: hasher.finish() }
+    }
+
+    pub fn reset(&mut self) {
+        self.attempts = 0;
+    }
+
+    /// How many times in a row.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Between half and the whole of the step.
+    pub fn next(&mut self) -> Duration {
+        let step = FIRST.saturating_mul(1 << self.attempts.min(10)).min(LAST);
+        self.attempts += 1;
+        // splitmix64
+        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let fraction = ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64;
+        step.mul_f64(0.5 + fraction / 2.0)
+    }
+}
+
+/// How often in a row an error of the source is retried (`errors.max.retries`): -1, the default, is for ever.
+pub(crate) fn source_retries_max(config: &[(String, String)]) -> Option<u32> {
+    crate::settings::value(config, "errors.max.retries")?.trim().parse::<i64>().ok()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_up_to_a_limit_with_jitter() {
+        let mut backoff = Backoff::new("a", 0);
+        let mut step = FIRST;
+        for _ in 0..20 {
+            let wait = backoff.next();
+            assert!(wait >= step / 2 && wait <= step, "{wait:?} of {step:?}");
+            step = (step * 2).min(LAST);
+        }
+        backoff.reset();
+        assert!(backoff.next() <= FIRST);
+    }
+
+    #[test]
+    fn retries_of_the_source() {
+        let config = |v: &str| vec![("errors.max.retries".to_owned(), v.to_owned())];
+        assert_eq!(source_retries_max(&config("-1")), None);
+        assert_eq!(source_retries_max(&config("0")), Some(0));
+        assert_eq!(source_retries_max(&[]), None);
+    }
+}

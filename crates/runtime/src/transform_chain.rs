@@ -1,0 +1,80 @@
+//! The single message transforms of a connector, in their order, each with its predicate.
+
+use walspring_connect::{ConvertError, Predicate, Transform};
+use walspring_record::Record;
+
+use crate::plugins::{Config, Plugins, is_called};
+use crate::settings::{below, value};
+
+#[derive(Default)]
+pub(crate) struct TransformChain {
+    steps: Vec<Step>,
+}
+
+struct Step {
+    transform: Box<dyn Transform>,
+    /// Applied where the predicate holds, or where it does not (`negate`).
+    condition: Option<(Box<dyn Predicate>, bool)>,
+}
+
+impl TransformChain {
+    pub fn new(plugins: &Plugins, config: Config<'_>) -> Result<TransformChain, ConvertError> {
+        let step = |alias: &str| {
+            let own = below(config, &format!("transforms.{alias}."));
+            let class = value(&own, "type").unwrap_or_default();
+            let plugin = plugins.transforms.iter().find(|p| is_called(p.class, class, ""));
+            let plugin = plugin.ok_or_else(|| not_found(&format!("transforms.{alias}.type"), class))?;
+            let condition = match value(&own, "predicate").filter(|p| !p.is_empty()) {
+                Some(predicate) => {
+                    let negate = value(&own, "negate").is_some_and(|v| v.eq_ignore_ascii_case("true"));
+                    Some((make_predicate(plugins, config, predicate)?, negate))
+                }
+                None => None,
+            };
+            let own: Vec<_> =
+                own.into_iter().filter(|(k, _)| !matches!(k.as_str(), "type" | "predicate" | "negate")).collect();
+            Ok(Step { transform: (plugin.make)(&own)?, condition })
+        };
+        let steps = aliases(config, "transforms").map(step).collect::<Result<_, ConvertError>>()?;
+        Ok(TransformChain { steps })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// `None`: the record is dropped.
+    pub fn apply(&mut self, record: Record) -> Result<Option<Record>, ConvertError> {
+        let mut record = record;
+        for step in &mut self.steps {
+            if step.condition.as_ref().is_some_and(|(predicate, negate)| predicate.test(&record) == *negate) {
+                continue;
+            }
+            match step.transform.apply(record)? {
+                Some(changed) => record = changed,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(record))
+    }
+}
+
+fn make_predicate(plugins: &Plugins, config: Config<'_>, alias: &str) -> Result<Box<dyn Predicate>, ConvertError> {
+    let own = below(config, &format!("predicates.{alias}."));
+    let class = value(&own, "type").unwrap_or_default();
+    let plugin = plugins.predicates.iter().find(|p| is_called(p.class, class, ""));
+    let plugin = plugin.ok_or_else(|| not_found(&format!("predicates.{alias}.type"), class))?;
+    let own: Vec<_> = own.into_iter().filter(|(k, _)| k != "type").collect();
+    (plugin.make)(&own)
+}
+
+fn aliases<'a>(config: Config<'a>, option: &str) -> impl Iterator<Item = &'a str> {
+    value(config, option).unwrap_or_default().split(',').map(str::trim).filter(|alias| !alias.is_empty())
+}
+
+fn not_found(option: &str, class: &str) -> ConvertError {
+    ConvertError {
+        class: "org.apache.kafka.common.config.ConfigException",
+        message: format!("Invalid value {class} for configuration {option}: Class {class} could not be found."),
+    }
+}
