@@ -1,3 +1,11 @@
+pub mod checks;
+pub mod config;
 pub mod java_regex;
+pub mod legacy;
+pub mod nearest;
 pub mod option;
+pub mod secret;
 pub mod tables;
+pub mod validate;
+pub mod values;
+pub mod warning;

@@ -53,7 +53,7 @@ pub fn split(list: &str) -> Result<Vec<String>, RegexError> {
                 expression.push('\\');
                 expression.push(characters.next().ok_or_else(|| RegexError::Syntax {
                     description: "Unterminated escape sequence at the end of the string".to_owned(),
-                    index: list.chars().count(),
+                    index: None,
                     pattern: list.to_owned(),
                 })?);
             }

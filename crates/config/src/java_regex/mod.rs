@@ -22,7 +22,7 @@ pub use replacement::{Replacement, ReplacementError};
 /// Why a pattern was refused. Wrong ones are described in Java's words, which REST clients see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegexError {
-    Syntax { description: String, index: usize, pattern: String },
+    Syntax { description: String, index: Option<usize>, pattern: String },
     Unsupported { construct: String, index: usize, pattern: String },
 }
 
@@ -35,7 +35,8 @@ impl RegexError {
 impl fmt::Display for RegexError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RegexError::Syntax { description, index, pattern } => {
+            RegexError::Syntax { description, index: None, pattern } => write!(f, "{description}\n{pattern}"),
+            RegexError::Syntax { description, index: Some(index), pattern } => {
                 write!(f, "{description} near index {index}\n{pattern}")?;
                 if *index < pattern.chars().count() {
                     write!(f, "\n{:index$}^", "")?;

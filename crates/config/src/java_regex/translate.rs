@@ -39,7 +39,14 @@ pub fn translate(pattern: &str, ignore_case: bool, extent: Extent) -> Result<Tra
     };
     translator.alternatives()?;
     if translator.peek() == Some(')') {
-        return Err(translator.syntax("Unmatched closing ')'", translator.at.saturating_sub(1)));
+        return Err(match translator.at.checked_sub(1) {
+            Some(index) => translator.syntax("Unmatched closing ')'", index),
+            None => RegexError::Syntax {
+                description: "Unmatched closing ')'".to_owned(),
+                index: None,
+                pattern: pattern.to_owned(),
+            },
+        });
     }
     Ok(Translated { pattern: translator.out, group_count: translator.group_count, group_names: translator.group_names })
 }
@@ -90,7 +97,7 @@ impl Translator<'_> {
     }
 
     fn syntax(&self, description: &str, index: usize) -> RegexError {
-        RegexError::Syntax { description: description.to_owned(), index, pattern: self.pattern.to_owned() }
+        RegexError::Syntax { description: description.to_owned(), index: Some(index), pattern: self.pattern.to_owned() }
     }
 
     fn unsupported(&self, construct: &str) -> RegexError {
@@ -145,6 +152,11 @@ impl Translator<'_> {
                 Some(meta @ ('*' | '+' | '?')) => {
                     return Err(self.syntax(&format!("Dangling meta character '{meta}'"), self.at));
                 }
+                // After nothing Java takes a count for a repetition of nothing.
+                Some('{') if self.at > 0 && self.peek_at(1).is_some_and(|digit| digit.is_ascii_digit()) => {
+                    self.at += 1;
+                    return Err(self.unsupported("a repetition of nothing"));
+                }
                 Some('{') => return Err(self.syntax("Illegal repetition", self.at + 1)),
                 Some(character) => {
                     self.at += 1;
@@ -163,7 +175,7 @@ impl Translator<'_> {
         }
     }
 
-    /// Before the last line terminator, or at the very end.
+    /// Before the last line terminator, or at the very end. (`depth` is 1 outside of any group.)
     fn end_of_input(&mut self) {
         if self.extent == Extent::Whole && self.depth == 1 && matches!(self.peek(), None | Some('|')) {
             return; // the whole text has to match anyway, terminator included

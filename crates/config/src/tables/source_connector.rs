@@ -19,6 +19,7 @@ pub const FRAMEWORK_GROUPS: &[&str] = &[
 
 const OPTIONS: &[OptionDef] = &[
     OptionDef::string("name")
+        .required()
         .checks(&[NotEmptyNoControl])
         .high()
         .width(Width::Medium)
@@ -26,6 +27,7 @@ const OPTIONS: &[OptionDef] = &[
         .label("Connector name")
         .doc("Name of the connector, unique in the cluster."),
     OptionDef::string("connector.class")
+        .required()
         .high()
         .width(Width::Long)
         .at("Common", 2)
