@@ -1,0 +1,308 @@
+//! The one thread that appends: group commit for all tasks.
+//!
+//! Whoever writes hands over a request and waits (or is told). The thread takes what has gathered, appends one frame for
+//! each request, syncs once, and only then shows the records to readers and says so to the writers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use walspring_connect::writer::{
+    DurabilityListener, EncodedBatch, OffsetRecord, RecordWriter, Ticket, TopicInfo, WriteError,
+};
+use walspring_record_batch::{EncodedHeaders, RecordBatchBuilder, seal, set_base_offset};
+
+use crate::frame;
+use crate::journal::Journal;
+use crate::log::Shared;
+use crate::view::{Change, TopicSpec};
+
+/// Tickets in flight, in bytes: several group commits of a fast disk.
+const QUEUE_BYTES: usize = 8 << 20;
+/// A group commit takes at most this much: a sync of it still ends within tens of milliseconds.
+const COMMIT_BYTES: usize = 4 << 20;
+
+pub(crate) type Done = Box<dyn FnOnce(Result<(), String>) + Send>;
+
+pub(crate) struct Request {
+    pub batches: Vec<EncodedBatch>,
+    pub changes: Vec<Change>,
+    pub bytes: usize,
+    pub done: Done,
+}
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    state: Mutex<QueueState>,
+    /// For the thread: something came. For writers: room came.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct QueueState {
+    requests: Vec<Request>,
+    bytes: usize,
+    closed: Option<String>,
+}
+
+impl Queue {
+    /// Waits for room; `Err`: the log cannot be written any more.
+    pub fn push(&self, request: Request) -> Result<(), String> {
+        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        while state.closed.is_none() && state.bytes > 0 && state.bytes + request.bytes > QUEUE_BYTES {
+            state = self.changed.wait(state).unwrap_or_else(|e| e.into_inner());
+        }
+        if let Some(why) = &state.closed {
+            return Err(why.clone());
+        }
+        state.bytes += request.bytes;
+        state.requests.push(request);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    pub fn close(&self, why: &str) {
+        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        state.closed.get_or_insert_with(|| why.to_owned());
+        self.changed.notify_all();
+    }
+
+    /// What has gathered, up to one commit's worth; `None`: closed and empty.
+    fn take(&self) -> Option<Vec<Request>> {
+        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        while state.requests.is_empty() {
+            if state.closed.is_some() {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(|e| e.into_inner());
+        }
+        let mut bytes = 0;
+        let fits = |r: &&Request| {
+            bytes += r.bytes;
+            bytes - r.bytes < COMMIT_BYTES
+        };
+        let count = state.requests.iter().take_while(fits).count();
+        Some(state.requests.drain(..count.max(1)).collect())
+    }
+
+    fn release(&self, bytes: usize) {
+        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        state.bytes = state.bytes.saturating_sub(bytes);
+        self.changed.notify_all();
+    }
+}
+
+/// Runs until the queue is closed and empty.
+pub(crate) fn run(mut journal: Journal, shared: Arc<Shared>, queue: Arc<Queue>) {
+    let mut retained = Instant::now();
+    while let Some(mut requests) = queue.take() {
+        let result = commit(&mut journal, &shared, &mut requests);
+        let bytes = requests.iter().map(|r| r.bytes).sum();
+        let failed = result.as_ref().err().map(|e| format!("writing the log in {} failed: {e}", shared.dir.display()));
+        queue.release(bytes);
+        if let Some(why) = &failed {
+            // After a failed write or sync nobody knows what is on disk; opening the log again finds out.
+            tracing::error!("{why}");
+            queue.close(why);
+        }
+        for request in requests {
+            (request.done)(failed.clone().map_or(Ok(()), Err));
+        }
+        shared.wake();
+        if retained.elapsed() > Duration::from_secs(1) {
+            retained = Instant::now();
+            match journal.retain() {
+                Ok(Some(first)) => shared.view.lock().unwrap_or_else(|e| e.into_inner()).drop_before(first),
+                Ok(None) => {}
+                Err(e) => tracing::warn!("dropping old segments: {e}"),
+            }
+        }
+    }
+}
+
+fn commit(journal: &mut Journal, shared: &Shared, requests: &mut [Request]) -> std::io::Result<()> {
+    {
+        let view = shared.view.lock().unwrap_or_else(|e| e.into_inner());
+        if journal.roll(&view)? {
+            drop(view);
+            if let Some(first) = journal.retain()? {
+                shared.view.lock().unwrap_or_else(|e| e.into_inner()).drop_before(first);
+            }
+        }
+    }
+    let time_ms = now_ms();
+    // Where the partitions will end: readers see the view, which moves only after the sync.
+    let mut ends: HashMap<(Arc<str>, i32), i64> = HashMap::new();
+    let mut stored = Vec::new();
+    for request in requests.iter_mut() {
+        for change in &request.changes {
+            let json = serde_json::to_vec(change).map_err(std::io::Error::other)?;
+            journal.append(&[&[frame::KIND_CHANGE], &json])?;
+        }
+        if request.batches.is_empty() {
+            continue;
+        }
+        let place = journal.place();
+        let mut heads = Vec::with_capacity(request.batches.len());
+        for batch in &mut request.batches {
+            let end = ends
+                .entry((batch.topic.clone(), batch.partition))
+                .or_insert_with(|| shared.end(&batch.topic, batch.partition));
+            set_base_offset(&mut batch.bytes, *end, 0);
+            seal(&mut batch.bytes, -1, -1, -1, false);
+            let mut head = Vec::with_capacity(batch.topic.len() + 22);
+            frame::put_entry_head(&mut head, &batch.topic, batch.partition, *end, batch.records, batch.bytes.len());
+            heads.push((head, *end));
+            *end += i64::from(batch.records);
+        }
+        let first = frame::records_head(time_ms, request.batches.len());
+        let mut pieces: Vec<&[u8]> = vec![&first];
+        for ((head, _), batch) in heads.iter().zip(&request.batches) {
+            pieces.push(head);
+            pieces.push(&batch.bytes);
+        }
+        journal.append(&pieces)?;
+        stored.push((place, heads.into_iter().map(|(_, base)| base).collect::<Vec<_>>()));
+    }
+    journal.sync()?;
+    let mut view = shared.view.lock().unwrap_or_else(|e| e.into_inner());
+    let mut stored = stored.into_iter();
+    for request in requests.iter_mut() {
+        for change in request.changes.drain(..) {
+            view.change(change);
+        }
+        if request.batches.is_empty() {
+            continue;
+        }
+        let Some((place, bases)) = stored.next() else { break };
+        for (batch, base_offset) in request.batches.iter().zip(bases) {
+            let entry = frame::Entry {
+                topic: &batch.topic,
+                partition: batch.partition,
+                base_offset,
+                records: batch.records,
+                batch: &batch.bytes,
+            };
+            if let Err(e) = view.records(&entry, time_ms, place) {
+                tracing::error!("{e}");
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}
+
+/// One record as a batch of its own.
+pub(crate) fn single(topic: &Arc<str>, partition: i32, key: &[u8], value: Option<&[u8]>) -> EncodedBatch {
+    let mut builder = RecordBatchBuilder::new(key.len() + value.map_or(0, <[u8]>::len) + 128);
+    builder.append(now_ms(), Some(key), value, &EncodedHeaders::new());
+    let (bytes, records) = builder.finish();
+    EncodedBatch { topic: topic.clone(), partition, records, bytes }
+}
+
+/// What makes topics for one connector: `topic.creation.default.*`, else one partition.
+#[derive(Debug, Clone, Default)]
+pub struct TopicDefaults {
+    pub partitions: Option<i32>,
+}
+
+/// The record path's end for one task.
+pub(crate) struct LogWriter {
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    listener: Arc<dyn DurabilityListener>,
+    defaults: TopicDefaults,
+    offsets_topic: Arc<str>,
+    progress: Arc<WriterProgress>,
+    submitted: u64,
+}
+
+#[derive(Default)]
+struct WriterProgress {
+    state: Mutex<(u64, Option<String>, bool)>,
+    changed: Condvar,
+}
+
+impl LogWriter {
+    pub fn new(
+        shared: Arc<Shared>,
+        queue: Arc<Queue>,
+        listener: Arc<dyn DurabilityListener>,
+        defaults: TopicDefaults,
+        offsets_topic: Arc<str>,
+    ) -> LogWriter {
+        LogWriter { shared, queue, listener, defaults, offsets_topic, progress: Arc::default(), submitted: 0 }
+    }
+
+    fn offset_batch(&self, record: &OffsetRecord) -> EncodedBatch {
+        let partitions = self.shared.partitions(&self.offsets_topic).unwrap_or(1);
+        let partition = walspring_record_batch::partition_for_key(&record.key, partitions);
+        single(&self.offsets_topic, partition, &record.key, record.value.as_deref())
+    }
+}
+
+impl RecordWriter for LogWriter {
+    fn topic(&mut self, name: &str) -> Result<TopicInfo, WriteError> {
+        let spec = TopicSpec {
+            partitions: self.defaults.partitions.unwrap_or(1),
+            compacted: false,
+            config: Default::default(),
+        };
+        let partitions = self.shared.ensure_topic(&self.queue, name, spec).map_err(WriteError::Transient)?;
+        Ok(TopicInfo { partitions, batch_bytes_max: 1 << 20 })
+    }
+
+    fn submit(&mut self, mut ticket: Ticket) -> Result<(), WriteError> {
+        let bytes = ticket.size();
+        if let Some(offset) = &ticket.offset {
+            ticket.batches.push(self.offset_batch(offset));
+        }
+        let number = ticket.number;
+        self.submitted = number;
+        let (listener, progress) = (self.listener.clone(), self.progress.clone());
+        let done: Done = Box::new(move |result| {
+            let mut state = progress.state.lock().unwrap_or_else(|e| e.into_inner());
+            if state.2 {
+                return;
+            }
+            match result {
+                Ok(()) => {
+                    state.0 = number;
+                    listener.durable(number, true);
+                }
+                Err(why) => {
+                    state.1 = Some(why.clone());
+                    listener.failed(WriteError::Transient(why));
+                }
+            }
+            progress.changed.notify_all();
+        });
+        self.queue
+            .push(Request { batches: ticket.batches, changes: Vec::new(), bytes, done })
+            .map_err(WriteError::Transient)
+    }
+
+    fn flush(&mut self, timeout: Duration) -> Result<(), WriteError> {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.progress.state.lock().unwrap_or_else(|e| e.into_inner());
+        while state.0 < self.submitted {
+            if let Some(why) = &state.1 {
+                return Err(WriteError::Transient(why.clone()));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(WriteError::Transient("the log did not become durable in time".into()));
+            }
+            state = self.progress.changed.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
+        }
+        Ok(())
+    }
+
+    fn abort(self: Box<Self>) {
+        // What is queued will be stored with its offset: whole tickets, so nothing is torn; the listener is not told.
+        self.progress.state.lock().unwrap_or_else(|e| e.into_inner()).2 = true;
+    }
+}

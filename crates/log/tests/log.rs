@@ -1,0 +1,200 @@
+//! What the embedded log survives, and that it reads back what was written.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use walspring_connect::writer::{DurabilityListener, EncodedBatch, OffsetRecord, Ticket, WriteError};
+use walspring_connect::{Backend, KeyedRecord, WriterRequest};
+use walspring_log::{Log, LogBackend, LogBackendConfig, LogConfig, LogReader, OpenError};
+use walspring_record_batch::{EncodedHeaders, RecordBatchBuilder};
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<u64>>);
+
+impl DurabilityListener for Heard {
+    fn durable(&self, ticket: u64, offset_stored: bool) {
+        assert!(offset_stored);
+        self.0.lock().unwrap().push(ticket);
+    }
+
+    fn failed(&self, error: WriteError) {
+        panic!("{error}");
+    }
+}
+
+fn batch(topic: &str, values: &[&str]) -> EncodedBatch {
+    let mut builder = RecordBatchBuilder::new(256);
+    let mut headers = EncodedHeaders::new();
+    headers.push("h", Some(b"1"));
+    for value in values {
+        builder.append(5, Some(b"key"), Some(value.as_bytes()), &headers);
+    }
+    let (bytes, records) = builder.finish();
+    EncodedBatch { topic: topic.into(), partition: 0, records, bytes }
+}
+
+fn config(dir: &std::path::Path) -> LogConfig {
+    LogConfig::new(dir.join("log"))
+}
+
+fn offset(n: u64) -> Option<OffsetRecord> {
+    Some(OffsetRecord {
+        key: b"[\"c\",{\"server\":\"s\"}]".to_vec(),
+        value: Some(format!("{{\"lsn\":{n}}}").into_bytes()),
+    })
+}
+
+/// Writes a ticket for each list of values.
+fn write(log: &Log, tickets: &[&[&str]]) {
+    let backend = LogBackend::new(log.clone(), LogBackendConfig::default()).unwrap();
+    let heard = Arc::new(Heard::default());
+    let request = WriterRequest { connector: "c".into(), task: 0, config: Vec::new(), offsets_topic: None };
+    let mut writer = backend.writer(request, heard.clone()).unwrap();
+    assert_eq!(writer.topic("t").unwrap().partitions, 1);
+    for (i, values) in tickets.iter().enumerate() {
+        let number = i as u64 + 1;
+        writer.submit(Ticket { number, batches: vec![batch("t", values)], offset: offset(number) }).unwrap();
+    }
+    writer.flush(Duration::from_secs(10)).unwrap();
+    assert_eq!(heard.0.lock().unwrap().last().copied(), Some(tickets.len() as u64));
+}
+
+fn values(log: &Log, from: i64) -> Vec<(i64, String)> {
+    let fetched = log.fetch("t", 0, from, 1000, 1 << 20).unwrap();
+    fetched.records.iter().map(|r| (r.kafka_offset, String::from_utf8(r.value.clone().unwrap()).unwrap())).collect()
+}
+
+fn stored_offset(log: &Log) -> Vec<KeyedRecord> {
+    LogBackend::new(log.clone(), LogBackendConfig::default()).unwrap().offsets(None).unwrap().read_to_end().unwrap()
+}
+
+#[test]
+fn records_have_offsets_as_in_kafka_and_survive_a_restart_with_the_source_offset() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(config(dir.path())).unwrap();
+    let id = log.cluster_id();
+    write(&log, &[&["a", "b"], &["c"]]);
+    let all = [(0, "a".to_owned()), (1, "b".to_owned()), (2, "c".to_owned())];
+    assert_eq!(values(&log, 0), all);
+    assert_eq!(values(&log, 1), all[1..]);
+    assert_eq!(values(&log, 3), []);
+    assert!(log.fetch("t", 0, 4, 1, 1).is_err());
+    drop(log);
+    let log = Log::open(config(dir.path())).unwrap();
+    assert_eq!(log.cluster_id(), id);
+    assert_eq!(values(&log, 0), all);
+    let stored = stored_offset(&log);
+    assert_eq!(stored.len(), 1);
+    assert_eq!(stored[0].value.as_deref(), Some(&b"{\"lsn\":2}"[..]));
+    let record = &log.fetch("t", 0, 0, 1, 1 << 20).unwrap().records[0];
+    assert_eq!((record.timestamp_ms, record.key.as_deref()), (5, Some(&b"key"[..])));
+    assert_eq!(record.headers, [("h".to_owned(), Some(b"1".to_vec()))]);
+}
+
+#[test]
+fn a_torn_tail_is_cut_off_at_every_byte_and_what_was_durable_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(config(dir.path())).unwrap();
+    write(&log, &[&["a"]]);
+    drop(log);
+    let path = dir.path().join("log").join(format!("{:020}.journal", 1));
+    let before = std::fs::read(&path).unwrap();
+    let log = Log::open(config(dir.path())).unwrap();
+    write(&log, &[&["b", "c"]]);
+    drop(log);
+    let after = std::fs::read(&path).unwrap();
+    for cut in before.len()..after.len() {
+        std::fs::write(&path, &after[..cut]).unwrap();
+        let log = Log::open(config(dir.path())).unwrap();
+        assert_eq!(values(&log, 0), [(0, "a".to_owned())], "cut at {cut}");
+        drop(log);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), before.len() as u64);
+    }
+    // Zeros behind the end, as a file system may leave them.
+    let mut zeros = before.clone();
+    zeros.extend([0; 100]);
+    std::fs::write(&path, &zeros).unwrap();
+    assert_eq!(values(&Log::open(config(dir.path())).unwrap(), 0), [(0, "a".to_owned())]);
+}
+
+#[test]
+fn damage_before_the_tail_is_refused_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(config(dir.path())).unwrap();
+    write(&log, &[&["a"], &["b"]]);
+    drop(log);
+    let path = dir.path().join("log").join(format!("{:020}.journal", 1));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(4).position(|w| w == b"key\x02").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(matches!(Log::open(config(dir.path())), Err(OpenError::Corrupt { .. })));
+}
+
+#[test]
+fn two_processes_cannot_write_one_log_but_others_may_read_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(config(dir.path())).unwrap();
+    assert!(matches!(Log::open(config(dir.path())), Err(OpenError::Locked(_))));
+    write(&log, &[&["a"]]);
+    let mut reader = LogReader::open(dir.path().join("log")).unwrap();
+    assert_eq!(reader.fetch("t", 0, 0, 10, 1 << 20).unwrap().records.len(), 1);
+    write(&log, &[&["b"], &["c"]]);
+    reader.refresh().unwrap();
+    assert_eq!(reader.fetch("t", 0, 0, 10, 1 << 20).unwrap().records.len(), 3);
+}
+
+#[test]
+fn retention_drops_old_segments_and_keeps_topics_offsets_and_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = LogConfig { segment_bytes: 4096, retention_bytes: 10_000, ..config(dir.path()) };
+    let log = Log::open(small.clone()).unwrap();
+    log.commit_group_offset("g", "t", 0, Some(7)).unwrap();
+    let large = "x".repeat(1000);
+    for _ in 0..40 {
+        write(&log, &[&[&large]]);
+    }
+    let (_, _, spans) = log.topics().into_iter().find(|t| t.0 == "t").unwrap();
+    assert_eq!(spans[0].end, 40);
+    assert!(spans[0].start > 20, "{spans:?}");
+    let check = |log: &Log| {
+        let (_, _, spans) = log.topics().into_iter().find(|t| t.0 == "t").unwrap();
+        let read = values(log, spans[0].start);
+        assert_eq!(read.first().unwrap().0, spans[0].start);
+        assert_eq!(read.last().unwrap().0, 39);
+        assert_eq!(read.len() as i64, 40 - spans[0].start);
+        assert_eq!(stored_offset(log).len(), 1);
+        assert_eq!(log.group_offset("g", "t", 0), Some(7));
+    };
+    check(&log);
+    drop(log);
+    check(&Log::open(small).unwrap());
+}
+
+#[test]
+fn a_deleted_key_is_gone_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(config(dir.path())).unwrap();
+    let backend = LogBackend::new(log.clone(), LogBackendConfig::default()).unwrap();
+    let configs = backend.configs();
+    configs.write(&[(b"a".to_vec(), Some(b"1".to_vec())), (b"b".to_vec(), Some(b"2".to_vec()))]).unwrap();
+    configs.write(&[(b"a".to_vec(), None), (b"b".to_vec(), Some(b"3".to_vec()))]).unwrap();
+    drop((configs, backend, log));
+    let log = Log::open(config(dir.path())).unwrap();
+    let backend = LogBackend::new(log, LogBackendConfig::default()).unwrap();
+    let records = backend.configs().read_to_end().unwrap();
+    assert_eq!(records, [KeyedRecord { key: b"b".to_vec(), value: Some(b"3".to_vec()), kafka_offset: 3 }]);
+}
+
+#[test]
+fn concurrent_writers_share_commits_and_lose_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(config(dir.path())).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| write(&log, &[&["x"][..]; 50]));
+        }
+    });
+    let read = values(&log, 0);
+    assert_eq!(read.iter().map(|r| r.0).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
+}
