@@ -1,9 +1,12 @@
 pub mod checks;
 pub mod config;
+pub mod environment;
 pub mod java_regex;
 pub mod legacy;
 pub mod nearest;
 pub mod option;
+pub mod properties;
+pub mod providers;
 pub mod secret;
 pub mod tables;
 pub mod validate;
