@@ -1,5 +1,9 @@
-
+pub mod admin;
+pub mod client_config;
 pub mod connection;
+pub mod consumer;
+mod kept;
+pub mod keyed_log;
 pub mod producer;
 pub mod protocol;
 pub mod sasl;
