@@ -90,6 +90,9 @@ impl ReplicationStream {
 
     /// Ends the replication in order and gives the connection back for queries. Frames still on the way are dropped;
     /// the server sends them again to whoever starts from the confirmed position.
+    ///
+    /// For a second stream make a new connection: a walsender that was told to stop a logical stream stops the next one
+    /// at once (`streamingDoneReceiving` is reset for physical replication only; seen with 15).
     pub fn finish(mut self, timeout: Duration) -> Result<Connection, PgError> {
         self.connection.send(frontend::COPY_DONE)?;
         let deadline = deadline_in(Some(timeout));

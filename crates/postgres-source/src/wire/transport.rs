@@ -66,7 +66,7 @@ impl Transport {
             if ciphertext.bytes.is_empty() {
                 ciphertext.bytes.resize(CIPHERTEXT_READ_BYTES, 0);
             }
-            ciphertext.start = 0;
+            (ciphertext.start, ciphertext.end) = (0, 0);
             ciphertext.end = self.socket.read(&mut ciphertext.bytes)?;
             if ciphertext.end == 0 {
                 // Without a close_notify: PostgreSQL does that when it crashes; the protocol's own framing tells.
