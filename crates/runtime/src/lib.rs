@@ -27,7 +27,9 @@ mod task;
 mod transform_chain;
 pub mod validation;
 
+pub use configs_store::TargetState;
 pub use plugins::*;
 pub use refusal::Refusal;
 pub use settings::WorkerSettings;
 pub use supervisor::{Connect, Health, Supervisor};
+pub use walspring_connect::Props;

@@ -53,9 +53,7 @@ impl SourceLoop<'_> {
                     (self.on_pause)(false);
                 }
             }
-            if let Err(e) = self.commits.check() {
-                return Err(e);
-            }
+            self.commits.check()?;
             batch.clear(BATCH_KEEP_BYTES);
             match self.source.poll(&mut batch, POLL_WAIT) {
                 Ok(Poll::Batch) => {}

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use walspring_connect::{KeyedLog, KeyedRecord, StoreError};
 
+use crate::configs_store::Entry;
 use crate::info::State;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -242,7 +243,7 @@ impl StatusBoard {
         }
     }
 
-    fn next_records(&self) -> Option<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+    fn next_records(&self) -> Option<Vec<Entry>> {
         let mut board = self.lock();
         while board.queue.is_empty() {
             if board.closed {

@@ -33,6 +33,9 @@ struct Done {
     again: Option<Duration>,
 }
 
+/// A connector's class, and its configuration with references replaced.
+type Found = (Arc<dyn SourcePlugin>, Vec<(String, String)>);
+
 impl Done {
     fn nothing_runs() -> Done {
         Done { tasks: Vec::new(), applied: None, again: None }
@@ -169,7 +172,7 @@ impl Supervisor {
         Done { tasks: kept, applied: Some(config), again: None }
     }
 
-    fn resolve_connector(&self, config: &Props) -> Result<(Arc<dyn SourcePlugin>, Vec<(String, String)>), TaskError> {
+    fn resolve_connector(&self, config: &Props) -> Result<Found, TaskError> {
         let resolved = resolve(&self.plugins, config)?;
         let class = crate::settings::value(&resolved, "connector.class").unwrap_or_default();
         let plugin = self.plugins.source(class).cloned();
