@@ -5,6 +5,7 @@ pub mod java_regex;
 pub mod legacy;
 pub mod nearest;
 pub mod option;
+pub mod postgres;
 pub mod properties;
 pub mod providers;
 pub mod secret;
