@@ -1,1 +1,26 @@
+//! The shape of the original's events: type mapping, schemas, plans, the rarer records, and the offset map.
+//!
+//! A format: no I/O, no clock. What is recorded from the original in `conformance/` is what must come out here.
 
+mod config;
+mod counters;
+mod defaults;
+mod envelope;
+mod field;
+mod modifier;
+mod naming;
+mod offset;
+mod records;
+mod semantic;
+mod types;
+
+pub use config::{
+    DecimalHandling, EventConfig, HstoreHandling, IntervalHandling, MappingConfig, TimePrecision, Unavailable,
+};
+pub use counters::{CollectionCount, TransactionCounters};
+pub use envelope::{message_source, plan, source_schema};
+pub use field::{ColumnField, TypeMapper};
+pub use modifier::{Modifier, parse_modifier};
+pub use naming::{NameAdjustment, TopicNames, TopicNaming};
+pub use offset::{DebeziumOffset, SnapshotKind};
+pub use records::{LogicalMessage, heartbeat, logical_message, transaction_begin, transaction_end};

@@ -13,7 +13,7 @@ mod decimal;
 mod geometry;
 mod hstore;
 mod interval;
-mod java_hash;
+pub mod java_hash;
 mod moment;
 mod scalar;
 mod vector;
@@ -195,7 +195,7 @@ pub enum IntervalForm {
     /// `P1Y2M3DT4H5M6.78S`
     Iso,
     /// `{years, months, days, hours, minutes int32, seconds int64, nanos int32, precision int32}`
-    Structured { precision: u8 },
+    Structured { precision: u16 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

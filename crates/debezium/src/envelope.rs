@@ -1,0 +1,168 @@
+//! The plan of a relation's events: key, row, envelope and source schemas, topic, and constant headers.
+
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
+
+use walspring_connect::TaskError;
+use walspring_record::leaf::Reader;
+use walspring_record::{
+    FieldPlan, Header, RecordPlan, Relation, RowPlan, Schema, SchemaRef, SourcePlan, Type, Typed, Value,
+};
+
+use crate::config::EventConfig;
+use crate::field::TypeMapper;
+use crate::semantic::{enumeration, string, structure};
+
+const SNAPSHOT_MARKS: &str = "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental";
+
+static SOURCE: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let long = || Schema::new(Type::Int64);
+    let mark = enumeration(SNAPSHOT_MARKS).optional().with_default(Some(Value::string("false")));
+    Arc::new(
+        structure("io.debezium.connector.postgresql.Source", 1)
+            .field("version", string())
+            .field("connector", string())
+            .field("name", string())
+            .field("ts_ms", long())
+            .field("snapshot", mark)
+            .field("db", string())
+            .field("sequence", string().optional())
+            .field("ts_us", long().optional())
+            .field("ts_ns", long().optional())
+            .field("schema", string())
+            .field("table", string())
+            .field("txId", long().optional())
+            .field("lsn", long().optional())
+            .field("xmin", long().optional())
+            .field("origin", string().optional())
+            .field("origin_lsn", long().optional()),
+    )
+});
+
+static TRANSACTION_BLOCK: LazyLock<SchemaRef> = LazyLock::new(|| {
+    Arc::new(
+        structure("event.block", 1)
+            .optional()
+            .field("id", string())
+            .field("total_order", Schema::new(Type::Int64))
+            .field("data_collection_order", Schema::new(Type::Int64)),
+    )
+});
+
+/// The schema of the `source` block.
+pub fn source_schema() -> SchemaRef {
+    SOURCE.clone()
+}
+
+/// The schema of the `transaction` block.
+pub(crate) fn transaction_block() -> SchemaRef {
+    TRANSACTION_BLOCK.clone()
+}
+
+/// The plan of one version of a relation. Rows of a snapshot and of the stream have plans of their own: the original reads
+/// some types differently.
+pub fn plan(relation: Arc<Relation>, config: &EventConfig, reader: Reader) -> Result<RecordPlan, TaskError> {
+    let topic = config.topics.data(&relation.namespace, &relation.name);
+    let named = |suffix: &str| structure_name(config.mapping.schema_names.schema_name(&format!("{topic}.{suffix}")));
+    let all: Vec<usize> = (0..relation.columns.len()).collect();
+    let row = row_plan(&relation, &all, named("Value").optional(), config, reader)?;
+    let key = match relation.key.as_slice() {
+        [] => None,
+        key => Some(row_plan(&relation, key, named("Key"), config, reader)?),
+    };
+    let long = || Schema::new(Type::Int64).optional();
+    let envelope = named("Envelope")
+        .versioned(2)
+        .field("before", row.schema.clone())
+        .field("after", row.schema.clone())
+        .field("source", source_schema())
+        .field("transaction", transaction_block())
+        .field("op", string())
+        .field("ts_ms", long())
+        .field("ts_us", long())
+        .field("ts_ns", long());
+    Ok(RecordPlan {
+        id: RecordPlan::next_id(),
+        topic: topic.into(),
+        key,
+        row,
+        envelope: envelope.into(),
+        source: source(config, relation.namespace.clone(), relation.name.clone()),
+        headers: headers(config),
+        tombstones: config.tombstones,
+        relation,
+    })
+}
+
+fn structure_name(name: String) -> Schema {
+    Schema::new(Type::Struct).named(name)
+}
+
+/// A struct of some of the relation's columns.
+fn row_plan(
+    relation: &Relation,
+    columns: &[usize],
+    mut schema: Schema,
+    config: &EventConfig,
+    reader: Reader,
+) -> Result<RowPlan, TaskError> {
+    let mapper = TypeMapper { config: &config.mapping, reader };
+    let mut fields = Vec::with_capacity(columns.len());
+    let mut names = HashSet::new();
+    for &column in columns {
+        let Some(field) = mapper.column_field(&relation.columns[column]) else { continue };
+        if !names.insert(field.name.clone()) {
+            let message = format!("Cannot create field because of field name duplication {}", field.name);
+            let hint = format!(
+                "two columns of {} come to the same name under field.name.adjustment.mode; leave one of them out with \
+                 column.exclude.list, or choose avro_unicode",
+                relation.qualified_name()
+            );
+            let class = "org.apache.kafka.connect.errors.SchemaBuilderException";
+            return Err(TaskError::definite(class, message).hint(hint));
+        }
+        schema = schema.field(field.name, field.schema);
+        fields.push(FieldPlan {
+            column,
+            leaf: field.leaf,
+            null: field.null,
+            unavailable: field.unavailable,
+            on_error: field.on_error,
+        });
+    }
+    Ok(RowPlan { schema: schema.into(), fields })
+}
+
+/// The constant part of `source` for logical messages, which belong to no table.
+pub fn message_source(config: &EventConfig) -> SourcePlan {
+    source(config, "".into(), "".into())
+}
+
+fn source(config: &EventConfig, namespace: Arc<str>, table: Arc<str>) -> SourcePlan {
+    SourcePlan {
+        schema: source_schema(),
+        version: config.version.clone(),
+        connector: "postgresql".into(),
+        name: config.topics.prefix.clone(),
+        db: config.database.clone(),
+        namespace,
+        table,
+    }
+}
+
+fn headers(config: &EventConfig) -> Vec<Header> {
+    if !config.extended_headers {
+        return Vec::new();
+    }
+    let schema = Arc::new(string());
+    let header = |name: &str, value: &Arc<str>| Header {
+        name: format!("__debezium.context.{name}").into(),
+        value: Typed::new(schema.clone(), Value::String(value.clone())),
+    };
+    vec![
+        header("connectorLogicalName", &config.topics.prefix),
+        header("taskId", &config.task_id),
+        header("connectorName", &"postgresql".into()),
+        header("runId", &config.run_id),
+    ]
+}

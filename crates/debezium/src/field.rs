@@ -1,0 +1,62 @@
+//! A column as a field: the type mapping, completed by nullability, default, comment and placeholder.
+//!
+//! What `column.propagate.source.type`, masks and truncation add to a field belongs in here.
+
+use std::sync::Arc;
+
+use walspring_record::leaf::Reader;
+use walspring_record::{Column, ConversionFailure, Leaf, Schema, Value};
+
+use crate::config::MappingConfig;
+use crate::{defaults, types};
+
+/// A column's field.
+#[derive(Debug, Clone)]
+pub struct ColumnField {
+    pub name: Arc<str>,
+    pub schema: Schema,
+    pub leaf: Leaf,
+    /// What a NULL becomes.
+    pub null: Value,
+    /// What an unchanged TOASTed value becomes.
+    pub unavailable: Value,
+    pub on_error: ConversionFailure,
+}
+
+/// Maps columns by a configuration, as who reads them does.
+#[derive(Debug, Clone, Copy)]
+pub struct TypeMapper<'a> {
+    pub config: &'a MappingConfig,
+    pub reader: Reader,
+}
+
+impl TypeMapper<'_> {
+    /// `None`: the original leaves such a column out.
+    pub fn column_field(&self, column: &Column) -> Option<ColumnField> {
+        let mapped = types::map(&column.ty, column.modifier, self.config, self.reader)?;
+        let default = defaults::default_value(column, &mapped);
+        let null = match &default {
+            _ if column.nullable => Value::Null,
+            Some(default) => default.clone(),
+            None => mapped.zero,
+        };
+        let optional = column.nullable || mapped.schema.optional;
+        let leaf = match self.reader {
+            Reader::Stream if mapped.null_in_stream => Leaf::Constant(null.clone()),
+            _ => mapped.leaf,
+        };
+        let mut schema = mapped.schema.with_optional(optional).with_default(default);
+        if let Some(comment) = column.comment.as_ref().filter(|_| self.config.comments) {
+            schema = schema.documented(comment.clone());
+        }
+        Some(ColumnField {
+            name: self.config.field_names.field_name(&column.name).into(),
+            schema,
+            leaf,
+            null,
+            unavailable: mapped.unavailable,
+            // Null cannot stand for a value of a required field, whatever the option says.
+            on_error: if optional { self.config.on_error } else { ConversionFailure::Fail },
+        })
+    }
+}

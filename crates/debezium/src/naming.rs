@@ -1,0 +1,237 @@
+//! Names of topics, schemas and fields.
+
+use std::sync::Arc;
+
+use walspring_connect::{CONNECT_EXCEPTION, TaskError};
+
+/// Kafka's limit on a topic's name.
+const TOPIC_LEN_MAX: usize = 249;
+
+/// `schema.name.adjustment.mode` and `field.name.adjustment.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NameAdjustment {
+    #[default]
+    None,
+    Avro,
+    AvroUnicode,
+}
+
+impl NameAdjustment {
+    /// A schema's full name: dots part it.
+    pub fn schema_name(self, name: &str) -> String {
+        self.adjust(name, true)
+    }
+
+    pub fn field_name(self, name: &str) -> String {
+        self.adjust(name, false)
+    }
+
+    fn adjust(self, name: &str, dots: bool) -> String {
+        let unicode = match self {
+            NameAdjustment::None => return name.to_owned(),
+            NameAdjustment::Avro => false,
+            NameAdjustment::AvroUnicode => true,
+        };
+        let mut out = String::with_capacity(name.len());
+        // Java looks at UTF-16 units: a character beyond the basic plane is replaced twice.
+        for (i, unit) in name.encode_utf16().enumerate() {
+            let c = char::from_u32(unit.into()).unwrap_or(char::REPLACEMENT_CHARACTER);
+            let first = i == 0;
+            // The underscore begins an escape where there are escapes, and so is escaped itself.
+            let valid = c.is_ascii_alphabetic() || c == '_' && !unicode;
+            if valid || !first && (c.is_ascii_digit() || c == '.' && dots) {
+                out.push(c);
+            } else if unicode {
+                out.push_str(&escape(unit));
+            } else {
+                out.push('_');
+                if first && c.is_ascii_digit() {
+                    out.push(c);
+                }
+            }
+        }
+        out
+    }
+}
+
+/// `_u` and the unit in hexadecimal, padded as the original pads: up to two digits become four, three stay three.
+fn escape(unit: u16) -> String {
+    let hex = format!("{unit:x}");
+    format!("_u{}{hex}", if hex.len() <= 2 { "00" } else { "" })
+}
+
+/// `topic.naming.strategy`
+#[derive(Clone, Default)]
+pub enum TopicNaming {
+    /// `io.debezium.schema.SchemaTopicNamingStrategy`
+    #[default]
+    Schema,
+    /// `io.debezium.schema.SchemaUnicodeTopicNamingStrategy`
+    SchemaUnicode,
+    /// A route from the topic that `Schema` gives to the one that is used; the regular expressions stand elsewhere.
+    Routed(Arc<dyn Fn(&str) -> String + Send + Sync>),
+}
+
+impl std::fmt::Debug for TopicNaming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            TopicNaming::Schema => "Schema",
+            TopicNaming::SchemaUnicode => "SchemaUnicode",
+            TopicNaming::Routed(_) => "Routed",
+        })
+    }
+}
+
+/// The options that name topics.
+#[derive(Debug, Clone)]
+pub struct TopicNames {
+    /// `topic.prefix`
+    pub prefix: Arc<str>,
+    /// `topic.delimiter`
+    pub delimiter: String,
+    /// `topic.heartbeat.prefix`
+    pub heartbeat_prefix: String,
+    /// `topic.heartbeat.name`: the whole name, instead of prefix and prefix.
+    pub heartbeat_name: Option<String>,
+    /// `topic.transaction`
+    pub transaction: String,
+    pub naming: TopicNaming,
+}
+
+impl TopicNames {
+    /// The original's defaults.
+    pub fn new(prefix: impl Into<Arc<str>>) -> TopicNames {
+        TopicNames {
+            prefix: prefix.into(),
+            delimiter: ".".into(),
+            heartbeat_prefix: "__debezium-heartbeat".into(),
+            heartbeat_name: None,
+            transaction: "transaction".into(),
+            naming: TopicNaming::Schema,
+        }
+    }
+
+    /// Fails as the task of the original does, which looks at these only when it starts.
+    pub fn check(&self) -> Result<(), TaskError> {
+        let named = [
+            ("topic.prefix", &*self.prefix),
+            ("topic.delimiter", &self.delimiter),
+            ("topic.heartbeat.prefix", &self.heartbeat_prefix),
+            ("topic.heartbeat.name", self.heartbeat_name.as_deref().filter(|n| !n.is_empty()).unwrap_or("_")),
+            ("topic.transaction", &self.transaction),
+        ];
+        let bad = named.iter().find(|(_, value)| value.is_empty() || !value.chars().all(is_topic_char));
+        let Some((option, value)) = bad else { return Ok(()) };
+        let class = match self.naming {
+            TopicNaming::SchemaUnicode => "io.debezium.schema.SchemaUnicodeTopicNamingStrategy",
+            TopicNaming::Routed(_) => "io.debezium.schema.SchemaRegexTopicNamingStrategy",
+            TopicNaming::Schema => "io.debezium.schema.SchemaTopicNamingStrategy",
+        };
+        let message = format!("Call to constructor of class {class} failed");
+        let hint = format!("set {option} to letters, digits, dots, hyphens and underscores only; it is {value:?}");
+        Err(TaskError::definite("java.lang.IllegalArgumentException", message)
+            .caused_by("java.lang.reflect.InvocationTargetException", "")
+            .caused_by(CONNECT_EXCEPTION, "Unable to validate config.")
+            .hint(hint))
+    }
+
+    /// The topic of a table's events, which is also the base of its schemas' names.
+    pub fn data(&self, namespace: &str, table: &str) -> String {
+        let parts: Vec<&str> =
+            [&*self.prefix, namespace, table].into_iter().filter(|part| !part.trim().is_empty()).collect();
+        let name = parts.join(&self.delimiter);
+        match &self.naming {
+            TopicNaming::Schema => sanitized(&name, false),
+            TopicNaming::SchemaUnicode => sanitized(&name, true),
+            TopicNaming::Routed(route) => {
+                let plain = sanitized(&name, false);
+                let routed = route(&plain);
+                if routed.is_empty() { plain } else { routed }
+            }
+        }
+    }
+
+    pub fn heartbeat(&self) -> String {
+        match self.heartbeat_name.as_deref() {
+            Some(name) if !name.is_empty() => name.to_owned(),
+            _ => [&*self.heartbeat_prefix, &self.prefix].join(&self.delimiter),
+        }
+    }
+
+    pub fn transaction(&self) -> String {
+        [&*self.prefix, &self.transaction].join(&self.delimiter)
+    }
+
+    /// Of logical messages; the delimiter has no say in it.
+    pub fn message(&self) -> String {
+        format!("{}.message", self.prefix)
+    }
+}
+
+fn is_topic_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+/// What Kafka does not allow is replaced, in UTF-16 units, and the rest cut.
+fn sanitized(name: &str, unicode: bool) -> String {
+    let mut out = String::with_capacity(name.len());
+    for unit in name.encode_utf16() {
+        match char::from_u32(unit.into()).filter(|c| is_topic_char(*c) && !(unicode && *c == '_')) {
+            Some(c) => out.push(c),
+            None if unicode => out.push_str(&escape(unit)),
+            None => out.push('_'),
+        }
+    }
+    // All of it is ASCII now.
+    out.truncate(TOPIC_LEN_MAX);
+    let dot = if unicode { "_u002e" } else { "_" };
+    match out.as_str() {
+        "." => dot.to_owned(),
+        ".." => dot.repeat(2),
+        _ => out,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_for_avro() {
+        for (name, avro, unicode) in [
+            ("dash-col", "dash_col", "dash_u002dcol"),
+            ("sp ace", "sp_ace", "sp_u0020ace"),
+            ("日本", "__", "_u65e5_u672c"),
+            ("1st", "_1st", "_u0031st"),
+            ("dot.col", "dot_col", "dot_u002ecol"),
+            ("$d", "_d", "_u0024d"),
+            ("q\"q", "q_q", "q_u0022q"),
+        ] {
+            assert_eq!(NameAdjustment::Avro.field_name(name), avro);
+            assert_eq!(NameAdjustment::AvroUnicode.field_name(name), unicode);
+            assert_eq!(NameAdjustment::None.field_name(name), name);
+        }
+        assert_eq!(NameAdjustment::Avro.schema_name("a-1st.public.t.Value"), "a_1st.public.t.Value");
+        assert_eq!(NameAdjustment::AvroUnicode.schema_name("c_x._n_.Key"), "c_u005fx._u005fn_u005f.Key");
+    }
+
+    #[test]
+    fn names_of_topics() {
+        let names = TopicNames::new("p");
+        assert_eq!(names.data("public", "Ünï"), "p.public._n_");
+        assert_eq!(names.data("My-Schema", "weird-Table"), "p.My-Schema.weird-Table");
+        assert_eq!(names.data("s", &"x".repeat(300)).len(), 249);
+        assert_eq!((names.heartbeat(), names.transaction()), ("__debezium-heartbeat.p".into(), "p.transaction".into()));
+        let unicode = TopicNames { naming: TopicNaming::SchemaUnicode, ..TopicNames::new("c_p") };
+        assert_eq!(unicode.data("public", "Ünï"), "c_u005fp.public._u00dcn_u00ef");
+    }
+
+    #[test]
+    fn a_delimiter_that_kafka_does_not_allow_stops_the_task() {
+        let odd = TopicNames { delimiter: "$".into(), ..TopicNames::new("p") };
+        let trace = odd.check().unwrap_err().trace();
+        assert!(trace.starts_with("java.lang.IllegalArgumentException: Call to constructor of class "), "{trace}");
+        assert!(trace.ends_with("ConnectException: Unable to validate config."), "{trace}");
+        assert!(TopicNames::new("p").check().is_ok());
+    }
+}
