@@ -60,6 +60,8 @@ pub trait Backend: Send + Sync {
     fn still_ours(&self) -> Result<bool, StoreError> {
         Ok(false)
     }
+    /// Calls the listener when another worker has taken over; at once when that was before. Not on the caller's thread.
+    fn on_taken_over(&self, _listener: Box<dyn Fn(&str) + Send + Sync>) {}
 }
 
 pub struct WriterRequest {

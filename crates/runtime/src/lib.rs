@@ -23,13 +23,15 @@ mod settings;
 mod source_task;
 pub mod status_store;
 mod supervisor;
+mod table_options;
 mod task;
 mod transform_chain;
-pub mod validation;
+mod validation;
 
 pub use configs_store::TargetState;
 pub use plugins::*;
 pub use refusal::Refusal;
 pub use settings::WorkerSettings;
 pub use supervisor::{Connect, Health, Supervisor};
+pub use table_options::{ConnectorTable, TableOptions};
 pub use walspring_connect::Props;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+pub use walspring_config::validate::{Definition as ConfigKeyInfo, ValidationReport as ConfigInfos};
 use walspring_connect::writer::BatchAssembler;
 use walspring_connect::{ConvertError, Converter, HeaderConverter, Predicate, Props, Side, SourcePlugin, Transform};
 
 use crate::info::PluginInfo;
 use crate::settings::{below, value};
-use crate::validation::{ConfigInfos, ConfigKeyInfo};
 
 /// A configuration with its keys below a prefix, without it.
 pub type Config<'a> = &'a [(String, String)];
@@ -25,7 +25,7 @@ pub struct Plugin<M> {
     pub make: M,
 }
 
-/// What the tables of options say. The wiring implements it over the crate `walspring-config`.
+/// What the tables of options say: [`TableOptions`](crate::TableOptions), or a test's.
 pub trait Options: Send + Sync {
     /// Replaces references such as `${file:PATH:KEY}`. The error is the provider's message.
     fn resolve(&self, config: &Props) -> Result<Vec<(String, Option<String>)>, String>;

@@ -211,7 +211,15 @@ impl Supervisor {
         tracing::info!(connectors = names.len(), "the worker is ready");
         names.iter().for_each(|name| self.request(&mut state, name));
         self.changed.notify_all();
+        drop(state);
+        let this = self.this.clone();
+        backend.on_taken_over(Box::new(move |why| {
+            if let Some(this) = this.upgrade() {
+                this.on_fenced(why.to_owned());
+            }
+        }));
 
+        let mut state = self.lock();
         loop {
             while !state.doubtful && state.phase == Phase::Ready {
                 if let Some(why) = self.statuses.fenced() {

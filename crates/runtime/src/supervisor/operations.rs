@@ -8,10 +8,10 @@ use crate::configs_store::{self, TargetState};
 use crate::info::{
     ConnectorInfo, ConnectorState, ConnectorStateInfo, PluginInfo, ServerInfo, State, TaskId, TaskInfo, TaskState,
 };
-use crate::plugins::ValidationContext;
+use crate::plugins::{ConfigInfos, ConfigKeyInfo, ValidationContext};
 use crate::refusal::Refusal;
 use crate::status_store::Status;
-use crate::validation::{ConfigInfos, ConfigKeyInfo, validate};
+use crate::validation::{refuse, validate};
 
 fn not_found(name: &str) -> Refusal {
     Refusal::not_found(format!("Connector {name} not found"))
@@ -82,7 +82,7 @@ impl Supervisor {
         let name = name.trim();
         let config = named(name, config)?;
         self.ready()?;
-        self.validate_raw(&config)?.refuse()?;
+        refuse(&self.validate_raw(&config)?)?;
         self.write(name, |configs| {
             if configs.config(name).is_some() {
                 return Err(Refusal::conflict(format!("Connector {name} already exists")));
@@ -98,7 +98,7 @@ impl Supervisor {
     pub fn put_config(&self, name: &str, config: Props) -> Result<(bool, ConnectorInfo), Refusal> {
         let config = named(name, config)?;
         self.ready()?;
-        self.validate_raw(&config)?.refuse()?;
+        refuse(&self.validate_raw(&config)?)?;
         let mut created = false;
         self.write(name, |configs| {
             created = configs.config(name).is_none();
@@ -119,7 +119,7 @@ impl Supervisor {
                 config.insert(key, value);
             }
         }
-        self.validate_raw(&config)?.refuse()?;
+        refuse(&self.validate_raw(&config)?)?;
         self.write(name, |configs| match configs.config(name) {
             Some(_) => Ok(vec![configs_store::connector(name, &config)]),
             None => Err(not_found(name)),
