@@ -16,6 +16,7 @@ mod coordinator;
 mod failure;
 mod features;
 mod handoff;
+mod pacing;
 mod partition_queue;
 mod requests;
 mod sender;

@@ -36,6 +36,8 @@ pub(super) struct Node {
 pub(super) struct Retry {
     at: Instant,
     attempts: u32,
+    /// Since the last try a batch failed by itself, not because of one before it.
+    at_fault: bool,
     /// Since when the brokers have not known the partition.
     unknown_since: Option<Instant>,
 }
@@ -99,12 +101,12 @@ impl Sender {
         }
         self.add_partitions(not_added);
         for (node, slots) in by_node {
-            self.send_to(node, &slots)?;
+            self.send_to(node, &slots, now)?;
         }
         Ok(())
     }
 
-    fn send_to(&mut self, node_id: i32, slots: &[usize]) -> Result<(), WriteError> {
+    fn send_to(&mut self, node_id: i32, slots: &[usize], now: Instant) -> Result<(), WriteError> {
         let node = self.nodes.entry(node_id).or_default();
         let usable = node.connection.as_ref().filter(|c| c.is_alive() && !c.should_retire()).cloned();
         let Some(connection) = usable else {
@@ -146,6 +148,7 @@ impl Sender {
             if batches.is_empty() {
                 return Ok(());
             }
+            self.pacing.sent(now, size);
             self.send_request(node_id, version, &connection, batches);
         }
         Ok(())
@@ -246,11 +249,12 @@ impl Sender {
                 }
                 for (slot, sequence) in sent.batches {
                     self.cluster.forget_topic(&self.partitions[slot].topic);
-                    self.retry(slot, sequence, self.config.retry_backoff);
+                    self.retry(slot, sequence, Some(self.config.retry_backoff));
                 }
                 return Ok(());
             }
         };
+        self.pacing.answered(Instant::now());
         let mut codes: HashMap<(&str, i32), (i16, Option<&str>)> = HashMap::new();
         for topic in &response.responses {
             for partition in &topic.partition_responses {
@@ -316,11 +320,9 @@ impl Sender {
                 }
                 // The markers of the transaction before are on their way.
                 let first = if concurrent { Duration::from_millis(1) } else { self.config.retry_backoff };
-                self.retry(slot, sequence, first);
+                self.retry(slot, sequence, Some(first));
             }
-            Verdict::SequenceLost if queue.follows_a_failure(sequence) => {
-                self.retry(slot, sequence, self.config.retry_backoff);
-            }
+            Verdict::SequenceLost if queue.follows_a_failure(sequence) => self.retry(slot, sequence, None),
             Verdict::SequenceLost if transactional => {
                 return Err(WriteError::Transient(format!(
                     "Kafka lost batches of the open transaction ({error}) at {place}; the task starts again from its \
@@ -331,7 +333,7 @@ impl Sender {
             Verdict::SequenceLost | Verdict::Fenced => {
                 tracing::warn!(%error, place, "the broker no longer knows this producer; going on with a new id");
                 self.identity_lost = true;
-                self.retry(slot, sequence, self.config.retry_backoff);
+                self.retry(slot, sequence, Some(self.config.retry_backoff));
             }
             Verdict::TooLarge => return self.divide(slot, sequence, &place),
             Verdict::Failed(error) => return Err(error),
@@ -349,19 +351,22 @@ impl Sender {
         tracing::debug!(place, records, "batch too large for the broker, divided");
         queue.replace(sequence, halves);
         self.split(ticket);
-        self.retry(slot, sequence, Duration::ZERO);
+        self.retry(slot, sequence, None);
         Ok(())
     }
 
-    /// The batch goes again, after everything that is on its way has been answered and a back-off from `first` on.
-    fn retry(&mut self, slot: usize, sequence: i32, first: Duration) {
+    /// The batch goes again, after everything that is on its way has been answered: and after a back-off from `first`
+    /// on, unless the batch is not at fault itself.
+    fn retry(&mut self, slot: usize, sequence: i32, first: Option<Duration>) {
         add(&self.counters.retries, 1);
         let now = Instant::now();
-        let max = self.config.retry_backoff_max.min(first * 16);
         let retry = self.retries.entry(slot).or_insert(Retry::new(now));
-        let at = now + backoff(first, max, retry.attempts);
-        retry.at = retry.at.max(at);
-        if self.partitions[slot].fail(sequence) == Failure::Settled {
+        if let Some(first) = first {
+            let max = self.config.retry_backoff_max.min(first * 16);
+            retry.at = retry.at.max(now + backoff(first, max, retry.attempts));
+            retry.at_fault = true;
+        }
+        if self.partitions[slot].fail(sequence) == Failure::Settled && std::mem::take(&mut retry.at_fault) {
             retry.attempts += 1;
         }
         let at = retry.at;
@@ -371,6 +376,6 @@ impl Sender {
 
 impl Retry {
     fn new(now: Instant) -> Self {
-        Self { at: now, attempts: 0, unknown_since: None }
+        Self { at: now, attempts: 0, at_fault: false, unknown_since: None }
     }
 }

@@ -26,6 +26,7 @@ use super::cluster::{Cluster, TopicState, backoff};
 use super::config::ProducerConfig;
 use super::coordinator::{Coordinator, CoordinatorError, ProducerIdentity, idempotent_identity};
 use super::handoff::Handoff;
+use super::pacing::Pacing;
 use super::partition_queue::{Batch, PartitionQueue};
 use super::requests::{Node, Sent};
 use super::statistics::{Counters, add};
@@ -93,6 +94,7 @@ pub(super) struct Sender {
     pub nodes: HashMap<i32, Node>,
     pub retries: HashMap<usize, super::requests::Retry>,
     pub transaction: Option<Transaction>,
+    pub pacing: Pacing,
     adding_partitions: bool,
     /// Without transactions: tickets whose batches are not all acknowledged, and those behind them.
     tickets: VecDeque<TicketProgress>,
@@ -176,6 +178,7 @@ impl Sender {
             nodes: HashMap::new(),
             retries: HashMap::new(),
             transaction: None,
+            pacing: Pacing::default(),
             adding_partitions: false,
             tickets: VecDeque::new(),
             identity_lost: false,
@@ -193,12 +196,13 @@ impl Sender {
     /// Until aborted, or an error that this producer cannot answer.
     pub(super) async fn run(mut self) {
         let handoff = self.handoff.clone();
+        let mut happened = Ok(());
         loop {
             if handoff.is_aborted() {
                 handoff.end(WriteError::Transient("the producer was stopped".into()));
                 return self.abort_transaction().await;
             }
-            if let Err(error) = self.turn() {
+            if let Err(error) = happened.and_then(|()| self.turn()) {
                 handoff.end(error.clone());
                 if !handoff.is_aborted() {
                     self.listener.failed(error.clone());
@@ -210,12 +214,11 @@ impl Sender {
             }
             let pulse = if self.has_outstanding() { PULSE } else { self.config.metadata_age_max };
             let wake_at = self.wake_at.take().unwrap_or(Instant::now() + pulse).min(Instant::now() + pulse);
+            happened = Ok(());
             tokio::select! {
                 event = self.incoming.recv() => {
                     let Some(event) = event else { return };
-                    if let Err(error) = self.take_events(event) {
-                        self.events.send(Event::NewIdentity(Err(error))).ok(); // ends the loop in its one place
-                    }
+                    happened = self.take_events(event);
                 }
                 () = handoff.woken() => {}
                 () = tokio::time::sleep_until(wake_at) => {}
@@ -310,6 +313,12 @@ impl Sender {
             self.report_prefix();
             return Ok(());
         };
+        if let Some(at) = self.pacing.begin_at().filter(|at| self.transaction.is_none() && now < *at) {
+            if self.handoff.has_tickets() {
+                self.wake_by(at);
+            }
+            return Ok(());
+        }
         loop {
             if let Some(open) = &mut self.transaction {
                 if open.closing {
@@ -486,6 +495,9 @@ impl Sender {
                     self.partitions[*slot].restart_sequences();
                 }
             }
+        }
+        if !open.touched.is_empty() {
+            self.pacing.ended(Instant::now());
         }
         add(&self.counters.transactions, 1);
         add(&self.counters.transaction_nanos, open.begun.elapsed().as_nanos() as u64);

@@ -1,0 +1,247 @@
+//! What the producer's tests share: a listener to wait on, tickets of numbered records, and librdkafka as the reader
+//! that says what really stands in the log.
+#![allow(dead_code)]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use walspring_connect::writer::{DurabilityListener, EncodedBatch, OffsetRecord, RecordWriter, Ticket, WriteError};
+use walspring_kafka::producer::{Delivery, KafkaProducer, ProducerConfig, TransactionConfig};
+use walspring_record_batch::{EncodedHeaders, RecordBatchBuilder};
+
+pub mod proxy;
+
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Hears what became durable, and lets a test wait for it.
+#[derive(Default)]
+pub struct Heard {
+    state: Mutex<(u64, Option<bool>, Option<WriteError>)>,
+    changed: Condvar,
+}
+
+impl DurabilityListener for Heard {
+    fn durable(&self, ticket: u64, offset_stored: bool) {
+        let mut state = self.state.lock().unwrap();
+        assert!(ticket > state.0, "durable({ticket}) after durable({})", state.0);
+        (state.0, state.1) = (ticket, Some(offset_stored));
+        self.changed.notify_all();
+    }
+
+    fn failed(&self, error: WriteError) {
+        self.state.lock().unwrap().2 = Some(error);
+        self.changed.notify_all();
+    }
+}
+
+impl Heard {
+    pub fn durable_now(&self) -> u64 {
+        self.state.lock().unwrap().0
+    }
+
+    pub fn failure_now(&self) -> Option<WriteError> {
+        self.state.lock().unwrap().2.clone()
+    }
+
+    /// Waits until the ticket is durable; whether its offset was stored with it.
+    #[track_caller]
+    pub fn wait_durable(&self, ticket: u64) -> bool {
+        let state = self.state.lock().unwrap();
+        let (state, late) =
+            self.changed.wait_timeout_while(state, PATIENCE, |s| s.0 < ticket && s.2.is_none()).unwrap();
+        assert!(!late.timed_out() && state.2.is_none(), "ticket {ticket}: heard {}, {:?}", state.0, state.2);
+        state.1.unwrap()
+    }
+
+    #[track_caller]
+    pub fn wait_failed(&self) -> WriteError {
+        let state = self.state.lock().unwrap();
+        let (state, _) = self.changed.wait_timeout_while(state, PATIENCE, |s| s.2.is_none()).unwrap();
+        state.2.clone().expect("a failure")
+    }
+}
+
+/// A name that no other test has.
+pub fn unique(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub fn create_topic(bootstrap: &str, name: &str, partitions: i32, replicas: i32, config: &[(&str, &str)]) {
+    let admin: AdminClient<_> = ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
+    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
+    for (key, value) in config {
+        topic = topic.set(key, value);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let made = runtime.block_on(admin.create_topics([&topic], &options)).unwrap();
+    made.into_iter().next().unwrap().unwrap();
+}
+
+pub fn add_partitions(bootstrap: &str, topic: &str, count: usize) {
+    let admin: AdminClient<_> = ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let partitions = NewPartitions::new(topic, count);
+    let made = runtime.block_on(admin.create_partitions([&partitions], &AdminOptions::new())).unwrap();
+    made.into_iter().next().unwrap().unwrap();
+}
+
+/// A topic and an offsets topic, and the names that go with them.
+pub struct Place {
+    pub bootstrap: String,
+    pub topic: Arc<str>,
+    pub offsets: String,
+    pub transactional_id: String,
+}
+
+impl Place {
+    pub fn new(bootstrap: &str, name: &str, partitions: i32) -> Self {
+        Self::replicated(bootstrap, name, partitions, 1)
+    }
+
+    pub fn replicated(bootstrap: &str, name: &str, partitions: i32, replicas: i32) -> Self {
+        let topic = unique(name);
+        let offsets = format!("{topic}-offsets");
+        create_topic(bootstrap, &topic, partitions, replicas, &[]);
+        create_topic(bootstrap, &offsets, 5, replicas, &[]);
+        let transactional_id = format!("tx-{topic}");
+        Self { bootstrap: bootstrap.into(), topic: topic.into(), offsets, transactional_id }
+    }
+
+    pub fn transactional(&self) -> ProducerConfig {
+        let transaction = TransactionConfig::new(&self.transactional_id, &self.offsets);
+        ProducerConfig::new([&self.bootstrap], Delivery::Transactional(transaction))
+    }
+
+    pub fn version_1(&self) -> ProducerConfig {
+        let mut transaction = TransactionConfig::new(&self.transactional_id, &self.offsets);
+        transaction.force_version_1 = true;
+        ProducerConfig::new([&self.bootstrap], Delivery::Transactional(transaction))
+    }
+
+    pub fn at_least_once(&self) -> ProducerConfig {
+        ProducerConfig::new([&self.bootstrap], Delivery::AtLeastOnce)
+    }
+
+    /// Records with the numbers `from..to` as their values, in one batch of one partition.
+    pub fn batch(&self, partition: i32, from: u64, to: u64) -> EncodedBatch {
+        let mut headers = EncodedHeaders::new();
+        headers.push("table", Some(b"orders"));
+        let mut builder = RecordBatchBuilder::new(4096);
+        for number in from..to {
+            builder.append(1_700_000_000_000, Some(b"key"), Some(number.to_string().as_bytes()), &headers);
+        }
+        let (bytes, records) = builder.finish();
+        EncodedBatch { topic: self.topic.clone(), partition, records, bytes }
+    }
+
+    /// A ticket of one batch in partition 0; its offset is `to`.
+    pub fn ticket(&self, number: u64, from: u64, to: u64) -> Ticket {
+        Ticket { number, batches: vec![self.batch(0, from, to)], offset: Some(offset(to)) }
+    }
+
+    /// The numbers in each partition, in the log's order, as a reader of committed records sees them.
+    pub fn committed(&self, partitions: i32) -> Vec<Vec<u64>> {
+        (0..partitions)
+            .map(|p| {
+                let records = read(&self.bootstrap, &self.topic, p, true);
+                records.iter().map(|(_, value)| std::str::from_utf8(value).unwrap().parse().unwrap()).collect()
+            })
+            .collect()
+    }
+
+    /// The offset that a restarted task would go on from.
+    pub fn stored_offset(&self) -> Option<u64> {
+        let (key, _) = offset_bytes(0);
+        let mut found = None;
+        for partition in 0..5 {
+            for (record_key, value) in read(&self.bootstrap, &self.offsets, partition, true) {
+                assert_eq!(record_key, key);
+                assert_eq!(partition, walspring_record_batch::partition_for_key(&key, 5));
+                let text = std::str::from_utf8(&value).unwrap();
+                found = Some(text.trim_start_matches(r#"{"lsn":"#).trim_end_matches('}').parse().unwrap());
+            }
+        }
+        found
+    }
+}
+
+fn offset_bytes(lsn: u64) -> (Vec<u8>, Vec<u8>) {
+    (br#"["connector",{"server":"shop"}]"#.to_vec(), format!(r#"{{"lsn":{lsn}}}"#).into_bytes())
+}
+
+pub fn offset(lsn: u64) -> OffsetRecord {
+    let (key, value) = offset_bytes(lsn);
+    OffsetRecord { key, value: Some(value) }
+}
+
+/// Key and value of every record of a partition, up to its end.
+pub fn read(bootstrap: &str, topic: &str, partition: i32, committed: bool) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", unique("reader"))
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("check.crcs", "true")
+        .set("isolation.level", if committed { "read_committed" } else { "read_uncommitted" })
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+    consumer.assign(&list).unwrap();
+    let mut records = Vec::new();
+    loop {
+        match consumer.poll(PATIENCE).expect("a record or the end of the partition") {
+            Ok(m) => records.push((m.key().unwrap_or_default().to_vec(), m.payload().unwrap_or_default().to_vec())),
+            Err(KafkaError::PartitionEOF(_)) => return records,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+pub fn connect(config: ProducerConfig) -> (KafkaProducer, Arc<Heard>) {
+    let heard = Arc::new(Heard::default());
+    let producer = KafkaProducer::connect(config, heard.clone(), None).expect("a producer");
+    (producer, heard)
+}
+
+/// What a source task does, reduced to numbers: goes on from the stored offset, after every end of the producer with
+/// a new one, until `total` records are durable. How many producers it took.
+pub fn run_as_task(place: &Place, config: &ProducerConfig, total: u64, per_ticket: u64) -> u32 {
+    for producers in 1.. {
+        assert!(producers < 200, "the task never ends");
+        let heard = Arc::new(Heard::default());
+        let mut producer = match KafkaProducer::connect(config.clone(), heard.clone(), None) {
+            Ok(producer) => producer,
+            Err(WriteError::Transient(_)) => continue,
+            Err(error) => panic!("{error}"),
+        };
+        let mut next = place.stored_offset().unwrap_or(0);
+        let mut number = 0;
+        let result = loop {
+            if next >= total {
+                break producer.flush(PATIENCE);
+            }
+            let to = total.min(next + per_ticket);
+            number += 1;
+            if let Err(error) = producer.submit(place.ticket(number, next, to)) {
+                break Err(error);
+            }
+            next = to;
+        };
+        match result {
+            Ok(()) => return producers,
+            Err(WriteError::Transient(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    unreachable!()
+}
