@@ -181,7 +181,11 @@ impl ReplicaIdentityRule {
                         "FULL" => ReplicaIdentity::Full,
                         "NOTHING" => ReplicaIdentity::Nothing,
                         _ => {
-                            return Err(ConfigError::invalid(NAME, item, "DEFAULT, FULL, NOTHING or INDEX is expected"));
+                            return Err(ConfigError::invalid(
+                                NAME,
+                                item,
+                                "DEFAULT, FULL, NOTHING or INDEX is expected",
+                            ));
                         }
                     },
                 };

@@ -30,6 +30,8 @@ pub struct PostgresConnectorConfig {
     pub topics: TopicConfig,
     pub events: EventConfig,
     pub tuning: TuningConfig,
+    /// `guardrail.collections.*`
+    pub guardrail: Option<Guardrail>,
     /// `walspring.strict`
     pub strict: bool,
     /// As given, in today's spelling: for options that have no place above, such as masks of columns.
@@ -164,6 +166,14 @@ pub struct TuningConfig {
     pub processing_failure: ProcessingFailure,
 }
 
+/// A limit to the number of captured tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guardrail {
+    pub tables_max: usize,
+    /// More fail the task; else there is a warning.
+    pub fail: bool,
+}
+
 /// The original caps `poll.interval.ms` without a word.
 const POLL_INTERVAL_MAX: Duration = Duration::from_millis(5000);
 
@@ -202,6 +212,7 @@ fn read(config: &Config) -> Result<PostgresConnectorConfig, ConfigErrors> {
         snapshot: snapshot(options)?,
         representation: representation(options)?,
         tuning: tuning(options)?,
+        guardrail: guardrail(options)?,
         strict: config.get("walspring.strict").is_some_and(|strict| crate::values::boolean(strict) == Some(true)),
         raw: config.clone(),
         slot,
@@ -365,6 +376,12 @@ fn tuning(options: Reader<'_>) -> Result<TuningConfig, ConfigError> {
         retry_wait: options.milliseconds("retriable.restart.connector.wait.ms")?,
         processing_failure: mode(options, "event.processing.failure.handling.mode", ProcessingFailure::from_name)?,
     })
+}
+
+fn guardrail(options: Reader<'_>) -> Result<Option<Guardrail>, ConfigError> {
+    let tables_max = options.count("guardrail.collections.max")? as usize;
+    let fail = options.choice("guardrail.collections.limit.action")? == "fail";
+    Ok((tables_max > 0).then_some(Guardrail { tables_max, fail }))
 }
 
 fn mode<T>(options: Reader<'_>, name: &str, from_name: fn(&str) -> Option<T>) -> Result<T, ConfigError> {

@@ -53,7 +53,10 @@ fn reads_what_is_given() {
         ("topic.heartbeat.name", "beat"),
         ("replica.identity.autoset.values", "public.a:FULL, public.b:INDEX b_i"),
         ("lsn.flush.mode", "connector_and_driver"),
+        ("guardrail.collections.max", "5"),
+        ("guardrail.collections.limit.action", "fail"),
     ]);
+    assert_eq!(config.guardrail, Some(Guardrail { tables_max: 5, fail: true }));
     assert_eq!(config.connection.port, 6543);
     assert_eq!(config.connection.password.as_ref().unwrap().expose(), "hunter2");
     assert!(!format!("{config:?}").contains("hunter2"));
@@ -87,7 +90,8 @@ fn reports_every_error_once() {
 
 #[test]
 fn filters_as_the_original_does() {
-    let table: &[(&[(&str, &str)], &str, &str, bool)] = &[
+    type Row = (&'static [(&'static str, &'static str)], &'static str, &'static str, bool);
+    let table: &[Row] = &[
         (&[], "public", "a", true),
         (&[], "pg_catalog", "pg_class", false),
         (&[], "pg_temp_3", "x", false),

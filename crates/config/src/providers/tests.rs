@@ -9,7 +9,8 @@ fn resolve(worker: &[(&str, &str)], text: &str) -> Result<(String, Vec<Unresolve
 
 #[test]
 fn finds_references_as_the_original_does() {
-    let table: &[(&str, &[(&str, Option<&str>, &str)])] = &[
+    type Found = &'static [(&'static str, Option<&'static str>, &'static str)];
+    let table: &[(&str, Found)] = &[
         ("${file:/a:k}", &[("file", Some("/a"), "k")]),
         ("x${env:A}y${env:B}", &[("env", None, "A"), ("env", None, "B")]),
         ("${file:/a:k:l}", &[("file", Some("/a"), "k:l")]),

@@ -158,8 +158,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("CONNECTOR", 10)
         .label("Include Table and Column Comments")
-        .doc("Copy comments on tables and columns into the schemas.")
-        .later("comments in schemas are not implemented yet"),
+        .doc("Copy comments on tables and columns into the schemas."),
     OptionDef::string("hstore.handling.mode")
         .default("json")
         .checks(&[OneOf(&["json", "map"])])
@@ -398,8 +397,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("CONNECTOR_ADVANCED", 23)
         .label("Include unknown datatypes")
-        .doc("Write columns of types the connector does not know as bytes instead of leaving them out.")
-        .later("columns of unknown types are not implemented yet"),
+        .doc("Write columns of types the connector does not know as bytes instead of leaving them out."),
     OptionDef::class("sourceinfo.struct.maker")
         .default("io.debezium.connector.postgresql.PostgresSourceInfoStructMaker")
         .checks(&[ClassName])
@@ -766,16 +764,14 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("ADVANCED", 20)
         .label("Maximum number of collections or tables")
-        .doc("Most tables that may be captured; 0 sets no limit.")
-        .later("guardrails are not implemented yet"),
+        .doc("Most tables that may be captured; 0 sets no limit."),
     OptionDef::string("guardrail.collections.limit.action")
         .default("warn")
         .checks(&[OneOf(&["warn", "fail"])])
         .width(Width::Short)
         .at("ADVANCED", 21)
         .label("Guardrail collections limit action")
-        .doc("What happens beyond guardrail.collections.max: warn or fail.")
-        .later("guardrails are not implemented yet"),
+        .doc("What happens beyond guardrail.collections.max: warn or fail."),
     OptionDef::string("custom.sanitize.pattern")
         .default(".*secret$|.*password$|.*sasl\\.jaas\\.config$|.*basic\\.auth\\.user\\.info|.*registry\\.auth\\.client-secret|.*credentials\\.json$|.*connectionstring$|.*connection\\.string$")
         .low()
@@ -870,8 +866,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Medium)
         .at("ADVANCED_HEARTBEAT", 4)
         .label("An optional query to execute with every heartbeat")
-        .doc("SQL statement to run with each heartbeat.")
-        .later("queries with heartbeats are not implemented yet"),
+        .doc("SQL statement to run with each heartbeat."),
     OptionDef::list("table.include.list")
         .checks(&[RegexList, RegexList])
         .high()

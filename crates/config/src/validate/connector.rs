@@ -85,14 +85,14 @@ pub fn validate_connector(config: &Config, context: &ConnectorContext<'_>) -> Va
     ValidationReport { name, groups, entries, warnings }
 }
 
-/// What `GET /connector-plugins/X/config` lists for a connector: its own options first, then the framework's.
+/// What `GET /connector-plugins/X/config` lists for a connector: its own options first, then the framework's. Those
+/// that depend on the worker have no default here.
 pub fn list_options(context: &ConnectorContext<'_>) -> Vec<Definition> {
-    let defaults = framework_defaults(&Config::new(), context);
     let own = context.table.iter().filter(|option| option.listed).map(Definition::of);
     let framework = SOURCE_CONNECTOR.iter().filter(|option| option.listed).map(|option| {
         let mut definition = Definition::of(option);
-        if let Some((_, default)) = defaults.iter().find(|(name, _)| *name == option.name) {
-            definition.default_value.clone_from(default);
+        if option.name == "connector.plugin.version" {
+            definition.default_value = Some(context.version.to_owned());
         }
         definition
     });
