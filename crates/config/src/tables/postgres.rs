@@ -489,7 +489,8 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("CONNECTOR_SNAPSHOT", 11)
         .label("Snapshot maximum thread multiplier")
-        .doc("How many chunks a large table is read in, as a multiple of snapshot.max.threads."),
+        .doc("How many chunks a large table is read in, as a multiple of snapshot.max.threads.")
+        .no_effect("tables are divided by their size"),
     OptionDef::boolean("legacy.snapshot.max.threads")
         .default("false")
         .checks(&[Boolean])
@@ -497,7 +498,8 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("CONNECTOR_SNAPSHOT", 12)
         .label("Enforces using a single thread per table regardless of table size")
-        .doc("Read each table by one connection only, whatever its size."),
+        .doc("Read each table by one connection only, whatever its size.")
+        .no_effect("tables are divided by their size"),
     OptionDef::boolean("internal.legacy.snapshot.max.threads")
         .default("false")
         .low()
@@ -557,7 +559,8 @@ const OPTIONS: &[OptionDef] = &[
         .checks(&[OneOf(&["disabled", "ascending", "descending"])])
         .at("CONNECTOR_SNAPSHOT", 19)
         .label("Initial snapshot tables order by row count")
-        .doc("Order of the tables in a snapshot by their estimated rows: disabled, ascending or descending."),
+        .doc("Order of the tables in a snapshot by their estimated rows: disabled, ascending or descending.")
+        .later("ordering a snapshot by rows is not implemented yet"),
     OptionDef::string("snapshot.mode")
         .default("initial")
         .checks(&[OneOf(&["always", "initial_only", "configuration_based", "when_needed", "initial", "custom", "no_data"])])
@@ -565,7 +568,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_SNAPSHOT", 20)
         .label("Snapshot mode")
         .doc("When existing rows are read: always, initial (if there is no stored position), initial_only (and stop), no_data (never), when_needed (also if the stored position is lost), configuration_based, custom.")
-        .later_values(&["when_needed", "configuration_based", "custom"], "this snapshot mode is not implemented yet"),
+        .later_values(&["configuration_based", "custom"], "this snapshot mode is not implemented yet"),
     OptionDef::string("snapshot.isolation.mode")
         .default("serializable")
         .checks(&[OneOf(&["read_uncommitted", "repeatable_read", "read_committed", "serializable"])])
@@ -573,7 +576,8 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("CONNECTOR_SNAPSHOT", 21)
         .label("Snapshot isolation mode")
-        .doc("Isolation level of the snapshot's transactions."),
+        .doc("Isolation level of the snapshot's transactions.")
+        .no_effect("every reader works on one exported snapshot, which is repeatable read"),
     OptionDef::string("snapshot.query.mode")
         .default("select_all")
         .checks(&[OneOf(&["custom", "select_all"])])
@@ -628,21 +632,24 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("ADVANCED", 2)
         .label("Change event buffer size")
-        .doc("Most events held between reading and writing. Must be larger than max.batch.size."),
+        .doc("Most events held between reading and writing. Must be larger than max.batch.size.")
+        .no_effect("what waits is bounded in bytes"),
     OptionDef::int("max.batch.size")
         .default("2048")
         .checks(&[Int, PositiveInt])
         .width(Width::Short)
         .at("ADVANCED", 3)
         .label("Change event batch size")
-        .doc("Most events handed on at once."),
+        .doc("Most events handed on at once.")
+        .no_effect("what waits is bounded in bytes"),
     OptionDef::long("poll.interval.ms")
         .default("500")
         .checks(&[Long, PositiveIntOfLong])
         .width(Width::Short)
         .at("ADVANCED", 4)
         .label("Poll interval (ms)")
-        .doc("Longest wait for further events before a batch is handed on, in milliseconds."),
+        .doc("Longest wait for further events before a batch is handed on, in milliseconds.")
+        .no_effect("records go out as soon as they are there"),
     OptionDef::long("max.queue.size.in.bytes")
         .default("0")
         .checks(&[Long, NonNegativeLong])
@@ -1065,7 +1072,8 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("CONNECTION_ADVANCED_REPLICATION", 14)
         .label("Xmin fetch interval (ms)")
-        .doc("How often the slot's xmin is read for source.xmin, in milliseconds; 0 turns it off."),
+        .doc("How often the slot's xmin is read for source.xmin, in milliseconds; 0 turns it off.")
+        .later("reading xmin is not implemented yet"),
     // Read by the original without being listed.
     OptionDef::string("database.connection.factory.class")
         .unlisted()
@@ -1075,7 +1083,8 @@ const OPTIONS: &[OptionDef] = &[
         .unlisted()
         .default("false")
         .checks(&[Boolean])
-        .doc("The database is only read: incremental snapshots use transaction ids as watermarks."),
+        .doc("The database is only read: incremental snapshots use transaction ids as watermarks.")
+        .no_effect("it is about incremental snapshots, which are not implemented yet"),
     OptionDef::string("offset.mismatch.strategy")
         .unlisted()
         .default("no_validation")
@@ -1178,7 +1187,8 @@ const OPTIONS: &[OptionDef] = &[
         .unlisted()
         .default("0")
         .checks(&[Long, NonNegativeLong])
-        .doc("How long events are gathered before they are handed on, in milliseconds."),
+        .doc("How long events are gathered before they are handed on, in milliseconds.")
+        .no_effect("records go out as soon as they are there"),
     OptionDef::string("queue.provider.type")
         .unlisted()
         .default("memory")
