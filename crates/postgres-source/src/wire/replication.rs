@@ -38,7 +38,8 @@ pub struct StandbyWriter {
 }
 
 impl ReplicationStream {
-    pub(crate) fn new(connection: Connection) -> Self {
+    pub(crate) fn new(mut connection: Connection) -> Self {
+        connection.frames.gather = true;
         Self { connection }
     }
 
@@ -106,6 +107,7 @@ impl ReplicationStream {
                 b'd' | b'c' | b'C' => {}
                 b'Z' => {
                     self.connection.ready(message);
+                    self.connection.frames.gather = false;
                     return Ok(self.connection);
                 }
                 b'E' => return Err(self.connection.finish_with_error(message)),
