@@ -87,8 +87,6 @@ pub struct MappingConfig {
     pub schema_names: NameAdjustment,
     /// `field.name.adjustment.mode`
     pub field_names: NameAdjustment,
-    /// `include.schema.comments`
-    pub comments: bool,
     /// `event.converting.failure.handling.mode`
     pub on_error: ConversionFailure,
 }
@@ -106,7 +104,6 @@ impl Default for MappingConfig {
             unavailable: Unavailable::default(),
             schema_names: NameAdjustment::None,
             field_names: NameAdjustment::None,
-            comments: false,
             on_error: ConversionFailure::Warn,
         }
     }

@@ -45,13 +45,10 @@ impl TypeMapper<'_> {
             Reader::Stream if mapped.null_in_stream => Leaf::Constant(null.clone()),
             _ => mapped.leaf,
         };
-        let mut schema = mapped.schema.with_optional(optional).with_default(default);
-        if let Some(comment) = column.comment.as_ref().filter(|_| self.config.comments) {
-            schema = schema.documented(comment.clone());
-        }
         Some(ColumnField {
             name: self.config.field_names.field_name(&column.name).into(),
-            schema,
+            // No `doc`: `include.schema.comments` has no effect in the original (recorded in filter_comments).
+            schema: mapped.schema.with_optional(optional).with_default(default),
             leaf,
             null,
             unavailable: mapped.unavailable,

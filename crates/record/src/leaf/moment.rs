@@ -41,7 +41,7 @@ impl Moment {
     fn parse(text: &[u8]) -> Option<Moment> {
         let (date, rest) = parse_date(text)?;
         let (micros, rest) = match rest {
-            [b' ' | b'T', clock @ ..] if clock != b"BC" => parse_clock(clock)?,
+            [b' ', clock @ ..] if clock != b"BC" => parse_clock(clock)?,
             _ => (0, rest),
         };
         let (offset, rest) = parse_offset(rest)?;
