@@ -109,6 +109,8 @@ pub struct Step {
     pub tombstone: bool,
     /// The other key of a key change, as a header before the constant ones.
     pub key_header: Option<KeyHeader>,
+    /// Added to both of the change's [`TransactionOrder`] counters: a changed key makes two events.
+    pub order_shift: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,15 +162,20 @@ impl RecordPlan {
     /// The records that a change becomes, in order: one, or with a tombstone two, or for a changed key a delete, its
     /// tombstone and a create.
     pub fn steps(&self, batch: &ChangeBatch, change: &Change) -> Steps {
-        let event = |op, key, before, after| Some(Step { op, key, before, after, tombstone: false, key_header: None });
+        let has_key = self.key.is_some();
+        let event = |op, key: Option<u32>, before, after| {
+            let key = key.filter(|_| has_key);
+            Some(Step { op, key, before, after, tombstone: false, key_header: None, order_shift: 0 })
+        };
         let tombstone = |key: u32, key_header| {
-            (self.tombstones && self.key.is_some()).then_some(Step {
+            self.tombstones.then_some(Step {
                 op: Op::Delete,
-                key: Some(key),
+                key: has_key.then_some(key),
                 before: None,
                 after: None,
                 tombstone: true,
                 key_header,
+                order_shift: 0,
             })
         };
         let (new, old) = (change.new, change.old);
@@ -199,7 +206,8 @@ impl RecordPlan {
         }
     }
 
-    fn key_changed(&self, batch: &ChangeBatch, old: u32, new: u32) -> bool {
+    /// Whether the key of two rows differs: an update then becomes a delete and a create.
+    pub fn key_changed(&self, batch: &ChangeBatch, old: u32, new: u32) -> bool {
         let columns = self.relation.columns.len();
         let (old, new) = (batch.row(old, columns), batch.row(new, columns));
         self.key.as_ref().is_some_and(|key| {
@@ -251,8 +259,8 @@ impl RecordPlan {
         } else {
             Value::Struct(vec![
                 Value::string(transaction_id(transaction.xid, change.change_lsn)),
-                Value::Int64(change.order.total as i64),
-                Value::Int64(change.order.data_collection as i64),
+                Value::Int64((change.order.total + step.order_shift) as i64),
+                Value::Int64((change.order.data_collection + step.order_shift) as i64),
             ])
         };
         let seen = change.seen_us;

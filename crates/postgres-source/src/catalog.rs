@@ -1,0 +1,330 @@
+//! What the source asks of PostgreSQL's catalog: tables, columns, keys, types. Off the record path.
+//!
+//! Everything is schema-qualified with `pg_catalog`, so that nobody's `search_path` decides what is read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use walspring_record::{Column, PgType, Relation, ReplicaIdentity, TypeKind, TypeRef};
+
+use crate::wire::{Connection, PgError, Row};
+
+/// A table that could be captured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    pub oid: u32,
+    pub namespace: String,
+    pub name: String,
+    /// `pg_class.relkind`: `r` or `p`.
+    pub kind: char,
+    /// Pages of the heap, as last counted; -1: never.
+    pub pages: i64,
+    /// Rows, as last estimated; negative: never.
+    pub rows: f64,
+    pub identity: ReplicaIdentity,
+    /// A partition of another table.
+    pub is_partition: bool,
+}
+
+impl Table {
+    /// `schema.table`, as the filters see it.
+    pub fn qualified_name(&self) -> String {
+        format!("{}.{}", self.namespace, self.name)
+    }
+}
+
+/// All tables outside the system's schemas, by name.
+pub fn tables(connection: &mut Connection) -> Result<Vec<Table>, PgError> {
+    let rows = connection.query(
+        "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpages, c.reltuples, c.relreplident, c.relispartition \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' \
+         AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'",
+    )?;
+    let mut tables: Vec<Table> = rows
+        .iter()
+        .map(|row| Table {
+            oid: number(row, 0),
+            namespace: text(row, 1),
+            name: text(row, 2),
+            kind: text(row, 3).chars().next().unwrap_or('r'),
+            pages: number(row, 4),
+            rows: number(row, 5),
+            identity: identity(&text(row, 6)),
+            is_partition: row.get(7) == Some("t"),
+        })
+        .collect();
+    tables.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    Ok(tables)
+}
+
+/// A column as the catalog has it now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CatalogColumn {
+    pub name: String,
+    pub type_oid: u32,
+    pub modifier: i32,
+    pub nullable: bool,
+    pub default: Option<String>,
+    /// `GENERATED ALWAYS AS (…) STORED`: the stream does not carry it (before version 18 never).
+    pub generated: bool,
+    pub comment: Option<String>,
+}
+
+/// What the catalog knows of one table.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TableDetails {
+    pub columns: Vec<CatalogColumn>,
+    /// Names in key order; empty: none.
+    pub primary_key: Vec<String>,
+    /// Of the first unique index (by name) that is valid and has no expressions.
+    pub unique_key: Vec<String>,
+}
+
+impl TableDetails {
+    pub fn column(&self, name: &str) -> Option<&CatalogColumn> {
+        self.columns.iter().find(|c| c.name == name)
+    }
+}
+
+/// Details of several tables in three queries.
+pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32, TableDetails>, PgError> {
+    let mut all: HashMap<u32, TableDetails> = oids.iter().map(|&oid| (oid, TableDetails::default())).collect();
+    let list = oids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    if list.is_empty() {
+        return Ok(all);
+    }
+    let columns = connection.query(&format!(
+        "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, a.attnotnull, \
+         pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attgenerated, \
+         pg_catalog.col_description(a.attrelid, a.attnum) \
+         FROM pg_catalog.pg_attribute a \
+         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+         WHERE a.attrelid = ANY ('{{{list}}}'::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped \
+         ORDER BY a.attrelid, a.attnum"
+    ))?;
+    for row in &columns {
+        if let Some(table) = all.get_mut(&number(row, 0)) {
+            table.columns.push(CatalogColumn {
+                name: text(row, 1),
+                type_oid: number(row, 2),
+                modifier: number(row, 3),
+                nullable: row.get(4) != Some("t"),
+                default: row.get(5).map(str::to_owned),
+                generated: row.get(6).is_some_and(|g| !g.is_empty()),
+                comment: row.get(7).map(str::to_owned),
+            });
+        }
+    }
+    let keys = connection.query(&format!(
+        "SELECT i.indrelid, i.indisprimary, c.relname, a.attname \
+         FROM pg_catalog.pg_index i \
+         JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
+         CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS k(n) \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.n] \
+         WHERE i.indrelid = ANY ('{{{list}}}'::pg_catalog.oid[]) AND i.indisunique AND i.indisvalid AND i.indexprs IS NULL \
+         ORDER BY i.indrelid, c.relname, k.n"
+    ))?;
+    let mut first_unique: HashMap<u32, String> = HashMap::new();
+    for row in &keys {
+        let oid = number(row, 0);
+        let (primary, index, column) = (row.get(1) == Some("t"), text(row, 2), text(row, 3));
+        let Some(table) = all.get_mut(&oid) else { continue };
+        if primary {
+            table.primary_key.push(column);
+        } else if *first_unique.entry(oid).or_insert_with(|| index.clone()) == index {
+            table.unique_key.push(column);
+        }
+    }
+    Ok(all)
+}
+
+/// Types by oid, asked for when first needed and kept.
+#[derive(Debug, Default)]
+pub struct Types {
+    known: HashMap<u32, TypeRef>,
+}
+
+impl Types {
+    pub fn new() -> Types {
+        Types::default()
+    }
+
+    /// Forgets what users can change (enums gain labels); built-in types stay.
+    pub fn forget_user_types(&mut self) {
+        self.known.retain(|&oid, _| oid < FIRST_USER_OID);
+    }
+
+    /// Makes sure that the types are known, with what they are made of.
+    pub fn load(&mut self, connection: &mut Connection, oids: impl IntoIterator<Item = u32>) -> Result<(), PgError> {
+        let mut wanted: Vec<u32> = oids.into_iter().filter(|oid| !self.known.contains_key(oid)).collect();
+        let mut found: HashMap<u32, TypeRow> = HashMap::new();
+        while !wanted.is_empty() {
+            wanted.sort_unstable();
+            wanted.dedup();
+            let rows = type_rows(connection, &wanted)?;
+            wanted = rows
+                .iter()
+                .flat_map(|r| [r.base, r.element])
+                .filter(|&oid| oid != 0 && !self.known.contains_key(&oid) && !found.contains_key(&oid))
+                .filter(|oid| !rows.iter().any(|r| r.oid == *oid))
+                .collect();
+            found.extend(rows.into_iter().map(|r| (r.oid, r)));
+        }
+        let oids: Vec<u32> = found.keys().copied().collect();
+        for oid in oids {
+            self.build(oid, &found, 0);
+        }
+        Ok(())
+    }
+
+    fn build(&mut self, oid: u32, found: &HashMap<u32, TypeRow>, depth: u32) -> TypeRef {
+        if let Some(known) = self.known.get(&oid) {
+            return known.clone();
+        }
+        let Some(row) = found.get(&oid).filter(|_| depth < 32) else { return unknown_type(oid) };
+        let kind = match row.kind {
+            'd' => TypeKind::Domain(self.build(row.base, found, depth + 1), row.modifier),
+            'e' => TypeKind::Enum(row.labels.iter().map(|l| l.as_str().into()).collect()),
+            'c' => TypeKind::Composite,
+            'r' => TypeKind::Range,
+            'm' => TypeKind::Multirange,
+            'b' if row.category == 'A' && row.element != 0 => {
+                TypeKind::Array(self.build(row.element, found, depth + 1))
+            }
+            'b' => TypeKind::Base,
+            _ => TypeKind::Other,
+        };
+        let ty: TypeRef =
+            Arc::new(PgType { oid, name: row.name.as_str().into(), namespace: row.namespace.as_str().into(), kind });
+        self.known.insert(oid, ty.clone());
+        ty
+    }
+
+    /// A loaded type; one that the catalog does not have is `Other`.
+    pub fn get(&self, oid: u32) -> TypeRef {
+        self.known.get(&oid).cloned().unwrap_or_else(|| unknown_type(oid))
+    }
+}
+
+/// `FirstNormalObjectId` of PostgreSQL: below it stands what initdb made.
+const FIRST_USER_OID: u32 = 16384;
+
+#[derive(Debug)]
+struct TypeRow {
+    oid: u32,
+    name: String,
+    namespace: String,
+    kind: char,
+    category: char,
+    base: u32,
+    modifier: i32,
+    element: u32,
+    labels: Vec<String>,
+}
+
+fn type_rows(connection: &mut Connection, oids: &[u32]) -> Result<Vec<TypeRow>, PgError> {
+    let list = oids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    let rows = connection.query(&format!(
+        "SELECT t.oid, t.typname, n.nspname, t.typtype, t.typcategory, t.typbasetype, t.typtypmod, t.typelem \
+         FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+         WHERE t.oid = ANY ('{{{list}}}'::pg_catalog.oid[])"
+    ))?;
+    let mut types: Vec<TypeRow> = rows
+        .iter()
+        .map(|row| TypeRow {
+            oid: number(row, 0),
+            name: text(row, 1),
+            namespace: text(row, 2),
+            kind: text(row, 3).chars().next().unwrap_or('b'),
+            category: text(row, 4).chars().next().unwrap_or('U'),
+            base: number(row, 5),
+            modifier: number(row, 6),
+            element: number(row, 7),
+            labels: Vec::new(),
+        })
+        .collect();
+    if types.iter().any(|t| t.kind == 'e') {
+        let labels = connection.query(&format!(
+            "SELECT e.enumtypid, e.enumlabel FROM pg_catalog.pg_enum e \
+             WHERE e.enumtypid = ANY ('{{{list}}}'::pg_catalog.oid[]) ORDER BY e.enumtypid, e.enumsortorder"
+        ))?;
+        for row in &labels {
+            let oid: u32 = number(row, 0);
+            if let Some(ty) = types.iter_mut().find(|t| t.oid == oid) {
+                ty.labels.push(text(row, 1));
+            }
+        }
+    }
+    Ok(types)
+}
+
+fn unknown_type(oid: u32) -> TypeRef {
+    Arc::new(PgType { oid, name: "unknown".into(), namespace: "pg_catalog".into(), kind: TypeKind::Other })
+}
+
+/// A column as the stream (or the snapshot's select list) has it: the rest comes from the catalog.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamColumn {
+    pub name: String,
+    pub type_oid: u32,
+    pub modifier: i32,
+    /// Part of the replica identity.
+    pub is_key: bool,
+}
+
+/// Joins what the stream says with what the catalog knows. Columns that the catalog no longer has are taken as nullable
+/// without a default; a key whose columns are not all there counts as none.
+pub fn relation(
+    oid: u32,
+    namespace: &str,
+    name: &str,
+    identity: ReplicaIdentity,
+    stream: &[StreamColumn],
+    details: &TableDetails,
+    custom_key: Option<Vec<usize>>,
+    types: &Types,
+) -> Relation {
+    let columns: Vec<Column> = stream
+        .iter()
+        .map(|c| {
+            let catalog = details.column(&c.name);
+            Column {
+                name: c.name.as_str().into(),
+                ty: types.get(c.type_oid),
+                modifier: c.modifier,
+                nullable: catalog.is_none_or(|k| k.nullable),
+                default: catalog.and_then(|k| k.default.as_deref().map(Into::into)),
+                generated: catalog.is_some_and(|k| k.generated),
+                comment: catalog.and_then(|k| k.comment.as_deref().map(Into::into)),
+            }
+        })
+        .collect();
+    let positions = |names: &[String]| -> Option<Vec<usize>> {
+        let found: Option<Vec<usize>> = names.iter().map(|n| columns.iter().position(|c| *c.name == **n)).collect();
+        found.filter(|f| !f.is_empty())
+    };
+    let key = match custom_key {
+        Some(key) => Some(key),
+        None => positions(&details.primary_key).or_else(|| positions(&details.unique_key)),
+    }
+    .unwrap_or_default();
+    Relation { oid, namespace: namespace.into(), name: name.into(), identity, columns, key }
+}
+
+pub fn identity(letter: &str) -> ReplicaIdentity {
+    match letter {
+        "n" => ReplicaIdentity::Nothing,
+        "f" => ReplicaIdentity::Full,
+        "i" => ReplicaIdentity::Index,
+        _ => ReplicaIdentity::Default,
+    }
+}
+
+pub(crate) fn text(row: &Row, column: usize) -> String {
+    row.get(column).unwrap_or_default().to_owned()
+}
+
+pub(crate) fn number<T: std::str::FromStr + Default>(row: &Row, column: usize) -> T {
+    row.get(column).and_then(|v| v.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,460 @@
+//! From pgoutput messages to a `ChangeBatch`: transactions, relations, filters, unchanged TOAST, positions.
+//!
+//! Sans-I/O: frames are pushed in, a batch fills up. What a relation becomes is asked of [`Relations`], once per version.
+//! Never holds a whole transaction; a batch may begin and end inside one.
+//!
+//! Invariant: [`ChangeReader::offset`] is the offset of the last event in the batch, and reading on from it gives exactly
+//! the events after it (see `position`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use walspring_config::postgres::SkippedOperations;
+use walspring_connect::TaskError;
+use walspring_pgoutput::{CellKind, Decoder, Message, OldTuple, Tuple};
+use walspring_record::{
+    Cell, Change, ChangeBatch, ChangeKind, Lsn, OldRow, RecordPlan, SnapshotMark, SourceOffset, Transaction,
+    TransactionOrder,
+};
+
+use crate::events::Events;
+use crate::position::{EventCounter, Resume};
+
+/// Knows what is captured and how its events look. Asked for each Relation message, never per row.
+pub trait Relations {
+    /// The plan for the relation as the message describes it; `None`: not captured.
+    fn describe(&mut self, relation: &walspring_pgoutput::Relation<'_>) -> Result<Option<Arc<RecordPlan>>, TaskError>;
+}
+
+#[derive(Debug, Clone)]
+struct OpenTransaction {
+    xid: u32,
+    commit_us: i64,
+    origin: Option<Arc<str>>,
+    origin_lsn: Option<Lsn>,
+    /// Its place in the batch's transactions, while it has one.
+    index: Option<u32>,
+}
+
+/// What the offset is made of: the last event's place.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LastEvent {
+    pub lsn: Lsn,
+    pub events_at_lsn: u64,
+    pub last_commit: Option<Lsn>,
+    pub xid: Option<u32>,
+    pub commit_us: i64,
+    pub message_type: &'static str,
+}
+
+pub struct ChangeReader<R> {
+    relations: R,
+    events: Events,
+    skipped: SkippedOperations,
+    decoder: Decoder,
+    /// By the table's oid; `None`: not captured.
+    known: HashMap<u32, Option<Arc<RecordPlan>>>,
+    /// The relation of the last change: nearly always the next one's too.
+    recent: Option<(u32, Arc<RecordPlan>)>,
+    resume: Resume,
+    counter: EventCounter,
+    open: Option<OpenTransaction>,
+    last: Option<LastEvent>,
+    /// The end of the last transaction that was read whole.
+    last_commit: Option<Lsn>,
+    pub transactions_seen: u64,
+}
+
+/// A row's position inside the batch's buffer, made before it is known whether the change counts.
+struct Row {
+    first: u32,
+}
+
+impl<R: Relations> ChangeReader<R> {
+    /// `last_commit`: as the stored offset says.
+    pub fn new(
+        relations: R,
+        events: Events,
+        skipped: SkippedOperations,
+        resume: Resume,
+        last_commit: Option<Lsn>,
+    ) -> Self {
+        ChangeReader {
+            relations,
+            events,
+            skipped,
+            decoder: Decoder::new(),
+            known: HashMap::new(),
+            recent: None,
+            resume,
+            counter: EventCounter::default(),
+            open: None,
+            last: None,
+            last_commit,
+            transactions_seen: 0,
+        }
+    }
+
+    pub fn relations_mut(&mut self) -> &mut R {
+        &mut self.relations
+    }
+
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Between a BEGIN and its COMMIT.
+    pub fn in_transaction(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The end of the last transaction that was read whole.
+    pub fn last_commit(&self) -> Option<Lsn> {
+        self.last_commit
+    }
+
+    /// The offset after the last event; `None` while there has been none.
+    pub fn offset(&self) -> Option<SourceOffset> {
+        self.last.as_ref().map(|last| self.events.streaming_offset(last))
+    }
+
+    /// The offset that a commit (or a keepalive outside a transaction) at `lsn` leaves: what a quiet table stores.
+    pub fn offset_at_commit(&mut self, lsn: Lsn) -> SourceOffset {
+        let before = self.last.clone().unwrap_or_default();
+        let last = LastEvent { lsn, events_at_lsn: 0, last_commit: Some(lsn), message_type: "COMMIT", ..before };
+        self.last_commit = Some(lsn);
+        let offset = self.events.streaming_offset(&last);
+        self.last = Some(last);
+        offset
+    }
+
+    /// The batch was taken: what was counted inside it is not in the next one.
+    pub fn next_batch(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.index = None;
+        }
+    }
+
+    /// Reads one XLogData payload. `seen_us`: now, microseconds since 1970.
+    pub fn read(
+        &mut self,
+        wal_start: Lsn,
+        payload: &[u8],
+        seen_us: i64,
+        batch: &mut ChangeBatch,
+    ) -> Result<(), TaskError> {
+        // The row kinds first: they are all but a few of the messages.
+        match self.decoder.decode(payload).map_err(undecodable)? {
+            Message::Insert(m) => {
+                let Some(plan) = self.plan(m.relation)? else { return Ok(()) };
+                let Some(nth) = self.next_event(wal_start) else { return Ok(()) };
+                if self.skipped.create {
+                    return Ok(());
+                }
+                let base = append(payload, batch);
+                let new = push_row(&m.new, base, &plan, batch)?;
+                self.change(ChangeKind::Insert, &plan, wal_start, nth, seen_us, Some(new), None, batch);
+            }
+            Message::Update(m) => {
+                let Some(plan) = self.plan(m.relation)? else { return Ok(()) };
+                let Some(nth) = self.next_event(wal_start) else { return Ok(()) };
+                if self.skipped.update {
+                    return Ok(());
+                }
+                let base = append(payload, batch);
+                let (old, kind) = match &m.old {
+                    OldTuple::None => (None, OldRow::None),
+                    OldTuple::Key(t) => (Some(push_row(t, base, &plan, batch)?), OldRow::Key),
+                    OldTuple::Full(t) => (Some(push_row(t, base, &plan, batch)?), OldRow::Full),
+                };
+                let new = push_row(&m.new, base, &plan, batch)?;
+                if let (Some(old), OldRow::Full) = (&old, kind) {
+                    fill_unchanged(batch, old.first, new.first, plan.relation.columns.len());
+                }
+                let old = old.map(|row| (row, kind));
+                self.change(ChangeKind::Update, &plan, wal_start, nth, seen_us, Some(new), old, batch);
+            }
+            Message::Delete(m) => {
+                let Some(plan) = self.plan(m.relation)? else { return Ok(()) };
+                let Some(nth) = self.next_event(wal_start) else { return Ok(()) };
+                if self.skipped.delete {
+                    return Ok(());
+                }
+                let base = append(payload, batch);
+                let old = match &m.old {
+                    OldTuple::None => None,
+                    OldTuple::Key(t) => Some((push_row(t, base, &plan, batch)?, OldRow::Key)),
+                    OldTuple::Full(t) => Some((push_row(t, base, &plan, batch)?, OldRow::Full)),
+                };
+                self.change(ChangeKind::Delete, &plan, wal_start, nth, seen_us, None, old, batch);
+            }
+            Message::Begin(m) => {
+                self.resume.begin(m.xid);
+                self.counter.reset();
+                self.open = Some(OpenTransaction {
+                    xid: m.xid,
+                    commit_us: m.commit_ts.unix_us(),
+                    origin: None,
+                    origin_lsn: None,
+                    index: None,
+                });
+                if let Some(record) = self.events.begin(m.xid, wal_start, m.commit_ts.unix_us()) {
+                    push_record(record, wal_start, batch);
+                }
+            }
+            Message::Commit(m) => self.commit(Lsn(m.end_lsn), m.commit_ts.unix_us(), batch),
+            Message::Relation(m) => {
+                let plan = self.relations.describe(&m)?;
+                self.recent = None;
+                self.known.insert(m.oid, plan);
+            }
+            Message::Truncate(m) => {
+                for oid in m.relations() {
+                    let Some(plan) = self.plan(oid)? else { continue };
+                    let Some(nth) = self.next_event(wal_start) else { continue };
+                    if !self.skipped.truncate {
+                        self.change(ChangeKind::Truncate, &plan, wal_start, nth, seen_us, None, None, batch);
+                    }
+                }
+            }
+            Message::Logical(m) => self.logical_message(&m, wal_start, seen_us, batch)?,
+            Message::Origin(m) => {
+                if let Some(open) = &mut self.open {
+                    open.origin = Some(String::from_utf8_lossy(m.name).into());
+                    open.origin_lsn = Some(Lsn(m.commit_lsn));
+                }
+            }
+            Message::Type(_) => {}
+            // Asked for protocol 1, the server sends none of them.
+            Message::StreamStart(_)
+            | Message::StreamStop
+            | Message::StreamCommit(_)
+            | Message::StreamAbort(_)
+            | Message::StreamPrepare(_)
+            | Message::BeginPrepare(_)
+            | Message::Prepare(_)
+            | Message::CommitPrepared(_)
+            | Message::RollbackPrepared(_) => {
+                return Err(TaskError::definite(
+                    walspring_connect::DEBEZIUM_EXCEPTION,
+                    "The server sent a message of a transaction in progress, which was not asked for",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The plan of a captured table.
+    #[inline]
+    fn plan(&mut self, oid: u32) -> Result<Option<Arc<RecordPlan>>, TaskError> {
+        if let Some((recent, plan)) = &self.recent
+            && *recent == oid
+        {
+            return Ok(Some(plan.clone()));
+        }
+        match self.known.get(&oid) {
+            Some(Some(plan)) => {
+                let plan = plan.clone();
+                self.recent = Some((oid, plan.clone()));
+                Ok(Some(plan))
+            }
+            Some(None) => Ok(None),
+            None => Err(TaskError::transient(
+                walspring_connect::DEBEZIUM_EXCEPTION,
+                format!("The server sent a change of table {oid} without describing the table first"),
+            )),
+        }
+    }
+
+    /// Counts the event; `None` when it was sent before.
+    #[inline]
+    fn next_event(&mut self, lsn: Lsn) -> Option<u64> {
+        let nth = self.counter.next(lsn);
+        (!self.resume.was_sent(lsn, nth)).then_some(nth)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one call site a kind; a struct would only repeat `Change`")]
+    #[inline]
+    fn change(
+        &mut self,
+        kind: ChangeKind,
+        plan: &Arc<RecordPlan>,
+        lsn: Lsn,
+        nth: u64,
+        seen_us: i64,
+        new: Option<Row>,
+        old: Option<(Row, OldRow)>,
+        batch: &mut ChangeBatch,
+    ) {
+        let transaction = self.transaction(batch);
+        let (old, old_row) = old.map_or((0, OldRow::None), |(row, kind)| (row.first, kind));
+        let new = new.map_or(0, |r| r.first);
+        let key_changed = self.events.counts()
+            && kind == ChangeKind::Update
+            && old_row != OldRow::None
+            && plan.key_changed(batch, old, new);
+        let order = self.events.count(plan, key_changed);
+        let plan = batch.plan_index(plan);
+        batch.changes.push(Change {
+            kind,
+            old_row,
+            snapshot: SnapshotMark::False,
+            plan,
+            transaction,
+            new,
+            old,
+            change_lsn: lsn,
+            seen_us,
+            order,
+        });
+        self.remember(lsn, nth, message_type(kind));
+    }
+
+    fn remember(&mut self, lsn: Lsn, nth: u64, message_type: &'static str) {
+        let (xid, commit_us) = self.open.as_ref().map_or((None, 0), |o| (Some(o.xid), o.commit_us));
+        self.last =
+            Some(LastEvent { lsn, events_at_lsn: nth, last_commit: self.last_commit, xid, commit_us, message_type });
+    }
+
+    /// The open transaction's place in the batch.
+    #[inline]
+    fn transaction(&mut self, batch: &mut ChangeBatch) -> u32 {
+        let Some(open) = &mut self.open else { return 0 };
+        if let Some(index) = open.index {
+            return index;
+        }
+        batch.transactions.push(Transaction {
+            xid: Some(open.xid),
+            commit_us: open.commit_us,
+            last_commit_lsn: self.last_commit,
+            has_lsn: true,
+            xmin: self.events.xmin,
+            origin: open.origin.clone(),
+            origin_lsn: open.origin_lsn,
+        });
+        let index = (batch.transactions.len() - 1) as u32;
+        open.index = Some(index);
+        index
+    }
+
+    fn commit(&mut self, end: Lsn, commit_us: i64, batch: &mut ChangeBatch) {
+        self.resume.commit();
+        self.transactions_seen += 1;
+        let open = self.open.take();
+        self.last_commit = Some(end);
+        if let Some(open) = open
+            && let Some(record) = self.events.commit(open.xid, end, commit_us)
+        {
+            push_record(record, end, batch);
+            // END was sent: what goes on from here must not open the transaction again.
+            self.last = Some(LastEvent {
+                lsn: end,
+                events_at_lsn: 0,
+                last_commit: Some(end),
+                xid: Some(open.xid),
+                commit_us: open.commit_us,
+                message_type: "COMMIT",
+            });
+        }
+    }
+
+    fn logical_message(
+        &mut self,
+        m: &walspring_pgoutput::LogicalMessage<'_>,
+        lsn: Lsn,
+        seen_us: i64,
+        batch: &mut ChangeBatch,
+    ) -> Result<(), TaskError> {
+        let prefix = String::from_utf8_lossy(m.prefix);
+        if m.is_transactional() {
+            let Some(nth) = self.next_event(lsn) else { return Ok(()) };
+            if !self.events.wants_message(&prefix)? {
+                return Ok(());
+            }
+            let index = self.transaction(batch);
+            let transaction = batch.transactions.get(index as usize).cloned();
+            let record = self.events.message(&prefix, m.content, transaction, self.last_commit, lsn, seen_us)?;
+            push_record(record, lsn, batch);
+            self.remember(lsn, nth, "MESSAGE");
+        } else if !self.resume.loose_message_was_sent(lsn) && self.events.wants_message(&prefix)? {
+            let record = self.events.message(&prefix, m.content, None, self.last_commit, lsn, seen_us)?;
+            push_record(record, lsn, batch);
+            if self.open.is_none() {
+                self.remember(lsn, 1, "MESSAGE");
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a record made as a tree after what is in the batch.
+    pub fn push_record(&mut self, record: walspring_record::Record, batch: &mut ChangeBatch) {
+        push_record(record, self.last.as_ref().map_or(Lsn::ZERO, |l| l.lsn), batch);
+    }
+}
+
+fn push_record(record: walspring_record::Record, lsn: Lsn, batch: &mut ChangeBatch) {
+    batch.records.push(record);
+    batch.changes.push(Change {
+        kind: ChangeKind::Record,
+        old_row: OldRow::None,
+        snapshot: SnapshotMark::False,
+        plan: (batch.records.len() - 1) as u32,
+        transaction: 0,
+        new: 0,
+        old: 0,
+        change_lsn: lsn,
+        seen_us: 0,
+        order: TransactionOrder::default(),
+    });
+}
+
+fn message_type(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Insert | ChangeKind::Read => "INSERT",
+        ChangeKind::Update => "UPDATE",
+        ChangeKind::Delete => "DELETE",
+        ChangeKind::Truncate => "TRUNCATE",
+        ChangeKind::Record => "MESSAGE",
+    }
+}
+
+fn undecodable(e: walspring_pgoutput::DecodeError) -> TaskError {
+    // Damage on the way heals when the server sends it again; the same bytes twice do not, and the back-off shows it.
+    TaskError::transient(walspring_connect::DEBEZIUM_EXCEPTION, format!("The stream cannot be decoded: {e}"))
+}
+
+#[inline]
+fn append(payload: &[u8], batch: &mut ChangeBatch) -> usize {
+    let base = batch.bytes.len();
+    batch.bytes.extend_from_slice(payload);
+    base
+}
+
+#[inline]
+fn push_row(tuple: &Tuple<'_>, base: usize, plan: &RecordPlan, batch: &mut ChangeBatch) -> Result<Row, TaskError> {
+    let first = batch.cells.len();
+    tuple.push_cells(|kind, start, len| {
+        batch.cells.push(match kind {
+            CellKind::Text | CellKind::Binary => Cell::text(base + start, len),
+            CellKind::Null => Cell::NULL,
+            CellKind::Unchanged => Cell::UNCHANGED,
+        });
+    });
+    let (found, expected) = (batch.cells.len() - first, plan.relation.columns.len());
+    if found != expected {
+        return Err(TaskError::transient(
+            walspring_connect::DEBEZIUM_EXCEPTION,
+            format!("A row of {} has {found} columns instead of {expected}", plan.relation.qualified_name()),
+        ));
+    }
+    Ok(Row { first: first as u32 })
+}
+
+/// Takes unchanged TOASTed values from the old row, which has them whole under REPLICA IDENTITY FULL.
+fn fill_unchanged(batch: &mut ChangeBatch, old: u32, new: u32, columns: usize) {
+    for i in 0..columns {
+        if batch.cells[new as usize + i].is_unchanged() {
+            batch.cells[new as usize + i] = batch.cells[old as usize + i];
+        }
+    }
+}

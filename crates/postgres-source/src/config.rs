@@ -1,0 +1,92 @@
+//! What the source needs of a connector's configuration, beside what `walspring-config` has typed.
+
+use walspring_config::config::Config;
+use walspring_config::java_regex::MatchError;
+use walspring_config::postgres::{self as typed, PostgresConnectorConfig};
+use walspring_connect::{CONNECT_EXCEPTION, TaskError};
+
+use crate::errors::from_pg;
+use crate::wire::{self, ConnectConfig, Connection, SslMode};
+
+pub struct SourceConfig {
+    pub typed: PostgresConnectorConfig,
+    pub connect: ConnectConfig,
+    /// `walspring.slot.temporary`: the slot ends with the connection, so nothing is left in the database.
+    pub slot_temporary: bool,
+}
+
+/// All our sessions: text output as pgoutput has it, names that nobody's `search_path` changes, no time limits that would
+/// cut a snapshot, and rows that a policy hides are an error instead of missing.
+const SESSION: [(&str, &str); 9] = [
+    ("DateStyle", "ISO"),
+    ("IntervalStyle", "postgres"),
+    ("TimeZone", "UTC"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("search_path", ""),
+    ("statement_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("row_security", "off"),
+];
+
+impl SourceConfig {
+    /// From a configuration whose secrets are resolved.
+    pub fn parse(config: &[(String, String)]) -> Result<SourceConfig, TaskError> {
+        let config: Config = config.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        let slot_temporary = config.get("walspring.slot.temporary").is_some_and(|v| v.trim() == "true");
+        let (typed, warnings) = PostgresConnectorConfig::parse(&config)
+            .map_err(|e| TaskError::definite("org.apache.kafka.common.config.ConfigException", e.to_string()))?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        let connect = connect_config(&typed);
+        Ok(SourceConfig { typed, connect, slot_temporary })
+    }
+
+    /// Connects for ordinary queries and runs `database.initial.statements`.
+    pub fn open(&self, doing: &str) -> Result<Connection, TaskError> {
+        let mut connection = Connection::connect(&self.connect).map_err(|e| from_pg(doing, e))?;
+        for sql in &self.typed.connection.initial_statements {
+            connection.batch_execute(sql).map_err(|e| from_pg("Running database.initial.statements", e))?;
+        }
+        Ok(connection)
+    }
+
+    pub fn captures(&self, namespace: &str, table: &str) -> Result<bool, TaskError> {
+        self.typed.filters.captures(namespace, table).map_err(too_complex)
+    }
+}
+
+/// An expression that needs more steps than are allowed: it would hold the stream up.
+pub fn too_complex(e: MatchError) -> TaskError {
+    TaskError::definite(
+        CONNECT_EXCEPTION,
+        format!("A regular expression of the connector's lists cannot be matched: {e}"),
+    )
+    .hint("write the expression without nested repetition")
+}
+
+fn connect_config(config: &PostgresConnectorConfig) -> ConnectConfig {
+    let c = &config.connection;
+    let mut connect = ConnectConfig::new(&c.host, c.port, &c.user, &c.database);
+    connect.password = c.password.as_ref().map(|p| wire::Secret::new(p.expose()));
+    connect.ssl.mode = match c.ssl_mode {
+        typed::SslMode::Disable => SslMode::Disable,
+        typed::SslMode::Allow => SslMode::Allow,
+        typed::SslMode::Prefer => SslMode::Prefer,
+        typed::SslMode::Require => SslMode::Require,
+        typed::SslMode::VerifyCa => SslMode::VerifyCa,
+        typed::SslMode::VerifyFull => SslMode::VerifyFull,
+    };
+    let file = |path: &Option<String>| path.as_ref().map(|p| wire::Pem::Path(p.into()));
+    connect.ssl.root_cert = file(&c.ssl_root_certificate);
+    connect.ssl.client_cert = file(&c.ssl_certificate);
+    connect.ssl.client_key = file(&c.ssl_key);
+    connect.ssl.key_password = c.ssl_key_password.as_ref().map(|p| wire::Secret::new(p.expose()));
+    if !c.tcp_keepalive {
+        connect.tcp_keepalive = None;
+    }
+    connect.application_name = "walspring".to_owned();
+    connect.options = SESSION.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    connect
+}

@@ -1,0 +1,66 @@
+//! The connector's class: checks, task configurations, starting a task.
+
+use walspring_connect::{SourcePlugin, SourceTask, SourceTaskContext, TaskError};
+
+use crate::config::SourceConfig;
+use crate::errors::java_message;
+use crate::events::Events;
+use crate::task::PostgresTask;
+use crate::wire::Connection;
+
+/// Debezium's PostgreSQL connector by its class name and configuration.
+#[derive(Debug, Default)]
+pub struct PostgresPlugin;
+
+impl PostgresPlugin {
+    pub const CLASS: &str = "io.debezium.connector.postgresql.PostgresConnector";
+    pub const TASK_CLASS: &str = "io.debezium.connector.postgresql.PostgresConnectorTask";
+    /// The version whose contract is kept: `source.version` of each event.
+    pub const VERSION: &str = "3.7.0.Final";
+
+    pub fn new() -> PostgresPlugin {
+        PostgresPlugin
+    }
+}
+
+impl SourcePlugin for PostgresPlugin {
+    fn class(&self) -> &'static str {
+        Self::CLASS
+    }
+
+    fn version(&self) -> &'static str {
+        Self::VERSION
+    }
+
+    fn check(&self, config: &[(String, String)]) -> Vec<(String, String)> {
+        let config = match SourceConfig::parse(config) {
+            Ok(config) => config,
+            // The tables found nothing wrong; what only the whole shows is told at the first key.
+            Err(e) => return vec![("connector.class".into(), e.to_string())],
+        };
+        let mut connect = config.connect.clone();
+        let limit = config.typed.connection.validation_timeout;
+        connect.connect_timeout = Some(connect.connect_timeout.map_or(limit, |t| t.min(limit)));
+        connect.read_timeout = Some(limit);
+        match Connection::connect(&connect) {
+            Ok(_) => Vec::new(),
+            Err(e) => vec![(
+                "database.hostname".into(),
+                format!("Error while validating connector config: {}", java_message(&e)),
+            )],
+        }
+    }
+
+    fn task_configs(&self, config: &[(String, String)], _max: u32) -> Result<Vec<Vec<(String, String)>>, TaskError> {
+        // One slot, one reader, whatever `tasks.max` says.
+        let mut task: Vec<(String, String)> = config.iter().filter(|(k, _)| k != "task.class").cloned().collect();
+        task.push(("task.class".into(), Self::TASK_CLASS.into()));
+        Ok(vec![task])
+    }
+
+    fn start(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>, TaskError> {
+        let config = SourceConfig::parse(&context.config)?;
+        let events = Events::new(&config, &context.connector, context.task)?;
+        Ok(Box::new(PostgresTask::new(config, events, context)))
+    }
+}

@@ -1,0 +1,208 @@
+//! Where a stream goes on: from a stored offset to the first event that has not been sent.
+//!
+//! A position is (commit LSN, index of the event in its transaction), spelled in the original's fields: `lsn_commit` is the
+//! end of the transaction *before* the event's, `txId` its transaction, and (`lsn`, `lsn_events_processed`) the place
+//! inside it: the LSN of the last event that was sent, and how many events at that very LSN were.
+//!
+//! Invariant: the stream starts at `lsn_commit`, and events are skipped only in the transaction whose id is `txId`. Never is
+//! anything skipped because of its LSN alone: the events of interleaved transactions have LSNs in any order, and the first
+//! event of a transaction may share the LSN of the commit before it.
+
+use walspring_record::Lsn;
+
+/// What of a stored offset decides where to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoredPosition {
+    /// The end of the last transaction that was sent whole.
+    pub last_commit: Option<Lsn>,
+    pub xid: Option<u32>,
+    pub lsn: Option<Lsn>,
+    /// Events at `lsn` that were sent; `None` in offsets of versions that did not count.
+    pub events_at_lsn: Option<u64>,
+    /// The last message was a row's change or a logical message, not a commit.
+    pub inside_transaction: bool,
+    /// The last message was a logical message outside a transaction.
+    pub loose_message: bool,
+    /// A finished snapshot: go on from the point at which it read.
+    pub snapshot_completed: bool,
+}
+
+/// Decides which of the events that the server sends again have been sent before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resume {
+    /// For START_REPLICATION; zero: where the slot stands.
+    pub start: Lsn,
+    skip: Option<Skip>,
+    /// Messages outside transactions up to here were sent.
+    loose_until: Option<Lsn>,
+    skipping: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Skip {
+    xid: u32,
+    lsn: Lsn,
+    events_at_lsn: u64,
+}
+
+impl Resume {
+    /// Starts where the slot stands (or at `start`), skips nothing.
+    pub fn at(start: Lsn) -> Resume {
+        Resume { start, skip: None, loose_until: None, skipping: false }
+    }
+
+    pub fn after(stored: &StoredPosition) -> Resume {
+        let start = match (stored.last_commit, stored.lsn) {
+            (Some(commit), _) => commit,
+            (None, Some(lsn)) if stored.snapshot_completed => lsn,
+            (None, _) => Lsn::ZERO,
+        };
+        let skip = match (stored.inside_transaction, stored.xid, stored.lsn) {
+            // An offset that does not count was written after at least one event at its LSN.
+            (true, Some(xid), Some(lsn)) => Some(Skip { xid, lsn, events_at_lsn: stored.events_at_lsn.unwrap_or(1) }),
+            _ => None,
+        };
+        let loose_until = if stored.loose_message { stored.lsn } else { None };
+        Resume { start, skip, loose_until, skipping: false }
+    }
+
+    pub fn begin(&mut self, xid: u32) {
+        self.skipping = self.skip.is_some_and(|s| s.xid == xid);
+    }
+
+    /// After a commit nothing of that transaction can come again.
+    pub fn commit(&mut self) {
+        if self.skipping {
+            self.skip = None;
+            self.skipping = false;
+        }
+    }
+
+    /// Whether the event, the `nth` (from 1) at its LSN in the open transaction, has been sent before.
+    #[inline]
+    pub fn was_sent(&self, lsn: Lsn, nth: u64) -> bool {
+        self.skipping && self.skip.is_some_and(|s| lsn < s.lsn || (lsn == s.lsn && nth <= s.events_at_lsn))
+    }
+
+    /// Whether a logical message outside any transaction has been sent before.
+    pub fn loose_message_was_sent(&self, lsn: Lsn) -> bool {
+        self.loose_until.is_some_and(|until| lsn <= until)
+    }
+}
+
+/// Counts events at one LSN within a transaction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EventCounter {
+    lsn: Lsn,
+    count: u64,
+}
+
+impl EventCounter {
+    /// The number, from 1, of the next event at `lsn`.
+    #[inline]
+    pub fn next(&mut self, lsn: Lsn) -> u64 {
+        if self.lsn == lsn {
+            self.count += 1;
+        } else {
+            *self = EventCounter { lsn, count: 1 };
+        }
+        self.count
+    }
+
+    pub fn reset(&mut self) {
+        *self = EventCounter::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Debug, Clone)]
+    struct Transaction {
+        xid: u32,
+        /// In log order; equal LSNs are rows of one record.
+        events: Vec<u64>,
+        end: u64,
+    }
+
+    /// What the server sends from `start` on: each transaction that commits at or after it.
+    fn send(log: &[Transaction], resume: &mut Resume) -> Vec<(u32, u64, u64)> {
+        let mut sent = Vec::new();
+        let mut counter = EventCounter::default();
+        let start = resume.start.0;
+        for t in log.iter().filter(|t| t.end > start) {
+            resume.begin(t.xid);
+            counter.reset();
+            for &lsn in &t.events {
+                let nth = counter.next(Lsn(lsn));
+                if !resume.was_sent(Lsn(lsn), nth) {
+                    sent.push((t.xid, lsn, nth));
+                }
+            }
+            resume.commit();
+        }
+        sent
+    }
+
+    fn stored_after(log: &[Transaction], sent: &[(u32, u64, u64)]) -> StoredPosition {
+        let Some(&(xid, lsn, nth)) = sent.last() else { return StoredPosition::default() };
+        let at = log.iter().position(|t| t.xid == xid).unwrap();
+        StoredPosition {
+            last_commit: at.checked_sub(1).map(|i| Lsn(log[i].end)),
+            xid: Some(xid),
+            lsn: Some(Lsn(lsn)),
+            events_at_lsn: Some(nth),
+            inside_transaction: true,
+            ..StoredPosition::default()
+        }
+    }
+
+    fn log() -> impl Strategy<Value = Vec<Transaction>> {
+        // Transactions commit in order; their events may stand anywhere before their commit, also before other commits.
+        prop::collection::vec(prop::collection::vec((0u64..400, 1usize..4), 0..6), 1..8).prop_map(|all| {
+            let mut end = 0;
+            all.into_iter()
+                .enumerate()
+                .map(|(i, events)| {
+                    end += 50;
+                    let mut lsns: Vec<u64> =
+                        events.iter().flat_map(|&(lsn, n)| std::iter::repeat_n(1 + lsn % end, n)).collect();
+                    lsns.sort_unstable();
+                    Transaction { xid: 100 + i as u32, events: lsns, end }
+                })
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn stopped_after_any_event_the_rest_follows_once(log in log(), cut in any::<prop::sample::Index>()) {
+            let all = send(&log, &mut Resume::at(Lsn::ZERO));
+            if all.is_empty() { return Ok(()); }
+            let cut = cut.index(all.len()) + 1;
+            let mut resume = Resume::after(&stored_after(&log, &all[..cut]));
+            prop_assert_eq!(&send(&log, &mut resume)[..], &all[cut..]);
+        }
+    }
+
+    #[test]
+    fn a_first_event_at_the_lsn_of_the_commit_before_is_not_skipped() {
+        let log = [
+            Transaction { xid: 1, events: vec![10, 20], end: 30 },
+            Transaction { xid: 2, events: vec![30, 40], end: 50 },
+        ];
+        let stored = stored_after(&log, &[(1, 10, 1), (1, 20, 1)]);
+        let committed =
+            StoredPosition { last_commit: Some(Lsn(30)), lsn: Some(Lsn(30)), inside_transaction: false, ..stored };
+        assert_eq!(send(&log, &mut Resume::after(&committed)), [(2, 30, 1), (2, 40, 1)]);
+    }
+
+    #[test]
+    fn an_offset_that_does_not_count_skips_one_event_at_its_lsn() {
+        let log = [Transaction { xid: 1, events: vec![10, 10, 10], end: 30 }];
+        let stored = StoredPosition { events_at_lsn: None, ..stored_after(&log, &[(1, 10, 1)]) };
+        assert_eq!(send(&log, &mut Resume::after(&stored)), [(1, 10, 2), (1, 10, 3)]);
+    }
+}

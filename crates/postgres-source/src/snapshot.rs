@@ -1,0 +1,466 @@
+//! The snapshot: tables as they were at one point of the log, read by `COPY (SELECT …) TO STDOUT`.
+//!
+//! Readers are threads, each on a connection that has set the same exported snapshot; they parse rows into batches and hand
+//! them over a bounded channel. With one thread rows keep heap order and tables their order. With several, tables and
+//! `ctid` ranges of large tables are read side by side.
+//!
+//! Invariant: every reader has set the snapshot before the connection that exports it does anything else. A snapshot that
+//! ends early starts again from nothing: rows that were sent before come again, as the original does.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use walspring_connect::{CONNECT_EXCEPTION, TaskError};
+use walspring_record::{
+    Change, ChangeBatch, ChangeKind, Lsn, OldRow, RecordPlan, SnapshotMark, Transaction, TransactionOrder,
+};
+
+use crate::copy_text;
+use crate::errors::{PSQL_EXCEPTION, java_message};
+use crate::wire::{ConnectConfig, Connection, PgError, quote_literal};
+
+/// One table to read.
+#[derive(Debug, Clone)]
+pub struct SnapshotTable {
+    pub name: String,
+    pub plan: Arc<RecordPlan>,
+    /// Without a `WHERE` for the range; a range is added when `ranges` says so.
+    pub select: String,
+    /// Pages of the heap where it can be read by `ctid` ranges; `None`: in one piece.
+    pub pages: Option<u64>,
+}
+
+/// Where all readers stand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SnapshotPoint {
+    pub lsn: Lsn,
+    /// The name to `SET TRANSACTION SNAPSHOT`; `None`: what is committed when the reader begins.
+    pub exported: Option<String>,
+    pub xid: u32,
+}
+
+/// A batch is handed over when it holds this much: small enough that a few of them in flight stay within a few MiB.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Rows without bytes are bounded too.
+const BATCH_ROWS: usize = 16 * 1024;
+
+/// Ranges of one table: enough that the threads end together, each at least 64 MiB, so that starting them costs nothing.
+const RANGE_PAGES: u64 = 8192;
+
+enum Message {
+    Rows { table: usize, batch: ChangeBatch },
+    RangeDone { table: usize },
+    Failed(TaskError),
+}
+
+#[derive(Debug, Clone)]
+struct Range {
+    table: usize,
+    sql: String,
+}
+
+/// A running snapshot.
+pub struct Snapshot {
+    messages: Receiver<Message>,
+    recycled: Arc<Mutex<Vec<ChangeBatch>>>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    ranges_left: Vec<usize>,
+    ranges_left_total: usize,
+    marks: Marks,
+    ready: VecDeque<ChangeBatch>,
+    pub rows: Arc<AtomicU64>,
+}
+
+impl Snapshot {
+    /// Connects the readers, sets the snapshot on each, and only then returns: the exporting connection is free after that.
+    pub fn start(
+        tables: Vec<SnapshotTable>,
+        point: &SnapshotPoint,
+        config: &ConnectConfig,
+        threads: usize,
+        before_read: &[String],
+    ) -> Result<Snapshot, TaskError> {
+        let tables = Arc::new(tables);
+        let ranges = ranges(&tables, threads);
+        let mut ranges_left = vec![0; tables.len()];
+        for range in &ranges {
+            ranges_left[range.table] += 1;
+        }
+        let threads = threads.clamp(1, ranges.len().max(1));
+        let mut connections = Vec::with_capacity(threads);
+        for _ in 0..threads {
+            connections.push(reader(config, point, before_read).map_err(|e| failed("connecting", e))?);
+        }
+        let (sender, messages) = sync_channel(2);
+        let recycled = Arc::new(Mutex::new(Vec::new()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let rows = Arc::new(AtomicU64::new(0));
+        let ranges_left_total = ranges.len();
+        let queue = Arc::new(Mutex::new(VecDeque::from(ranges)));
+        let handles = connections
+            .into_iter()
+            .enumerate()
+            .map(|(i, connection)| {
+                let worker = Reader {
+                    tables: tables.clone(),
+                    queue: queue.clone(),
+                    sender: sender.clone(),
+                    recycled: recycled.clone(),
+                    stop: stop.clone(),
+                    rows: rows.clone(),
+                    point: point.clone(),
+                };
+                std::thread::Builder::new().name(format!("snapshot-{i}")).spawn(move || worker.run(connection))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| TaskError::transient(CONNECT_EXCEPTION, format!("Starting a snapshot thread failed: {e}")))?;
+        Ok(Snapshot {
+            marks: Marks { in_order: threads == 1, ..Marks::default() },
+            messages,
+            recycled,
+            stop,
+            threads: handles,
+            ranges_left,
+            ranges_left_total,
+            ready: VecDeque::new(),
+            rows,
+        })
+    }
+
+    /// The next batch in place of `batch`, which is empty; `false`: nothing within the wait. After the last batch
+    /// [`Snapshot::is_finished`].
+    pub fn next(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<bool, TaskError> {
+        loop {
+            if let Some(next) = self.ready.pop_front() {
+                let empty = std::mem::replace(batch, next);
+                let mut recycled = self.recycled.lock().unwrap_or_else(|e| e.into_inner());
+                if recycled.len() < 4 {
+                    recycled.push(empty);
+                }
+                return Ok(true);
+            }
+            if self.ranges_left_total == 0 {
+                return Ok(false);
+            }
+            match self.messages.recv_timeout(wait) {
+                Ok(Message::Rows { table, batch }) => self.ready.extend(self.marks.rows(table, batch)),
+                Ok(Message::RangeDone { table }) => {
+                    self.ranges_left[table] -= 1;
+                    self.ranges_left_total -= 1;
+                    if self.ranges_left[table] == 0 {
+                        self.ready.extend(self.marks.table_done(table));
+                    }
+                    if self.ranges_left_total == 0 {
+                        self.ready.extend(self.marks.end());
+                    }
+                }
+                Ok(Message::Failed(e)) => return Err(e),
+                Err(RecvTimeoutError::Timeout) => return Ok(false),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(TaskError::transient(
+                        CONNECT_EXCEPTION,
+                        "The snapshot's readers ended before its tables did",
+                    ));
+                }
+            }
+        }
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.ranges_left_total == 0 && self.ready.is_empty()
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        // Readers that wait for room in the channel are let go by its end.
+        let (_, closed) = sync_channel(0);
+        drop(std::mem::replace(&mut self.messages, closed));
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn ranges(tables: &[SnapshotTable], threads: usize) -> Vec<Range> {
+    let mut ranges = Vec::new();
+    for (table, t) in tables.iter().enumerate() {
+        match t.pages {
+            Some(pages) if threads > 1 && pages > RANGE_PAGES => {
+                let step = RANGE_PAGES.max(pages.div_ceil(threads as u64 * 4));
+                let mut from = 0;
+                while from < pages {
+                    let to = from + step;
+                    // The last one is open: the table may have grown since its pages were counted.
+                    let upper =
+                        if to < pages { format!(" AND ctid < '({to},0)'::pg_catalog.tid") } else { String::new() };
+                    ranges.push(Range {
+                        table,
+                        sql: format!("{} WHERE ctid >= '({from},0)'::pg_catalog.tid{upper}", t.select),
+                    });
+                    from = to;
+                }
+            }
+            _ => ranges.push(Range { table, sql: t.select.clone() }),
+        }
+    }
+    ranges
+}
+
+fn reader(config: &ConnectConfig, point: &SnapshotPoint, before_read: &[String]) -> Result<Connection, PgError> {
+    let mut connection = Connection::connect(config)?;
+    // Rows come in heap order also from tables larger than a quarter of the shared buffers.
+    connection.batch_execute("SET synchronize_seqscans = off")?;
+    match &point.exported {
+        Some(name) => connection.batch_execute(&format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+            quote_literal(name)
+        ))?,
+        None => connection.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?,
+    }
+    for sql in before_read {
+        connection.batch_execute(sql)?;
+    }
+    Ok(connection)
+}
+
+fn failed(what: &str, e: PgError) -> TaskError {
+    let error = if e.is_transient() {
+        TaskError::transient(CONNECT_EXCEPTION, format!("Snapshot: {what} failed"))
+    } else {
+        TaskError::definite(CONNECT_EXCEPTION, format!("Snapshot: {what} failed"))
+    };
+    error.caused_by(PSQL_EXCEPTION, java_message(&e))
+}
+
+/// The original's words when a table cannot be read.
+fn table_failed(table: &str, e: PgError) -> TaskError {
+    let hint = match e.code() {
+        Some("42501") => Some(format!(
+            "GRANT SELECT ON {table} TO the connector's role, or leave the table out of table.include.list"
+        )),
+        _ => None,
+    };
+    let failed = format!("{CONNECT_EXCEPTION}: Snapshotting of table {table} failed");
+    let execution = "java.util.concurrent.ExecutionException";
+    let message = "An exception occurred in the change event producer. This connector will be stopped.";
+    let error = if e.is_transient() {
+        TaskError::transient(CONNECT_EXCEPTION, message)
+    } else {
+        TaskError::definite(CONNECT_EXCEPTION, message)
+    }
+    .caused_by(walspring_connect::DEBEZIUM_EXCEPTION, format!("{execution}: {failed}"))
+    .caused_by(execution, failed)
+    .caused_by(CONNECT_EXCEPTION, format!("Snapshotting of table {table} failed"))
+    .caused_by(PSQL_EXCEPTION, java_message(&e));
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+struct Reader {
+    tables: Arc<Vec<SnapshotTable>>,
+    queue: Arc<Mutex<VecDeque<Range>>>,
+    sender: SyncSender<Message>,
+    recycled: Arc<Mutex<Vec<ChangeBatch>>>,
+    stop: Arc<AtomicBool>,
+    rows: Arc<AtomicU64>,
+    point: SnapshotPoint,
+}
+
+impl Reader {
+    fn run(self, mut connection: Connection) {
+        loop {
+            let next = self.queue.lock().unwrap_or_else(|e| e.into_inner()).pop_front();
+            let Some(range) = next else { break };
+            match self.read(&mut connection, &range) {
+                Ok(true) => {
+                    if self.sender.send(Message::RangeDone { table: range.table }).is_err() {
+                        return;
+                    }
+                }
+                Ok(false) => return,
+                Err(e) => {
+                    let _ = self.sender.send(Message::Failed(e));
+                    return;
+                }
+            }
+        }
+        let _ = connection.batch_execute("COMMIT");
+    }
+
+    /// Reads one range; `false`: nobody wants it any more.
+    fn read(&self, connection: &mut Connection, range: &Range) -> Result<bool, TaskError> {
+        let table = &self.tables[range.table];
+        let columns = table.plan.relation.columns.len();
+        let error = |e| table_failed(&table.name, e);
+        let mut copy = connection.copy_out(&format!("COPY ({}) TO STDOUT", range.sql)).map_err(error)?;
+        let mut batch = self.empty(&table.plan);
+        let mut seen_us = now_us();
+        let mut rows = 0u32;
+        // PostgreSQL sends a row a message.
+        while let Some(line) = copy.next_row().map_err(error)? {
+            rows = rows.wrapping_add(1);
+            if rows & 63 == 0 {
+                seen_us = now_us();
+                if self.stop.load(Ordering::Acquire) {
+                    return Ok(false);
+                }
+            }
+            let new = copy_text::append_row(line, columns, &mut batch)
+                .map_err(|e| TaskError::transient(CONNECT_EXCEPTION, format!("Snapshot of {}: {e}", table.name)))?;
+            batch.changes.push(Change {
+                kind: ChangeKind::Read,
+                old_row: OldRow::None,
+                snapshot: SnapshotMark::True,
+                plan: 0,
+                transaction: 0,
+                new,
+                old: 0,
+                change_lsn: self.point.lsn,
+                seen_us,
+                order: TransactionOrder::default(),
+            });
+            if batch.bytes.len() >= BATCH_BYTES || batch.changes.len() >= BATCH_ROWS {
+                batch.transactions[0].commit_us = seen_us;
+                if !self.send(range.table, std::mem::replace(&mut batch, self.empty(&table.plan))) {
+                    return Ok(false);
+                }
+            }
+        }
+        batch.transactions[0].commit_us = seen_us;
+        Ok(batch.changes.is_empty() || self.send(range.table, batch))
+    }
+
+    fn send(&self, table: usize, batch: ChangeBatch) -> bool {
+        self.rows.fetch_add(batch.changes.len() as u64, Ordering::Relaxed);
+        self.sender.send(Message::Rows { table, batch }).is_ok()
+    }
+
+    fn empty(&self, plan: &Arc<RecordPlan>) -> ChangeBatch {
+        let recycled = self.recycled.lock().unwrap_or_else(|e| e.into_inner()).pop();
+        let mut batch = recycled.unwrap_or_default();
+        batch.clear(2 * BATCH_BYTES);
+        batch.plans.push(plan.clone());
+        batch.transactions.push(Transaction {
+            xid: Some(self.point.xid),
+            commit_us: now_us(),
+            last_commit_lsn: None,
+            has_lsn: true,
+            xmin: None,
+            origin: None,
+            origin_lsn: None,
+        });
+        batch
+    }
+}
+
+/// Microseconds since 1970.
+pub fn now_us() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64)
+}
+
+/// Puts `first` and `last` where the original has them: it knows that a row is the last only when no other follows, so the
+/// newest batch of each table is held back until something follows it.
+#[derive(Debug, Default)]
+struct Marks {
+    /// One reader: `first` then means the first row of the first table, else the first row that comes.
+    in_order: bool,
+    started: Vec<usize>,
+    any: bool,
+    held: HashMap<usize, ChangeBatch>,
+    candidate: Option<ChangeBatch>,
+}
+
+impl Marks {
+    fn rows(&mut self, table: usize, mut batch: ChangeBatch) -> Vec<ChangeBatch> {
+        if !self.started.contains(&table) {
+            self.started.push(table);
+            let first = if self.in_order { table == 0 } else { !self.any };
+            if let Some(change) = batch.changes.first_mut() {
+                change.snapshot = if first { SnapshotMark::First } else { SnapshotMark::FirstInDataCollection };
+            }
+        }
+        self.any = true;
+        let mut out = Vec::from_iter(self.candidate.take());
+        out.extend(self.held.insert(table, batch));
+        out
+    }
+
+    fn table_done(&mut self, table: usize) -> Vec<ChangeBatch> {
+        let Some(mut batch) = self.held.remove(&table) else { return Vec::new() };
+        if let Some(last) = batch.changes.last_mut().filter(|c| c.snapshot != SnapshotMark::First) {
+            last.snapshot = SnapshotMark::LastInDataCollection;
+        }
+        Vec::from_iter(self.candidate.replace(batch))
+    }
+
+    fn end(&mut self) -> Option<ChangeBatch> {
+        let mut batch = self.candidate.take()?;
+        if let Some(last) = batch.changes.last_mut() {
+            last.snapshot = SnapshotMark::Last;
+        }
+        Some(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(rows: usize) -> ChangeBatch {
+        let change = Change {
+            kind: ChangeKind::Read,
+            old_row: OldRow::None,
+            snapshot: SnapshotMark::True,
+            plan: 0,
+            transaction: 0,
+            new: 0,
+            old: 0,
+            change_lsn: Lsn(1),
+            seen_us: 0,
+            order: TransactionOrder::default(),
+        };
+        ChangeBatch { changes: vec![change; rows], ..ChangeBatch::default() }
+    }
+
+    /// `None`: the table is done.
+    fn marks(in_order: bool, steps: &[(usize, Option<usize>)]) -> Vec<&'static str> {
+        let mut marks = Marks { in_order, ..Marks::default() };
+        let mut out = Vec::new();
+        for &(table, rows) in steps {
+            out.extend(match rows {
+                Some(rows) => marks.rows(table, batch(rows)),
+                None => marks.table_done(table),
+            });
+        }
+        out.extend(marks.end());
+        out.iter().flat_map(|b| b.changes.iter().map(|c| c.snapshot.as_str())).collect()
+    }
+
+    #[test]
+    fn first_and_last_fall_where_the_original_puts_them() {
+        assert_eq!(marks(true, &[(0, Some(1)), (0, None)]), ["last"]);
+        assert_eq!(marks(true, &[(0, Some(2)), (0, None)]), ["first", "last"]);
+        assert_eq!(marks(true, &[(0, Some(2)), (0, Some(1)), (0, None)]), ["first", "true", "last"]);
+        assert_eq!(marks(true, &[(0, Some(1)), (0, None), (1, Some(1)), (1, None)]), ["first", "last"]);
+        // Empty tables first, between and last.
+        assert_eq!(
+            marks(true, &[(0, None), (1, Some(2)), (1, None), (2, None), (3, Some(3)), (3, None), (4, None)]),
+            ["first_in_data_collection", "last_in_data_collection", "first_in_data_collection", "true", "last"]
+        );
+        assert_eq!(marks(true, &[(0, None)]), [""; 0]);
+        // Side by side.
+        assert_eq!(
+            marks(false, &[(1, Some(1)), (0, Some(2)), (1, Some(1)), (0, None), (1, None)]),
+            ["first", "first_in_data_collection", "last_in_data_collection", "last"]
+        );
+    }
+}

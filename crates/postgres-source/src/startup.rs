@@ -1,0 +1,140 @@
+//! Before anything is read: is the server fit, what is captured, where does the stored offset stand to the slot?
+
+use walspring_config::postgres::ReplicaIdentity as Identity;
+use walspring_connect::{DEBEZIUM_EXCEPTION, TaskError};
+use walspring_record::{Lsn, ReplicaIdentity};
+
+use crate::catalog::Table;
+use crate::config::{SourceConfig, too_complex};
+use crate::errors::from_pg;
+use crate::position::Resume;
+use crate::slot::Slot;
+use crate::wire::Connection;
+
+/// The oldest major version whose stream and catalog we know: 14 has pgoutput's logical messages and TID range scans.
+pub const OLDEST_MAJOR: u32 = 14;
+
+/// Checks that do not depend on a slot.
+pub fn check_server(connection: &mut Connection) -> Result<(), TaskError> {
+    let version = connection.server_version_num();
+    if version / 10_000 < OLDEST_MAJOR {
+        return Err(TaskError::definite(
+            DEBEZIUM_EXCEPTION,
+            format!("PostgreSQL {} is not supported: version {OLDEST_MAJOR} or later is needed", version / 10_000),
+        )
+        .hint("upgrade the server; versions before 14 get no fixes any more"));
+    }
+    let rows = connection.query("SHOW wal_level").map_err(|e| from_pg("Reading wal_level", e))?;
+    let level = rows.first().and_then(|r| r.get(0)).unwrap_or_default();
+    if level != "logical" {
+        return Err(TaskError::definite(
+            DEBEZIUM_EXCEPTION,
+            format!("Postgres server wal_level property must be 'logical' but is: '{level}'"),
+        )
+        .hint("ALTER SYSTEM SET wal_level = 'logical'; and restart the server"));
+    }
+    Ok(())
+}
+
+/// The tables that pass the filters, in the order in which a snapshot reads them.
+pub fn captured(tables: &[Table], config: &SourceConfig) -> Result<Vec<Table>, TaskError> {
+    let mut captured = Vec::new();
+    for table in tables {
+        if config.captures(&table.namespace, &table.name)? {
+            let place = config.typed.filters.snapshot_place(&table.namespace, &table.name).map_err(too_complex)?;
+            captured.push((place, table.clone()));
+        }
+    }
+    captured.sort_by_key(|(place, _)| *place);
+    let captured: Vec<Table> = captured.into_iter().map(|(_, table)| table).collect();
+    check_guardrail(captured.len(), config)?;
+    Ok(captured)
+}
+
+fn check_guardrail(count: usize, config: &SourceConfig) -> Result<(), TaskError> {
+    let option = |name| config.typed.raw.get(name).map(str::trim);
+    let max: usize = option("guardrail.collections.max").and_then(|v| v.parse().ok()).unwrap_or(0);
+    if max == 0 || count <= max {
+        return Ok(());
+    }
+    let message = format!(
+        "Guardrail limit exceeded: {count} tables/collections configured for capture, but maximum allowed is {max}."
+    );
+    if option("guardrail.collections.limit.action").is_some_and(|a| a.eq_ignore_ascii_case("fail")) {
+        return Err(TaskError::definite(DEBEZIUM_EXCEPTION, message)
+            .hint("narrow table.include.list, or raise guardrail.collections.max"));
+    }
+    tracing::warn!("{message}");
+    Ok(())
+}
+
+/// `replica.identity.autoset.values`
+pub fn set_identities(connection: &mut Connection, config: &SourceConfig, captured: &[Table]) -> Result<(), TaskError> {
+    for table in captured {
+        let mut rule = None;
+        for candidate in &config.typed.publication.replica_identities {
+            if candidate.tables.matches(&table.qualified_name()).map_err(too_complex)? {
+                rule = Some(&candidate.identity);
+                break;
+            }
+        }
+        let clause = match rule {
+            None => continue,
+            Some(Identity::Default) if table.identity == ReplicaIdentity::Default => continue,
+            Some(Identity::Full) if table.identity == ReplicaIdentity::Full => continue,
+            Some(Identity::Nothing) if table.identity == ReplicaIdentity::Nothing => continue,
+            Some(Identity::Default) => "DEFAULT".to_owned(),
+            Some(Identity::Full) => "FULL".to_owned(),
+            Some(Identity::Nothing) => "NOTHING".to_owned(),
+            Some(Identity::Index(name)) => format!("USING INDEX {}", crate::wire::quote_identifier(name)),
+        };
+        let sql = format!("ALTER TABLE {} REPLICA IDENTITY {clause}", crate::publication::qualified(table));
+        tracing::info!("setting the replica identity: {sql}");
+        connection.batch_execute(&sql).map_err(|e| {
+            from_pg("Setting the replica identity", e).hint(format!("let the table's owner run: {sql}"))
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether the slot still has what the stored offset needs.
+pub fn check_position(slot: Option<&Slot>, resume: &Resume, stored: Lsn, offset: &str) -> Result<(), TaskError> {
+    let gone = |hint: String| {
+        TaskError::definite(
+            DEBEZIUM_EXCEPTION,
+            format!(
+                "The connector is trying to read change stream starting at PostgresOffsetContext [{offset}], but this is no \
+                 longer available on the server. Reconfigure the connector to use a snapshot mode when needed."
+            ),
+        )
+        .hint(hint)
+    };
+    let Some(slot) = slot else {
+        return Err(gone(
+            "the replication slot does not exist any more; changes since the stored offset cannot be read. Set \
+             snapshot.mode=when_needed to read the tables again, or delete the stored offset (DELETE /connectors/…/offsets)"
+                .into(),
+        ));
+    };
+    if slot.wal_status == "lost" || slot.restart_lsn.is_none() {
+        return Err(gone(
+            "the server has invalidated the replication slot (max_slot_wal_keep_size); drop it, and set \
+             snapshot.mode=when_needed to read the tables again"
+                .into(),
+        ));
+    }
+    if slot.restart_lsn.is_some_and(|restart| restart > stored) {
+        return Err(gone(format!(
+            "the slot begins at {}, after the stored offset {stored}: it was dropped and made again, or advanced",
+            slot.restart_lsn.unwrap_or_default()
+        )));
+    }
+    if let Some(confirmed) = slot.confirmed_lsn.filter(|c| resume.start != Lsn::ZERO && *c > resume.start) {
+        tracing::warn!(
+            "the slot has been confirmed up to {confirmed}, beyond the stored offset's {}: changes between the two do not \
+             come again",
+            resume.start
+        );
+    }
+    Ok(())
+}
