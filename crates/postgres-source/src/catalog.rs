@@ -275,6 +275,7 @@ pub struct StreamColumn {
 
 /// Joins what the stream says with what the catalog knows. Columns that the catalog no longer has are taken as nullable
 /// without a default; a key whose columns are not all there counts as none.
+#[allow(clippy::too_many_arguments, reason = "what the stream says, then what the catalog says")]
 pub fn relation(
     oid: u32,
     namespace: &str,

@@ -23,7 +23,7 @@ pub fn prepare(
         .map_err(|e| from_pg("Reading the publication", e))?
         .len()
         == 1;
-    let list = || captured.iter().map(|t| qualified(t)).collect::<Vec<_>>().join(", ");
+    let list = || captured.iter().map(qualified).collect::<Vec<_>>().join(", ");
     let with = with_clause(config, skipped);
     let sql = match (config.autocreate, exists) {
         (PublicationAutocreate::Filtered, false) if captured.is_empty() => {

@@ -115,14 +115,12 @@ impl PostgresTask {
         let streams = config.typed.snapshot.mode != SnapshotMode::InitialOnly;
         let existing =
             slot::find(&mut connection, &config.typed.slot.name).map_err(|e| from_pg("Reading the slot", e))?;
-        if let Some(slot) = existing.as_ref().filter(|_| streams) {
-            if slot.plugin != "pgoutput" {
-                return Err(TaskError::definite(
-                    DEBEZIUM_EXCEPTION,
-                    format!("Slot {} uses the plugin {} instead of pgoutput", config.typed.slot.name, slot.plugin),
-                )
-                .hint("choose another slot.name, or drop the slot"));
-            }
+        if let Some(slot) = existing.as_ref().filter(|s| streams && s.plugin != "pgoutput") {
+            return Err(TaskError::definite(
+                DEBEZIUM_EXCEPTION,
+                format!("Slot {} uses the plugin {} instead of pgoutput", config.typed.slot.name, slot.plugin),
+            )
+            .hint("choose another slot.name, or drop the slot"));
         }
         let mut snapshot = match (&stored, config.typed.snapshot.mode) {
             (_, SnapshotMode::Always)
@@ -460,10 +458,10 @@ impl StreamPhase {
         if let Some(sql) = &config.typed.events.heartbeat_query {
             self.reader.relations_mut().heartbeat_action(sql)?;
         }
-        if !self.reader.in_transaction() {
-            if let Some(commit) = self.reader.last_commit() {
-                batch.offset = Some(self.reader.offset_at_commit(commit.max(self.idle_lsn)));
-            }
+        if !self.reader.in_transaction()
+            && let Some(commit) = self.reader.last_commit()
+        {
+            batch.offset = Some(self.reader.offset_at_commit(commit.max(self.idle_lsn)));
         }
         let record = self.reader.events().heartbeat(now_us);
         self.reader.push_record(record, batch);
