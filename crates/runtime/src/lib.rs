@@ -33,5 +33,5 @@ pub use plugins::*;
 pub use refusal::Refusal;
 pub use settings::WorkerSettings;
 pub use supervisor::{Connect, Health, Supervisor};
-pub use table_options::{ConnectorTable, TableOptions};
+pub use table_options::{ConnectorTable, OverridePolicy, TableOptions};
 pub use walspring_connect::Props;

@@ -20,8 +20,11 @@ pub struct TableOptions {
     pub value_converter: String,
     pub header_converter: String,
     /// Judges `producer.override.*`: the policy's message for a name that it does not allow.
-    pub override_policy: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub override_policy: OverridePolicy,
 }
+
+/// The message that refuses an option of a client; `None`: it may be set.
+pub type OverridePolicy = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// The options of a connector's class.
 pub struct ConnectorTable {

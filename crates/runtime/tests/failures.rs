@@ -1,0 +1,210 @@
+//! What goes wrong, and what then is seen.
+
+mod fakes;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fakes::*;
+use serde_json::json;
+use walspring_connect::{Backend, DEBEZIUM_EXCEPTION, StoreError, TaskError};
+use walspring_runtime::Health;
+
+#[test]
+fn what_passes_is_tried_again_and_seen() {
+    let world = World::new();
+    let worker = world.start();
+    let errors = || (0..2).map(|_| TaskError::transient(DEBEZIUM_EXCEPTION, "the server starts up"));
+    world.source.start_errors.lock().unwrap().extend(errors());
+    worker.create("a", config(), None).unwrap();
+    world.wait_status(&worker, &["RUNNING", "RESTARTING"]);
+    let trace = worker.task_status("a", 0).unwrap().trace.unwrap();
+    assert_eq!(trace, "io.debezium.DebeziumException: the server starts up");
+    world.wait_status(&worker, &["RUNNING", "RUNNING"]);
+    assert_eq!(worker.task_status("a", 0).unwrap().trace, None);
+    world.source.poll_errors.lock().unwrap().extend(errors());
+    world.source.add(0..5);
+    wait_until("the records", || world.values().len() == 5);
+
+    // What the source waits for by itself shows too.
+    let progress = world.source.waiting.lock().unwrap().clone().unwrap();
+    progress.waiting(Some("waiting for PostgreSQL".into()));
+    assert_eq!(worker.task_status("a", 0).unwrap().trace.as_deref(), Some("waiting for PostgreSQL"));
+    progress.waiting(None);
+    world.wait_status(&worker, &["RUNNING", "RUNNING"]);
+    progress.gauge("confirmed_lsn", 5.0);
+    assert!(worker.metrics_text().contains("walspring_confirmed_lsn{connector=\"a\",task=\"0\"} 5\n"));
+    assert!(worker.shutdown(Duration::from_secs(10)));
+}
+
+#[test]
+fn the_sources_retries_may_be_limited() {
+    let world = World::new();
+    let worker = world.start();
+    let error = TaskError::transient(DEBEZIUM_EXCEPTION, "no");
+    world.source.start_errors.lock().unwrap().extend([error.clone(), error]);
+    let mut config = config();
+    config.insert("errors.max.retries".into(), "0".into());
+    worker.create("a", config, None).unwrap();
+    world.wait_status(&worker, &["RUNNING", "FAILED"]);
+    assert_eq!(world.source.starts.load(Ordering::SeqCst), 1);
+    assert!(worker.shutdown(Duration::from_secs(10)));
+}
+
+#[test]
+fn what_does_not_pass_fails_the_task_until_it_is_restarted() {
+    let world = World::new();
+    let worker = world.start();
+    world.source.start_errors.lock().unwrap().push_back(
+        TaskError::definite(DEBEZIUM_EXCEPTION, "Creation of replication slot failed")
+            .caused_by("org.postgresql.util.PSQLException", "FATAL: must be superuser")
+            .hint("ALTER ROLE x REPLICATION"),
+    );
+    worker.create("a", config(), None).unwrap();
+    world.wait_status(&worker, &["RUNNING", "FAILED"]);
+    let trace = worker.task_status("a", 0).unwrap().trace.unwrap();
+    assert!(trace.starts_with("io.debezium.DebeziumException: Creation of replication slot failed\n"), "{trace}");
+    let plan = worker.restart("a", true, true).unwrap();
+    assert_eq!((plan.connector.state.as_str(), plan.tasks[0].state.as_str()), ("RUNNING", "RESTARTING"));
+    world.wait_status(&worker, &["RUNNING", "RUNNING"]);
+
+    world.source.panics.store(true, Ordering::SeqCst);
+    world.wait_status(&worker, &["RUNNING", "FAILED"]);
+    assert!(worker.task_status("a", 0).unwrap().trace.unwrap().contains("asked to break off"));
+    worker.restart_task("a", 0).unwrap();
+    world.wait_status(&worker, &["RUNNING", "RUNNING"]);
+    world.source.add(0..1);
+    wait_until("the record", || world.values().len() == 1);
+    assert!(worker.shutdown(Duration::from_secs(10)));
+}
+
+#[test]
+fn a_record_that_cannot_be_converted() {
+    let world = World::new();
+    world.source.batch.store(1, Ordering::SeqCst);
+    world.source.events.lock().unwrap().extend(["1", "bad", "2"].map(str::to_owned));
+    let worker = world.start();
+    worker.create("a", config(), None).unwrap();
+    world.wait_status(&worker, &["RUNNING", "FAILED"]);
+    assert_eq!(
+        worker.task_status("a", 0).unwrap().trace.unwrap(),
+        "org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded in error handler\nCaused by: \
+         org.apache.kafka.connect.errors.DataException: it is bad"
+    );
+    assert_eq!((world.values(), world.stored()), (vec!["1".to_owned()], Some(1)), "what came before is kept");
+    worker.patch_config("a", props(json!({"errors.tolerance": "all"}))).unwrap();
+    wait_until("the others", || world.values() == ["1", "2"]);
+    worker
+        .patch_config(
+            "a",
+            props(json!({"transforms": "d", "transforms.d.type": "test.Drop", "transforms.d.value": "3"})),
+        )
+        .unwrap();
+    wait_until("the new task", || world.source.starts.load(Ordering::SeqCst) == 3);
+    world.source.add([3, 4]);
+    wait_until("what is not dropped", || world.values() == ["1", "2", "4"]);
+    assert!(worker.shutdown(Duration::from_secs(10)));
+}
+
+#[test]
+fn fenced_by_a_newer_worker_it_stops_and_says_so() {
+    let world = World::transactional();
+    let old = world.start();
+    old.create("a", config(), None).unwrap();
+    world.wait_status(&old, &["RUNNING", "RUNNING"]);
+    let new = world.start();
+    world.wait_status(&new, &["RUNNING", "RUNNING"]);
+    world.source.add(0..10);
+    wait_until("the old one to be fenced", || matches!(old.health(), Health::Unhealthy(_)));
+    world.wait_status(&old, &["FAILED", "FAILED"]);
+    let trace = old.task_status("a", 0).unwrap().trace.unwrap();
+    assert!(trace.to_lowercase().contains("another worker with the same group.id has taken over"), "{trace}");
+    assert_eq!(old.pause("a").unwrap_err().status, 500);
+    wait_until("the records", || world.values().len() == 10);
+    assert_eq!(world.stored(), Some(10));
+    assert!(new.shutdown(Duration::from_secs(10)));
+}
+
+#[test]
+fn fenced_by_its_own_late_transaction_it_goes_on() {
+    let world = World::transactional();
+    world.still_ours.store(true, Ordering::SeqCst);
+    let worker = world.start();
+    worker.create("a", config(), None).unwrap();
+    world.wait_status(&worker, &["RUNNING", "RUNNING"]);
+    // The writer's epoch only.
+    world.kill();
+    world.source.add(0..10);
+    wait_until("the records", || world.values().len() == 10);
+    assert_eq!(worker.health(), Health::Healthy);
+    assert!(worker.shutdown(Duration::from_secs(10)));
+}
+
+#[test]
+fn a_class_that_is_not_here_is_left_alone() {
+    let world = World::new();
+    let record = r#"{"properties":{"connector.class":"com.example.Other","name":"a"}}"#;
+    world.configs.put("connector-a", record);
+    world.configs.put("target-state-b", r#"{"state":"PAUSED","state.v2":"PAUSED"}"#);
+    world.configs.put("connector-b", r#"{"properties":{"connector.class":"Fake","name":"b"}}"#);
+    let worker = world.start();
+    world.wait_status(&worker, &["FAILED"]);
+    let status = worker.status("a").unwrap();
+    assert!(status.connector.trace.unwrap().contains("which name matches com.example.Other"));
+    assert_eq!(status.kind, "unknown");
+    wait_until("the paused one", || worker.status("b").is_ok_and(|s| s.connector.state.as_str() == "PAUSED"));
+    assert_eq!(world.source.starts.load(Ordering::SeqCst), 0);
+    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert_eq!(world.configs.all().iter().filter(|r| r.starts_with("connector-a")).count(), 1);
+    assert!(!world.configs.all().iter().any(|r| r.starts_with("task-a")));
+}
+
+#[test]
+fn started_before_the_store_it_waits_and_says_for_what() {
+    let world = World::new();
+    let up = Arc::new(AtomicBool::new(false));
+    let (world_of_worker, is_up) = (world.clone(), up.clone());
+    let worker = world.start_with(Box::new(move || match is_up.load(Ordering::SeqCst) {
+        true => Ok(Arc::new(FakeBackend(world_of_worker.clone())) as Arc<dyn Backend>),
+        false => Err(StoreError::Transient("127.0.0.1:9092: connection refused".into())),
+    }));
+    wait_until("the reason", || matches!(worker.health(), Health::Starting(w) if w.contains("connection refused")));
+    let refused = worker.connectors().unwrap_err();
+    assert_eq!(refused.status, 503);
+    assert!(refused.message.contains("connection refused"), "{refused}");
+    assert_eq!(worker.create("a", config(), None).unwrap_err().status, 503);
+    assert_eq!(worker.server_info().kafka_cluster_id, None);
+    up.store(true, Ordering::SeqCst);
+    assert!(worker.wait_ready(Duration::from_secs(10)));
+    assert_eq!(worker.server_info().kafka_cluster_id.as_deref(), Some("cluster"));
+    assert!(worker.connectors().unwrap().is_empty());
+    assert!(worker.shutdown(Duration::from_secs(10)));
+}
+
+#[test]
+fn a_write_whose_outcome_is_not_known_is_read_again() {
+    let world = World::new();
+    let worker = world.start();
+    world.configs.fail(Some(StoreError::Transient("timed out".into())));
+    assert_eq!(worker.create("a", config(), None).unwrap_err().status, 503);
+    assert!(worker.connectors().unwrap().is_empty());
+    // It was written after all.
+    world.configs.put("connector-a", r#"{"properties":{"connector.class":"Fake","name":"a"}}"#);
+    world.configs.fail(None);
+    world.wait_status(&worker, &["RUNNING", "RUNNING"]);
+    assert!(worker.shutdown(Duration::from_secs(10)));
+}
+
+#[test]
+fn a_task_that_hangs_does_not_hold_up_the_end_for_ever() {
+    let world = World::new();
+    world.source.add(0..10);
+    world.hold.store(true, Ordering::SeqCst);
+    let worker = world.start();
+    worker.create("a", config(), None).unwrap();
+    world.wait_status(&worker, &["RUNNING", "RUNNING"]);
+    // Nothing becomes durable: it gives up after the graceful timeout, and nothing is confirmed.
+    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert_eq!((world.stored(), world.source.confirmed()), (None, 0));
+}
