@@ -191,7 +191,7 @@ mod tests {
             converter.encode("t", None, &Value::string("aé€"), &mut out).unwrap();
             assert_eq!(out, bytes, "{name}");
             let read = converter.decode("t", Some(bytes)).unwrap().value;
-            assert_eq!(matches!(&read, Value::String(s) if s.starts_with('a')), true);
+            assert!(matches!(&read, Value::String(s) if s.starts_with('a')));
         }
         let error =
             StringConverter::from_config(&[("converter.encoding".to_owned(), "nope".to_owned())]).err().unwrap();
