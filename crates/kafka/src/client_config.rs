@@ -46,8 +46,9 @@ impl From<String> for ClientConfigError {
     }
 }
 
-/// What one client is told, in Java's words, checked and with its files read.
-#[derive(Debug, Clone)]
+/// What one client is told, in Java's words, checked and with its files read. `Debug` shows no values: among them are
+/// secrets.
+#[derive(Clone)]
 pub struct ClientOptions {
     pub bootstrap_servers: Vec<String>,
     pub encryption: Option<Encryption>,
@@ -56,6 +57,17 @@ pub struct ClientOptions {
     pub warnings: Vec<String>,
     owner: Owner,
     values: Properties,
+}
+
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientOptions")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("encryption", &self.encryption)
+            .field("login", &self.login)
+            .field("options", &self.values.keys())
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone)]

@@ -54,6 +54,11 @@ impl KeptError {
         )
     }
 
+    /// The record was given up because of something else.
+    pub fn is_purge(&self) -> bool {
+        matches!(self.code, Code::RD_KAFKA_RESP_ERR__PURGE_QUEUE | Code::RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
+    }
+
     /// Will not go away by itself: rights, settings, sizes.
     pub fn is_definite(&self) -> bool {
         matches!(
@@ -202,8 +207,12 @@ impl Kept {
         self.raw.client
     }
 
-    /// The error, with the last trouble of the connections when it is only a time that is over.
+    /// The error, or what it only follows from: the fatal one of the whole client; of a time that is over, the last
+    /// trouble of the connections.
     pub fn explained(&self, error: KeptError) -> KeptError {
+        if let Some(fatal) = self.fatal() {
+            return fatal;
+        }
         let waited = matches!(
             error.code,
             Code::RD_KAFKA_RESP_ERR__TIMED_OUT
@@ -215,6 +224,20 @@ impl Kept {
         match self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             Some(trouble) if waited => KeptError { text: format!("{}: {trouble}", error.text), ..error },
             _ => error,
+        }
+    }
+
+    /// After which the client is of no use: fenced, mostly.
+    fn fatal(&self) -> Option<KeptError> {
+        let mut reason = [0 as c_char; 512];
+        // SAFETY: the handle lives, and the text is ended by the client.
+        unsafe {
+            let code = rdsys::rd_kafka_fatal_error(self.ptr(), reason.as_mut_ptr(), reason.len());
+            (code != Code::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| KeptError {
+                text: text(reason.as_ptr()),
+                fatal: true,
+                ..KeptError::of_code(code)
+            })
         }
     }
 

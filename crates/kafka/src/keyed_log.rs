@@ -19,6 +19,7 @@ use walspring_connect::{KeyedLog, KeyedRecord, StoreError};
 use crate::client_config::ClientOptions;
 use crate::kept::KeptError;
 pub use writer::LogWriter;
+pub(crate) use writer::produce;
 
 /// Offset of the next record, for each partition that was read.
 type NextOffsets = BTreeMap<i32, i64>;

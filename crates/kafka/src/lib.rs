@@ -1,10 +1,14 @@
 pub mod admin;
+pub mod backend;
 pub mod client_config;
 pub mod connection;
 pub mod consumer;
 mod kept;
 pub mod keyed_log;
+mod librdkafka_writer;
+mod membership;
 pub mod producer;
 pub mod protocol;
 pub mod sasl;
 pub mod tls;
+pub mod topic_reader;

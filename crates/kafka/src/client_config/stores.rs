@@ -5,7 +5,7 @@ use std::fs;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use p12_keystore::{KeyStore, KeyStoreEntry, Pkcs12ImportPolicy};
+use p12_keystore::{KeyStore, Pkcs12Archive, Pkcs12ImportPolicy};
 
 /// Our certificate chain and its key, not encrypted, as PEM.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,28 +31,23 @@ impl Store {
 }
 
 /// A store's file as text or as a key store, whichever it is.
-enum Content {
+enum Content<'a> {
     Pem(String),
-    Pkcs12(KeyStore),
+    /// With its password.
+    Pkcs12(Vec<u8>, &'a str),
 }
 
 /// The authorities in a file.
 pub fn read_truststore(location: &str, store_type: Option<&str>, password: Option<&str>) -> Result<String, String> {
     match read(Store::Trust, location, store_type, password)? {
         Content::Pem(text) => authorities(&text, "ssl.truststore.location"),
-        Content::Pkcs12(store) => {
+        Content::Pkcs12(bytes, password) => {
+            // Every certificate: those written by openssl lack the mark by which Java's own stores say "trusted".
+            let archive =
+                Pkcs12Archive::from_pkcs12(&bytes, password).map_err(|e| unreadable(Store::Trust, location, &e))?;
             let mut pem = String::new();
-            for (_, entry) in store.entries() {
-                match entry {
-                    KeyStoreEntry::Certificate(certificate) => pem_block(&mut pem, "CERTIFICATE", certificate.as_der()),
-                    KeyStoreEntry::PrivateKeyChain(chain) => {
-                        // What follows our own certificate are authorities.
-                        for certificate in chain.certs().iter().skip(1) {
-                            pem_block(&mut pem, "CERTIFICATE", certificate.as_der());
-                        }
-                    }
-                    KeyStoreEntry::Secret(_) => {}
-                }
+            for bag in &archive.certs {
+                pem_block(&mut pem, "CERTIFICATE", bag.cert.as_der());
             }
             if pem.is_empty() {
                 Err(format!("ssl.truststore.location: {location} has no certificate"))
@@ -72,7 +67,9 @@ pub fn read_keystore(
 ) -> Result<Identity, String> {
     match read(Store::Key, location, store_type, password)? {
         Content::Pem(text) => identity(&text, &text, key_password, "ssl.keystore.location"),
-        Content::Pkcs12(store) => {
+        Content::Pkcs12(bytes, password) => {
+            let store = KeyStore::from_pkcs12(&bytes, password, Pkcs12ImportPolicy::Strict)
+                .map_err(|error| unreadable(Store::Key, location, &error))?;
             let (_, chain) = store
                 .private_key_chain()
                 .ok_or_else(|| format!("ssl.keystore.location: {location} has no private key with a certificate"))?;
@@ -113,7 +110,12 @@ pub fn identity(key: &str, chain: &str, key_password: Option<&str>, option: &str
     Ok(Identity { chain_pem, key_pem })
 }
 
-fn read(store: Store, location: &str, store_type: Option<&str>, password: Option<&str>) -> Result<Content, String> {
+fn read<'a>(
+    store: Store,
+    location: &str,
+    store_type: Option<&str>,
+    password: Option<&'a str>,
+) -> Result<Content<'a>, String> {
     let name = store.name();
     let bytes = fs::read(location).map_err(|error| format!("{name}.location: {location} cannot be read: {error}"))?;
     // Java's default type is JKS, and its JKS reader takes PKCS12 as well: what the file is counts.
@@ -137,14 +139,12 @@ fn read(store: Store, location: &str, store_type: Option<&str>, password: Option
     let Some(password) = password else {
         return Err(format!("{name}.location: {location} is a PKCS12 store, {name}.password is needed"));
     };
-    // Certificates written by openssl lack the mark by which Java's own stores say "trusted".
-    let policy = match store {
-        Store::Trust => Pkcs12ImportPolicy::Relaxed,
-        Store::Key => Pkcs12ImportPolicy::Strict,
-    };
-    KeyStore::from_pkcs12(&bytes, password, policy)
-        .map(Content::Pkcs12)
-        .map_err(|error| format!("{name}.location: {location} cannot be read as PKCS12 with {name}.password: {error}"))
+    Ok(Content::Pkcs12(bytes, password))
+}
+
+fn unreadable(store: Store, location: &str, error: &p12_keystore::error::Error) -> String {
+    let name = store.name();
+    format!("{name}.location: {location} cannot be read as PKCS12 with {name}.password: {error}")
 }
 
 fn pem_block(out: &mut String, label: &str, der: &[u8]) {

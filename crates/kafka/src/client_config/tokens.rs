@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     /// Answers one request; returns where it listens and what was asked.
-    fn endpoint(answer: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    fn endpoint(status: &'static str, answer: &'static str) -> (String, std::thread::JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/token", listener.local_addr().expect("an address"));
         let asked = std::thread::spawn(move || {
@@ -181,7 +181,8 @@ mod tests {
                 stream.read_exact(&mut byte).expect("more");
                 request.push(byte[0]);
             }
-            stream.write_all(answer.as_bytes()).expect("an answer");
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", answer.len());
+            stream.write_all((head + answer).as_bytes()).expect("an answer");
             String::from_utf8(request).expect("text")
         });
         (url, asked)
@@ -198,10 +199,7 @@ mod tests {
 
     #[test]
     fn asks_once_while_the_token_lives() {
-        let (url, asked) = endpoint(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 41\r\n\r\n\
-             {\"access_token\":\"the-token\",\"expires_in\":9}",
-        );
+        let (url, asked) = endpoint("200 OK", "{\"access_token\":\"the-token\",\"expires_in\":9}");
         let tokens = tokens(url);
         assert_eq!(tokens.token().as_deref(), Ok("the-token"));
         assert_eq!(tokens.token().as_deref(), Ok("the-token"));
@@ -211,8 +209,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_why_without_the_secret() {
-        let (url, _) =
-            endpoint("HTTP/1.1 401 Unauthorized\r\nContent-Length: 26\r\n\r\n{\"error\":\"invalid_client\"}");
+        let (url, _) = endpoint("401 Unauthorized", "{\"error\":\"invalid_client\"}");
         let error = tokens(url).token().expect_err("refused");
         assert!(error.contains("401") && error.contains("invalid_client") && !error.contains("hush"), "{error}");
     }

@@ -18,6 +18,8 @@ use crate::kept::{Delivery, Kept, KeptError, Kind, Until, millis};
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bound on what waits in the client; records of a worker's state are few and small.
 const QUEUE_KIB_MAX: &str = "4096";
+/// `RD_KAFKA_PARTITION_UA`: the client's partitioner decides, which must be `murmur2_random`.
+const PARTITION_BY_KEY: i32 = -1;
 
 pub struct LogWriter {
     options: ClientOptions,
@@ -158,7 +160,8 @@ impl Client {
 
     fn write_in_transaction(&self, topic: &str, records: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), KeptError> {
         // SAFETY: the handle lives; the error is ours.
-        unsafe { KeptError::take(rdsys::rd_kafka_begin_transaction(self.kept.ptr()))? };
+        unsafe { KeptError::take(rdsys::rd_kafka_begin_transaction(self.kept.ptr())) }
+            .map_err(|error| self.kept.explained(error))?;
         let written = self.write(topic, records);
         let outcome = written.and_then(|()| {
             // SAFETY: as above.
@@ -177,32 +180,17 @@ impl Client {
     fn write(&self, topic: &str, records: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), KeptError> {
         let round = self.deliveries.begin();
         for (key, value) in records {
-            produce(&self.kept, topic, -1, key, value.as_deref(), round)?;
+            produce(&self.kept, topic, key, value.as_deref(), round).map_err(|error| self.kept.explained(error))?;
         }
-        self.deliveries.wait(records.len(), WRITE_TIMEOUT).map_err(|error| {
-            // A fenced client reports each record as failed or purged; why, only the client as a whole knows.
-            self.fatal().unwrap_or_else(|| self.kept.explained(error))
-        })
-    }
-
-    fn fatal(&self) -> Option<KeptError> {
-        let mut reason = [0; 512];
-        // SAFETY: the handle lives, and the text is ended by the client.
-        let code = unsafe { rdsys::rd_kafka_fatal_error(self.kept.ptr(), reason.as_mut_ptr(), reason.len()) };
-        if code == Code::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return None;
-        }
-        // SAFETY: as above.
-        let text = unsafe { crate::kept::text(reason.as_ptr()) };
-        Some(KeptError { text, fatal: true, ..KeptError::of_code(code) })
+        // A fenced client reports each record as purged; why, only the client as a whole knows.
+        self.deliveries.wait(records.len(), WRITE_TIMEOUT).map_err(|error| self.kept.explained(error))
     }
 }
 
-/// Hands a record over; the client copies it. `partition` -1: by the hash of the key.
+/// Hands a record over; the client copies it, and takes the partition that the hash of its key says.
 pub(crate) fn produce(
     kept: &Kept,
     topic: &str,
-    partition: i32,
     key: &[u8],
     value: Option<&[u8]>,
     number: usize,
@@ -219,7 +207,7 @@ pub(crate) fn produce(
             RD_KAFKA_VTYPE_TOPIC,
             name.as_ptr(),
             RD_KAFKA_VTYPE_PARTITION,
-            partition,
+            PARTITION_BY_KEY,
             RD_KAFKA_VTYPE_MSGFLAGS,
             rdsys::RD_KAFKA_MSG_F_COPY,
             RD_KAFKA_VTYPE_KEY,
