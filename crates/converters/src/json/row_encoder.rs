@@ -501,7 +501,7 @@ impl ValueEncoder {
         }
         let transaction = &batch.transactions[change.transaction as usize];
         self.source.write(transaction, change, out)?;
-        self.transaction.write(transaction, change, out)?;
+        self.transaction.write(transaction, change, step, out)?;
         out.extend_from_slice(&self.ops[step.op as usize]);
         let seen = Instant::of(change.seen_us);
         seen.write_ms(out);
@@ -700,7 +700,7 @@ impl SourceText {
     }
 
     #[inline]
-    fn write(&self, t: &Transaction, change: &Change, out: &mut Vec<u8>) -> Result<(), ConvertError> {
+    fn write(&self, t: &Transaction, change: &Change, step: &Step, out: &mut Vec<u8>) -> Result<(), ConvertError> {
         let committed = Instant::of(t.commit_us);
         let lsn = t.has_lsn.then_some(change.change_lsn.0);
         out.extend_from_slice(&self.open);
@@ -770,7 +770,7 @@ impl TransactionText {
     }
 
     #[inline]
-    fn write(&self, t: &Transaction, change: &Change, out: &mut Vec<u8>) -> Result<(), ConvertError> {
+    fn write(&self, t: &Transaction, change: &Change, step: &Step, out: &mut Vec<u8>) -> Result<(), ConvertError> {
         out.extend_from_slice(&self.label);
         if change.order.total == 0 {
             return put(&self.null, out);
@@ -785,9 +785,9 @@ impl TransactionText {
         write_int(out, change.change_lsn.0);
         out.push(b'"');
         out.extend_from_slice(&self.fields[1]);
-        write_int(out, change.order.total as i64);
+        write_int(out, (change.order.total + step.order_shift) as i64);
         out.extend_from_slice(&self.fields[2]);
-        write_int(out, change.order.data_collection as i64);
+        write_int(out, (change.order.data_collection + step.order_shift) as i64);
         out.push(b'}');
         Ok(())
     }
