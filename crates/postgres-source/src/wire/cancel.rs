@@ -29,7 +29,9 @@ impl CancelToken {
         pid: i32,
         key: Vec<u8>,
     ) -> Self {
-        let (config, host, address) = (config.clone(), host.to_owned(), address.clone());
+        // Cancelling needs the TLS settings; the key is all the password there is.
+        let config = ConnectConfig { password: None, ..config.clone() };
+        let (host, address) = (host.to_owned(), address.clone());
         Self(Arc::new(Target { config, host, address, encrypted, pid, key }))
     }
 

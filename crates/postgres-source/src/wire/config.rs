@@ -70,6 +70,35 @@ pub enum ChannelBinding {
     Require,
 }
 
+/// What the server must be, where several hosts are given. Libpq's `target_session_attrs`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TargetSession {
+    #[default]
+    Any,
+    /// Not a standby, and not read-only by default.
+    ReadWrite,
+    /// A standby, or read-only by default.
+    ReadOnly,
+    /// Not a standby.
+    Primary,
+    Standby,
+}
+
+impl std::str::FromStr for TargetSession {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Ok(match name {
+            "any" => Self::Any,
+            "read-write" => Self::ReadWrite,
+            "read-only" => Self::ReadOnly,
+            "primary" => Self::Primary,
+            "standby" => Self::Standby,
+            _ => return Err(format!("unknown target_session_attrs {name:?}")),
+        })
+    }
+}
+
 /// A certificate or a key: a file, or its content.
 #[derive(Clone)]
 pub enum Pem {
@@ -112,6 +141,8 @@ pub struct ConnectConfig {
     /// Tried in order, each with all its addresses, resolved anew at each connect. A host that begins with `/` is the
     /// directory of a Unix-domain socket.
     pub hosts: Vec<(String, u16)>,
+    /// A server that is not so is passed over.
+    pub target_session: TargetSession,
     pub user: String,
     pub password: Option<Secret>,
     pub dbname: String,
@@ -136,6 +167,7 @@ impl ConnectConfig {
     pub fn new(host: impl Into<String>, port: u16, user: impl Into<String>, dbname: impl Into<String>) -> Self {
         Self {
             hosts: vec![(host.into(), port)],
+            target_session: TargetSession::Any,
             user: user.into(),
             password: None,
             dbname: dbname.into(),

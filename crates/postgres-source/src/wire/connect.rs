@@ -3,7 +3,7 @@
 use super::auth::{Authentication, Next};
 use super::backend;
 use super::cancel::CancelToken;
-use super::config::{ConnectConfig, SslMode};
+use super::config::{ConnectConfig, SslMode, TargetSession};
 use super::connection::{Connection, Parameters};
 use super::error::PgError;
 use super::frame_reader::{Filled, FrameReader, RawMessage};
@@ -28,7 +28,7 @@ pub(crate) fn connect(config: &ConnectConfig) -> Result<Connection, PgError> {
             }
         };
         for address in addresses {
-            match connect_address(config, host, &address) {
+            match connect_address(config, host, &address).and_then(|connection| suitable(config, connection)) {
                 Ok(connection) => return Ok(connection),
                 Err(error) if error.is_transient() => last = error,
                 Err(error) => return Err(error),
@@ -36,6 +36,34 @@ pub(crate) fn connect(config: &ConnectConfig) -> Result<Connection, PgError> {
         }
     }
     Err(last)
+}
+
+/// Checks what role the server has now. The wrong one is transient: a failover may be under way.
+fn suitable(config: &ConnectConfig, mut connection: Connection) -> Result<Connection, PgError> {
+    let target = config.target_session;
+    if target == TargetSession::Any {
+        return Ok(connection);
+    }
+    let (mut standby, mut read_only) = (
+        connection.parameter("in_hot_standby").map(|value| value == "on"),
+        connection.parameter("default_transaction_read_only").map(|value| value == "on"),
+    );
+    if standby.is_none() || read_only.is_none() {
+        // Reported since 14.
+        let row = connection.query_one("SELECT pg_catalog.pg_is_in_recovery()")?;
+        standby = Some(row.required(0)? == "t");
+        let row = connection.query_one("SHOW default_transaction_read_only")?;
+        read_only = Some(row.required(0)? == "on");
+    }
+    let (standby, read_only) = (standby == Some(true), read_only == Some(true));
+    let complaint = match target {
+        TargetSession::ReadWrite if standby || read_only => "session is read-only",
+        TargetSession::ReadOnly if !standby && !read_only => "session is not read-only",
+        TargetSession::Primary if standby => "server is in hot standby mode",
+        TargetSession::Standby if !standby => "server is not in hot standby mode",
+        _ => return Ok(connection),
+    };
+    Err(PgError::io(complaint, io::Error::other(format!("target_session_attrs asks for {target:?}"))))
 }
 
 /// Whether to ask for TLS in one try.

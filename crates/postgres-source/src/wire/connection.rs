@@ -331,12 +331,13 @@ enum QueryPart {
     Row(Row),
 }
 
-/// Says goodbye if that does not take waiting.
+/// Says goodbye if that does not take waiting, and hangs up, though a [`super::StandbyWriter`] may hold the socket.
 impl Drop for Connection {
     fn drop(&mut self) {
         if !self.transport.is_broken() {
             let _ = self.transport.write_all(frontend::TERMINATE, Some(Instant::now()));
         }
+        self.transport.shutdown();
     }
 }
 

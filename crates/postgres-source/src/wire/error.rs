@@ -50,6 +50,8 @@ impl ServerError {
         match &self.code[..] {
             // A slot's WAL is gone ("requested WAL segment … has already been removed"): no retry brings it back.
             "58P01" => false,
+            // configuration_limit_exceeded: all slots are taken until someone drops one or raises the limit.
+            "53400" => false,
             // serialization_failure, statement_completion_unknown, deadlock_detected
             "40001" | "40003" | "40P01" => true,
             // object_in_use: the slot is active for another process; lock_not_available
@@ -157,6 +159,24 @@ impl std::error::Error for PgError {
         match self {
             Self::Io { source, .. } => Some(source),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_heals_by_itself() {
+        let transient = |code: &str| ServerError { code: code.to_owned(), ..ServerError::default() }.is_transient();
+        for code in ["57P01", "57P02", "57P03", "57P05", "08006", "53300", "53100", "40001", "55006", "58030", "57014"]
+        {
+            assert!(transient(code), "{code}");
+        }
+        for code in ["28P01", "28000", "3D000", "42501", "42P01", "42704", "55000", "58P01", "53400", "08P01", "XX000"]
+        {
+            assert!(!transient(code), "{code}");
         }
     }
 }

@@ -29,7 +29,7 @@ mod transport;
 mod url;
 
 pub use cancel::CancelToken;
-pub use config::{ChannelBinding, ConnectConfig, Keepalive, Pem, Secret, SslConfig, SslMode};
+pub use config::{ChannelBinding, ConnectConfig, Keepalive, Pem, Secret, SslConfig, SslMode, TargetSession};
 pub use connection::Connection;
 pub use copy_out::CopyOut;
 pub use error::{PgError, ServerError};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 impl ConnectConfig {
     /// From a connection URI. Parameters known: `host`, `port`, `user`, `password`, `dbname`, `sslmode`,
-    /// `sslrootcert`, `sslcert`, `sslkey`, `sslpassword`, `channel_binding`, `application_name`, `connect_timeout`,
-    /// `options`, `replication`; others are sent to the server as settings.
+    /// `sslrootcert`, `sslcert`, `sslkey`, `sslpassword`, `channel_binding`, `target_session_attrs`, `application_name`,
+    /// `connect_timeout`, `options`, `replication`; others are sent to the server as settings.
     pub fn from_url(url: &str) -> Result<Self, PgError> {
         parse(url).map_err(|reason| PgError::Protocol(format!("the connection URI cannot be used: {reason}")))
     }
@@ -73,6 +73,7 @@ fn set(config: &mut ConnectConfig, name: &str, value: String) -> Result<(), Stri
                 _ => return Err(format!("unknown channel_binding {value:?}")),
             }
         }
+        "target_session_attrs" => config.target_session = value.parse()?,
         "application_name" => config.application_name = value,
         "connect_timeout" => {
             let seconds = value.parse().map_err(|_| format!("{value:?} is not a number of seconds"))?;

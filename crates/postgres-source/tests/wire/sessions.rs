@@ -2,7 +2,7 @@
 
 use crate::support::{config, connect, database, secured};
 use std::time::{Duration, Instant};
-use walspring_postgres_source::wire::{ConnectConfig, Connection, PgError, Secret, SslMode};
+use walspring_postgres_source::wire::{ConnectConfig, Connection, PgError, Secret, SslMode, TargetSession};
 use walspring_testkit::Postgres;
 
 fn refused(config: &ConnectConfig) -> PgError {
@@ -140,4 +140,29 @@ fn a_server_that_starts_up_or_is_full_is_transient() {
     let error = refused(&secured.config("narrow", SslMode::Prefer));
     assert_eq!(error.code(), Some("53300"));
     assert!(error.is_transient());
+}
+
+#[test]
+fn a_server_of_the_wrong_role_is_passed_over() {
+    let db = database();
+    for (target, read_only, fits) in [
+        (TargetSession::Any, true, true),
+        (TargetSession::ReadWrite, false, true),
+        (TargetSession::ReadWrite, true, false),
+        (TargetSession::ReadOnly, true, true),
+        (TargetSession::ReadOnly, false, false),
+        (TargetSession::Primary, true, true),
+        (TargetSession::Standby, true, false),
+    ] {
+        let mut config = config(&db);
+        config.target_session = target;
+        config.replication = true;
+        config
+            .options
+            .push(("default_transaction_read_only".to_owned(), if read_only { "on" } else { "off" }.to_owned()));
+        match Connection::connect(&config) {
+            Ok(_) => assert!(fits, "{target:?}"),
+            Err(error) => assert!(!fits && error.is_transient(), "{target:?}: {error}"),
+        }
+    }
 }
