@@ -700,7 +700,7 @@ impl SourceText {
     }
 
     #[inline]
-    fn write(&self, t: &Transaction, change: &Change, step: &Step, out: &mut Vec<u8>) -> Result<(), ConvertError> {
+    fn write(&self, t: &Transaction, change: &Change, out: &mut Vec<u8>) -> Result<(), ConvertError> {
         let committed = Instant::of(t.commit_us);
         let lsn = t.has_lsn.then_some(change.change_lsn.0);
         out.extend_from_slice(&self.open);
