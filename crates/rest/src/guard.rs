@@ -42,7 +42,10 @@ pub(crate) async fn check(State(rest): State<Rest>, request: Request, next: Next
             }
             response
         }
-        None => next.run(request).await,
+        None => match next.run(request).await {
+            large if large.status() == StatusCode::PAYLOAD_TOO_LARGE => refused_by_http(StatusCode::PAYLOAD_TOO_LARGE),
+            response => response,
+        },
     };
     let headers = response.headers_mut();
     if let Some(origin) = origin.filter(|o| access.allows(o)) {

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use walspring_connect::writer::{OffsetRecord, RecordWriter, Ticket};
+use walspring_connect::writer::{EncodedBatch, OffsetRecord, RecordWriter, Ticket};
 use walspring_connect::{Poll, SourceTask, TaskError};
-use walspring_record::ChangeBatch;
+use walspring_record::{ChangeBatch, SourceOffset};
 
 use crate::committer::{Commits, write_error};
 use crate::offsets_store;
@@ -30,6 +30,8 @@ pub(crate) struct SourceLoop<'a> {
     pub offset_key: Vec<u8>,
     /// The writer stores the offset with the records.
     pub transactional: bool,
+    /// What the source began from.
+    pub stored_offset: Option<SourceOffset>,
     pub graceful_timeout: Duration,
     /// Hears when the task pauses (true) and goes on (false).
     pub on_pause: &'a dyn Fn(bool),
@@ -40,6 +42,7 @@ impl SourceLoop<'_> {
     pub fn run(mut self) -> Result<(), TaskError> {
         let mut batch = ChangeBatch::default();
         let mut number = 0;
+        self.store_again(&mut number)?;
         let result = loop {
             match self.control.wish() {
                 Wish::Stop => break Ok(()),
@@ -76,6 +79,19 @@ impl SourceLoop<'_> {
         result
     }
 
+    /// The first transaction begins with the offset that is stored already: a reader of uncommitted records then never
+    /// finds one last that was aborted.
+    fn store_again(&mut self, number: &mut u64) -> Result<(), TaskError> {
+        match self.stored_offset.take().filter(|_| self.transactional) {
+            None => Ok(()),
+            Some(offset) => {
+                self.submit(number, Vec::new(), Some(offset))?;
+                self.writer.idle();
+                Ok(())
+            }
+        }
+    }
+
     /// Encodes and submits a batch. The outer error is the writer's, after which nothing can be flushed.
     fn pass_on(&mut self, batch: &mut ChangeBatch, number: &mut u64) -> Result<Result<(), TaskError>, TaskError> {
         let encoded = self.encoder.encode(batch, self.writer, now_ms());
@@ -86,18 +102,26 @@ impl SourceLoop<'_> {
         }
         let offset = if encoded.is_ok() { batch.offset.take() } else { None };
         if !batches.is_empty() || offset.is_some() {
-            *number += 1;
-            let record =
-                |offset| OffsetRecord { key: self.offset_key.clone(), value: Some(offsets_store::value(offset)) };
-            let record = offset.as_ref().filter(|_| self.transactional).map(record);
-            let ticket = Ticket { number: *number, batches, offset: record };
-            self.commits.submitted(*number, offset, ticket.size());
-            self.writer.submit(ticket).map_err(|e| write_error(&e))?;
+            self.submit(number, batches, offset)?;
         }
         if batch.drained {
             self.writer.idle();
         }
         Ok(encoded)
+    }
+
+    fn submit(
+        &mut self,
+        number: &mut u64,
+        batches: Vec<EncodedBatch>,
+        offset: Option<SourceOffset>,
+    ) -> Result<(), TaskError> {
+        *number += 1;
+        let record = |offset| OffsetRecord { key: self.offset_key.clone(), value: Some(offsets_store::value(offset)) };
+        let record = offset.as_ref().filter(|_| self.transactional).map(record);
+        let ticket = Ticket { number: *number, batches, offset: record };
+        self.commits.submitted(*number, offset, ticket.size());
+        self.writer.submit(ticket).map_err(|e| write_error(&e))
     }
 
     /// Makes everything durable, stored and confirmed, as far as that goes within the time.

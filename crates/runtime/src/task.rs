@@ -50,6 +50,8 @@ pub(crate) struct TaskControl {
 struct ControlState {
     wish: Wish,
     ended: bool,
+    /// Nobody waits for it any more; what it says is no longer heard.
+    left_behind: bool,
     interrupter: Option<Interrupter>,
 }
 
@@ -57,7 +59,7 @@ impl TaskControl {
     fn new(wish: Wish) -> Arc<TaskControl> {
         Arc::new(TaskControl {
             stop: StopToken::default(),
-            state: Mutex::new(ControlState { wish, ended: false, interrupter: None }),
+            state: Mutex::new(ControlState { wish, ended: false, left_behind: false, interrupter: None }),
             changed: Condvar::new(),
         })
     }
@@ -136,6 +138,7 @@ impl TaskHandle {
                 interrupt();
             }
             if !self.control.wait_ended(Duration::from_secs(2)) {
+                self.control.lock().left_behind = true;
                 tracing::warn!(task = self.task, "the task did not end in time and is left behind");
                 return;
             }
@@ -198,11 +201,21 @@ struct TaskStatus {
     statuses: Arc<StatusBoard>,
     metrics: Arc<TaskMetrics>,
     control: Arc<TaskControl>,
-    started: Mutex<bool>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// The source has started in this attempt.
+    started: bool,
+    waits_for: Option<String>,
 }
 
 impl TaskStatus {
     fn set(&self, state: State, trace: Option<String>) {
+        if self.control.lock().left_behind {
+            return;
+        }
         self.statuses.set_task(&self.connector, self.task, state, trace, Some(self.version));
     }
 
@@ -213,14 +226,21 @@ impl TaskStatus {
 
 impl Progress for TaskStatus {
     fn waiting(&self, what: Option<String>) {
-        let started = *self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match what {
             Some(what) => {
-                tracing::warn!(connector = %self.connector, task = self.task, "{what}");
+                if seen.waits_for.as_ref() != Some(&what) {
+                    tracing::warn!(connector = %self.connector, task = self.task, "{what}");
+                    seen.waits_for = Some(what.clone());
+                }
                 self.set(State::Restarting, Some(what));
             }
-            None if started => self.set_running(),
-            None => {}
+            None => {
+                seen.waits_for = None;
+                if seen.started {
+                    self.set_running();
+                }
+            }
         }
     }
 
@@ -258,7 +278,7 @@ impl<'a> Life<'a> {
             statuses: context.statuses.clone(),
             metrics: metrics.clone(),
             control: control.clone(),
-            started: Mutex::new(false),
+            seen: Mutex::default(),
         });
         Life { context, control, metrics, shared }
     }
@@ -274,7 +294,7 @@ impl<'a> Life<'a> {
             }
             let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt()));
             self.control.lock().interrupter = None;
-            *self.shared.started.lock().unwrap_or_else(PoisonError::into_inner) = false;
+            *self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen::default();
             let failed = match attempt {
                 Ok(Ok(())) => return,
                 Ok(Err(failed)) => failed,
@@ -343,11 +363,14 @@ impl<'a> Life<'a> {
         let offsets =
             ConnectorOffsets::open(&**backend, connector, offsets_topic.as_deref()).map_err(|e| store_error(&e))?;
 
+        let stored = Arc::new(Mutex::new(None));
         let read_offset = {
-            let offsets = offsets.clone();
+            let (offsets, stored) = (offsets.clone(), stored.clone());
             move |partition: &walspring_connect::SourcePartition| {
                 let all = offsets.read().map_err(|e| store_error(&e))?;
-                Ok(all.into_iter().find(|(p, _)| p == partition).map(|(_, offset)| offset))
+                let offset = all.into_iter().find(|(p, _)| p == partition).map(|(_, offset)| offset);
+                *stored.lock().unwrap_or_else(PoisonError::into_inner) = offset.clone();
+                Ok(offset)
             }
         };
         let context = SourceTaskContext {
@@ -378,7 +401,7 @@ impl<'a> Life<'a> {
             self.track_topics(),
         );
 
-        *self.shared.started.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).started = true;
         self.shared.set_running();
         tracing::info!(connector = %connector, task, "the task runs");
         let feedback = source.feedback();
@@ -397,6 +420,7 @@ impl<'a> Life<'a> {
                 control: self.control,
                 offset_key: key,
                 transactional,
+                stored_offset: stored.lock().unwrap_or_else(PoisonError::into_inner).take(),
                 graceful_timeout: settings.graceful_timeout,
                 on_pause: &|paused| self.shared.set(if paused { State::Paused } else { State::Running }, None),
             }

@@ -172,7 +172,9 @@ impl Supervisor {
             }
         };
         drop(state);
-        self.statuses.close(end.saturating_duration_since(Instant::now()).max(Duration::from_millis(500)));
+        // Without the store nothing is lost with them: at the next start nothing runs until it does.
+        let left = end.saturating_duration_since(Instant::now());
+        self.statuses.close(left.clamp(Duration::from_millis(500), Duration::from_secs(3)));
         drained
     }
 
