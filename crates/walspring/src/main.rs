@@ -1,1 +1,37 @@
-fn main() {}
+//! `walspring`: the command line and the wiring. The only crate that names every plugin.
+
+mod background;
+mod cli;
+mod commands;
+mod failure;
+mod http;
+mod logging;
+mod memory;
+mod pretty;
+mod reading;
+mod running;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    memory::settle();
+    let outcome = match Cli::parse().command {
+        Command::Worker(args) => commands::worker::run(args),
+        Command::Tail(args) => commands::tail::run(&args),
+        Command::Topics(args) => commands::tail::topics(&args),
+        Command::Completions(args) => {
+            commands::completions::run(&args);
+            Ok(())
+        }
+        Command::Version(args) => commands::version::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,35 @@
+//! `walspring worker`
+
+use crate::background::Background;
+use crate::cli::WorkerArgs;
+use crate::failure::Failure;
+use crate::logging;
+use crate::running::RunningWorker;
+use crate::wiring::plugins::plugins;
+use crate::wiring::{connector_files, register, worker_file};
+
+pub fn run(args: WorkerArgs) -> Result<(), Failure> {
+    let loggers = logging::start("info")?;
+    let background = Background::start()?;
+    let (worker, connectors) = args.files();
+    let file = worker_file::read(worker)?;
+    let plugins = plugins(&file);
+    let connectors = connector_files::read(connectors, &plugins)?;
+    background.stop_in_order();
+    let running = RunningWorker::start(&file, plugins, loggers, &background)?;
+    for address in &running.addresses {
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "REST is served on http://{address}");
+    }
+    register(running.supervisor.clone(), connectors);
+    background.wait_stop();
+    tracing::info!("stopping: what was read is being stored");
+    if running.stop(&background) {
+        tracing::info!("stopped in order");
+    } else {
+        tracing::warn!(
+            "stopped before every task had ended; what was not stored is read again at the next start. \
+             task.shutdown.graceful.timeout.ms gives tasks longer"
+        );
+    }
+    Ok(())
+}

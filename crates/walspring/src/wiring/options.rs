@@ -1,0 +1,65 @@
+//! The tables of options of everything that can be named.
+
+use walspring_config::option::OptionTable;
+use walspring_config::tables::converters::{
+    BYTE_ARRAY_CONVERTER, BYTE_ARRAY_CONVERTER_CLASS, JSON_CONVERTER, JSON_CONVERTER_CLASS, SIMPLE_HEADER_CONVERTER,
+    STRING_CONVERTER, STRING_CONVERTER_CLASS,
+};
+use walspring_config::tables::postgres::{POSTGRES, POSTGRES_GROUPS};
+use walspring_config::validate::{PluginInfo, PluginKind};
+use walspring_converters::PluginType;
+use walspring_kafka::client_config::keys::{self, Owner};
+use walspring_postgres_source::PostgresPlugin;
+use walspring_runtime::{ConnectorTable, OverridePolicy, TableOptions};
+
+use super::worker_file::WorkerFile;
+
+pub fn options(file: &WorkerFile) -> TableOptions {
+    let worker = &file.typed;
+    TableOptions {
+        connectors: vec![ConnectorTable {
+            class: PostgresPlugin::CLASS,
+            version: PostgresPlugin::VERSION,
+            table: POSTGRES,
+            groups: POSTGRES_GROUPS,
+        }],
+        plugins: converters(),
+        providers: worker.providers.clone(),
+        key_converter: worker.key_converter.class.clone(),
+        value_converter: worker.value_converter.class.clone(),
+        header_converter: worker.header_converter.class.clone(),
+        override_policy: override_policy(file),
+    }
+}
+
+/// The worker's policy; and whatever it says, options that name code, a file or an address are not for connectors.
+fn override_policy(file: &WorkerFile) -> OverridePolicy {
+    let policy = file.typed.override_policy.clone();
+    Box::new(move |option| {
+        let guarded = keys::find(option, Owner::Producer).is_some_and(|known| known.guarded);
+        let refusal = || format!("'{option}' names code, a file or an address: only the worker's own file may set it.");
+        policy.refusal(option).or_else(|| guarded.then(refusal))
+    })
+}
+
+fn converters() -> Vec<PluginInfo> {
+    let info = |plugin: walspring_converters::Plugin| PluginInfo {
+        class: plugin.class,
+        kind: match plugin.ty {
+            PluginType::Converter => PluginKind::Converter,
+            PluginType::HeaderConverter => PluginKind::HeaderConverter,
+        },
+        version: plugin.version,
+        options: converter_options(plugin.class),
+    };
+    walspring_converters::plugins().into_iter().map(info).collect()
+}
+
+fn converter_options(class: &str) -> OptionTable {
+    match class {
+        JSON_CONVERTER_CLASS => JSON_CONVERTER,
+        STRING_CONVERTER_CLASS => STRING_CONVERTER,
+        BYTE_ARRAY_CONVERTER_CLASS => BYTE_ARRAY_CONVERTER,
+        _ => SIMPLE_HEADER_CONVERTER,
+    }
+}

@@ -1,0 +1,54 @@
+//! The plugins of this process.
+
+use std::sync::Arc;
+
+use walspring_connect::SourcePlugin;
+use walspring_converters::PluginType;
+use walspring_postgres_source::PostgresPlugin;
+use walspring_record_batch::Assembler;
+use walspring_runtime::{Config, MakeConverter, MakeHeaderConverter, Plugin, Plugins};
+
+use super::options::options;
+use super::worker_file::WorkerFile;
+
+pub fn plugins(file: &WorkerFile) -> Plugins {
+    Plugins {
+        sources: sources(),
+        converters: converters(),
+        header_converters: header_converters(),
+        transforms: Vec::new(),
+        predicates: Vec::new(),
+        assembler: Box::new(|| Box::new(Assembler::new())),
+        options: Box::new(options(file)),
+    }
+}
+
+fn sources() -> Vec<Arc<dyn SourcePlugin>> {
+    vec![Arc::new(PostgresPlugin::new())]
+}
+
+fn converters() -> Vec<Plugin<MakeConverter>> {
+    let known = walspring_converters::plugins().into_iter().filter(|plugin| plugin.ty == PluginType::Converter);
+    known
+        .map(|plugin| Plugin {
+            class: plugin.class,
+            version: Some(plugin.version),
+            make: Box::new(move |config: Config<'_>, side| {
+                walspring_converters::converter(plugin.class, side, config).map(Arc::from)
+            }) as MakeConverter,
+        })
+        .collect()
+}
+
+fn header_converters() -> Vec<Plugin<MakeHeaderConverter>> {
+    let known = walspring_converters::plugins().into_iter().filter(|plugin| plugin.ty == PluginType::HeaderConverter);
+    known
+        .map(|plugin| Plugin {
+            class: plugin.class,
+            version: Some(plugin.version),
+            make: Box::new(move |config: Config<'_>| {
+                walspring_converters::header_converter(plugin.class, config).map(Arc::from)
+            }) as MakeHeaderConverter,
+        })
+        .collect()
+}
