@@ -45,6 +45,8 @@ const CRATES: &[(&str, Layer)] = &[
     ("walspring", Binary),
     ("walspring-throwaway-postgres", Beside),
     ("walspring-testkit", Tool),
+    ("walspring-bench", Tool),
+    ("walspring-xtask", Tool),
 ];
 
 /// Whether a crate of the first layer may depend on a (different) crate of the second.
