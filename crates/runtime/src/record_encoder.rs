@@ -393,3 +393,6 @@ fn source_failed(e: &LeafError, batch: &ChangeBatch) -> TaskError {
 fn java(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests;
