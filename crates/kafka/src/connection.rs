@@ -231,7 +231,7 @@ impl Connection {
 
     /// The version in which a request would go out.
     pub fn pick<R: Request>(&self) -> Result<i16, ConnectionError> {
-        self.versions.pick(R::KEY, R::VERSIONS.min, R::VERSION_MAX).ok_or_else(|| {
+        self.versions.pick(R::KEY, R::VERSION_MIN, R::VERSION_MAX).ok_or_else(|| {
             let address = &self.line.address;
             ConnectionError::Unsupported(format!("{address} does not take a request that we need (key {})", R::KEY))
         })

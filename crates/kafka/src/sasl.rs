@@ -107,7 +107,9 @@ impl Exchange {
 
     pub fn next(&mut self, server: &[u8]) -> Result<Step, String> {
         match self {
-            Self::OneMessage(_) => Ok(Step::Done),
+            Self::OneMessage(_) if server.is_empty() => Ok(Step::Done),
+            // RFC 7628 §3.2.2: the reason comes as a challenge, in JSON.
+            Self::OneMessage(_) => Err(printable(&String::from_utf8_lossy(server))),
             Self::Scram(scram) => scram.next(server),
         }
     }

@@ -33,6 +33,26 @@ fn records_and_offset_are_committed_together() {
 }
 
 #[test]
+fn a_cluster_before_the_second_version_of_transactions_commits_too() {
+    let kafka = walspring_testkit::Kafka::start(walspring_testkit::KafkaOptions::default().version("3.5.2"));
+    let place = Place::new(&kafka.bootstrap(), "old", 2);
+    let features = cluster_features(&place.transactional()).unwrap();
+    assert!(features.supports_transactions && features.transaction_version < 2, "{features:?}");
+    let (mut producer, heard) = connect(place.transactional());
+    for number in 0..100 {
+        let batches = (0..2).map(|p| place.batch(p, number * 10, number * 10 + 10)).collect();
+        producer.submit(Ticket { number: number + 1, batches, offset: Some(offset(number)) }).unwrap();
+        if number % 10 == 0 {
+            heard.wait_durable(number + 1);
+        }
+    }
+    assert!(heard.wait_durable(100));
+    let all: Vec<u64> = (0..1000).collect();
+    assert_eq!(place.committed(2), [all.clone(), all]);
+    assert_eq!(place.stored_offset(), Some(99));
+}
+
+#[test]
 fn a_ticket_with_nothing_but_an_offset_stores_it_and_an_empty_one_is_durable() {
     let place = Place::new(&kafka().bootstrap(), "quiet", 1);
     let (mut producer, heard) = connect(place.transactional());

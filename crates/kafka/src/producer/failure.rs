@@ -55,7 +55,9 @@ pub(super) fn definite(error: ResponseError, detail: Option<&str>, place: &str) 
         E::ClusterAuthorizationFailed => "; grant this principal IdempotentWrite on the cluster",
         E::TransactionalIdAuthorizationFailed => "; grant this principal Write and Describe on the transactional id",
         E::InvalidTransactionTimeout => "; transaction.timeout.ms is above the brokers' transaction.max.timeout.ms",
-        E::PolicyViolation | E::InvalidRecord => "; the broker's rules for this topic refuse the record",
+        E::PolicyViolation | E::InvalidRecord | E::CorruptMessage => {
+            "; the broker's rules for this topic refuse the record (in a compacted topic every record needs a key)"
+        }
         _ => "",
     };
     let detail = detail.map(|d| format!(" ({})", crate::sasl::printable(d))).unwrap_or_default();

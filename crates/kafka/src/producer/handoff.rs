@@ -153,8 +153,17 @@ impl Handoff {
         self.state().aborted
     }
 
-    /// These bytes of submitted tickets are no longer held.
+    /// Kafka goes on: there is nothing to wait for, and these bytes of submitted tickets are no longer held.
     pub(super) fn release(&self, bytes: usize) {
+        let mut state = self.state();
+        state.status.clear();
+        state.bytes = state.bytes.saturating_sub(bytes);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// These bytes were taken out of a ticket and do not count any more.
+    pub(super) fn forget(&self, bytes: usize) {
         let mut state = self.state();
         state.bytes = state.bytes.saturating_sub(bytes);
         drop(state);
@@ -162,7 +171,10 @@ impl Handoff {
     }
 
     pub(super) fn durable(&self, ticket: u64) {
-        self.state().durable = ticket;
+        let mut state = self.state();
+        state.durable = ticket;
+        state.status.clear();
+        drop(state);
         self.changed.notify_all();
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Batch {
     /// What it counts for in the buffer.
     pub buffer_bytes: usize,
     sequence: Option<i32>,
+    /// Carries the producer's id, epoch and this sequence, and the checksum over them.
+    sealed: bool,
     state: State,
 }
 
@@ -35,7 +37,15 @@ enum State {
 
 impl Batch {
     pub(super) fn new(bytes: Vec<u8>, records: u32, ticket: Option<u64>, buffer_bytes: usize) -> Self {
-        Self { bytes: bytes.into(), records, ticket, buffer_bytes, sequence: None, state: State::Waiting }
+        Self {
+            bytes: bytes.into(),
+            records,
+            ticket,
+            buffer_bytes,
+            sequence: None,
+            sealed: false,
+            state: State::Waiting,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -103,19 +113,17 @@ impl PartitionQueue {
             return None;
         }
         let mut batch = self.waiting.pop_front()?;
-        let sequence = match batch.sequence {
-            Some(sequence) => sequence,
-            None => {
-                let sequence = self.next_sequence;
-                self.next_sequence = after(sequence, batch.records);
-                // Nobody else holds the bytes before they are first sent; after a change of identity someone may.
-                let mut bytes = std::mem::take(&mut batch.bytes).try_into_mut().unwrap_or_else(|b| b[..].into());
-                seal(&mut bytes, identity.id, identity.epoch, sequence, transactional);
-                batch.bytes = bytes.freeze();
-                batch.sequence = Some(sequence);
-                sequence
-            }
-        };
+        let sequence = *batch.sequence.get_or_insert(self.next_sequence);
+        if sequence == self.next_sequence {
+            self.next_sequence = after(sequence, batch.records);
+        }
+        if !batch.sealed {
+            // Nobody else holds the bytes before they are first sent; after a change of identity someone may.
+            let mut bytes = std::mem::take(&mut batch.bytes).try_into_mut().unwrap_or_else(|b| b[..].into());
+            seal(&mut bytes, identity.id, identity.epoch, sequence, transactional);
+            batch.bytes = bytes.freeze();
+            batch.sealed = true;
+        }
         batch.state = State::Sent;
         let bytes = batch.bytes.clone();
         self.in_flight.push_back(batch);
@@ -159,6 +167,7 @@ impl PartitionQueue {
             ticket,
             buffer_bytes,
             sequence: Some(sequence),
+            sealed: false,
             state: State::Failed,
         };
         let (ticket, buffer_bytes) = (whole.ticket, whole.buffer_bytes);
@@ -185,7 +194,7 @@ impl PartitionQueue {
         debug_assert!(self.in_flight.is_empty());
         self.next_sequence = 0;
         for batch in &mut self.waiting {
-            batch.sequence = None;
+            (batch.sequence, batch.sealed) = (None, false);
         }
     }
 }
@@ -257,6 +266,22 @@ mod tests {
         assert_eq!(queue.fail(0), Failure::Unsettled);
         assert!(matches!(queue.acknowledge(1), Some((_, Failure::Settled))));
         assert_eq!(queue.send(IDENTITY, false).map(|(s, _)| s), Some(0));
+    }
+
+    #[test]
+    fn halves_take_the_sequences_of_the_whole() {
+        let mut queue = queue(&[5, 1]);
+        let (_, whole) = queue.send(IDENTITY, true).unwrap();
+        queue.send(IDENTITY, true);
+        let halves = walspring_record_batch::split_in_half(&whole, Default::default()).unwrap();
+        queue.replace(0, halves);
+        assert_eq!(queue.fail(0), Failure::Unsettled);
+        assert!(queue.follows_a_failure(5));
+        assert_eq!(queue.fail(5), Failure::Settled);
+        let again: Vec<_> = std::iter::from_fn(|| queue.send(IDENTITY, true)).collect();
+        assert_eq!(again.iter().map(|(s, b)| (*s, sequence_of(b))).collect::<Vec<_>>(), [(0, 0), (2, 2), (5, 5)]);
+        let held: Vec<_> = again.iter().map(|(s, _)| queue.acknowledge(*s).unwrap().0.buffer_bytes).collect();
+        assert_eq!(held, [0, 10, 10]);
     }
 
     #[test]

@@ -14,13 +14,17 @@ use tokio::time::Instant;
 use walspring_connect::writer::WriteError;
 use walspring_record_batch::split_in_half;
 
-use super::cluster::backoff;
+use super::cluster::{TopicState, backoff};
 use super::failure::{self, Verdict};
 use super::partition_queue::Failure;
 use super::sender::{Event, Sender};
 use super::statistics::add;
 use crate::connection::{Connection, ConnectionError};
 use crate::protocol::produce::{self, ProduceFrame, TopicBatches};
+
+/// A batch damaged on its way arrives whole the next time; old brokers also say this of a record without a key in a
+/// compacted topic.
+const CORRUPT_ATTEMPTS_MAX: u32 = 10;
 
 /// A broker, as a receiver of requests.
 #[derive(Default)]
@@ -61,7 +65,7 @@ impl Sender {
         let mut not_added = Vec::new();
         let must_add = self.config.transaction().is_some() && !self.version_2;
         let mut due: Option<Instant> = None;
-        for &slot in &self.active {
+        for slot in self.active.iter().copied().collect::<Vec<_>>() {
             let queue = &self.partitions[slot];
             if queue.sendable().is_none() {
                 continue;
@@ -77,18 +81,10 @@ impl Sender {
             match self.cluster.leader(&queue.topic, queue.partition) {
                 Some(node) => by_node.entry(node).or_default().push(slot),
                 None => {
-                    let unknown = self.retries.entry(slot).or_insert(Retry::new(now));
-                    let since = *unknown.unknown_since.get_or_insert(now);
-                    if now - since > self.config.unknown_topic_timeout {
-                        return Err(WriteError::Transient(format!(
-                            "partition {}-{} has had no leader for {} s; was the topic deleted?",
-                            queue.topic,
-                            queue.partition,
-                            (now - since).as_secs()
-                        )));
-                    }
-                    if !leaderless.contains(&queue.topic) {
-                        leaderless.push(queue.topic.clone());
+                    self.check_unknown(slot, now)?;
+                    let topic = &self.partitions[slot].topic;
+                    if !leaderless.contains(topic) {
+                        leaderless.push(topic.clone());
                     }
                 }
             }
@@ -103,6 +99,33 @@ impl Sender {
         for (node, slots) in by_node {
             self.send_to(node, &slots, now)?;
         }
+        Ok(())
+    }
+
+    /// A partition without a leader is waited for, as brokers come back; one that the brokers do not know, or do not
+    /// show us, is not waited for without end. Only what a broker said counts, not the time when none answers.
+    fn check_unknown(&mut self, slot: usize, now: Instant) -> Result<(), WriteError> {
+        let queue = &self.partitions[slot];
+        let place = format!("partition {}-{}", queue.topic, queue.partition);
+        let known = match self.cluster.topic(&queue.topic) {
+            None => return Ok(()),
+            Some(TopicState::Known(leaders)) => (queue.partition as usize) < leaders.len(),
+            Some(TopicState::Failed(error)) if error.is_retriable() => error != ResponseError::UnknownTopicOrPartition,
+            Some(TopicState::Failed(error)) => return Err(failure::definite(error, None, &place)),
+        };
+        let retry = self.retries.entry(slot).or_insert(Retry::new(now));
+        if known {
+            retry.unknown_since = None;
+            return Ok(());
+        }
+        let since = *retry.unknown_since.get_or_insert(now);
+        if now - since > self.config.unknown_topic_timeout {
+            return Err(WriteError::Transient(format!(
+                "Kafka has not known {place} for {} s; was the topic deleted?",
+                (now - since).as_secs()
+            )));
+        }
+        self.set_status(format!("waiting for Kafka: {place} does not exist"));
         Ok(())
     }
 
@@ -301,6 +324,12 @@ impl Sender {
         let transactional = self.config.transaction().is_some();
         match verdict {
             Verdict::AlreadyWritten => self.acknowledge(slot, sequence),
+            Verdict::Retry { .. }
+                if error == ResponseError::CorruptMessage
+                    && self.retries.get(&slot).is_some_and(|r| r.attempts >= CORRUPT_ATTEMPTS_MAX) =>
+            {
+                return Err(failure::definite(error, None, &place));
+            }
             Verdict::Retry { leader_unknown } => {
                 if leader_unknown {
                     self.cluster.forget_topic(&queue.topic);
@@ -309,14 +338,6 @@ impl Sender {
                 if !concurrent {
                     tracing::debug!(%error, place, "batch refused for now");
                     self.set_status(format!("waiting for Kafka: {place}: {error}"));
-                }
-                if error == ResponseError::UnknownTopicOrPartition {
-                    let now = Instant::now();
-                    let retry = self.retries.entry(slot).or_insert(Retry::new(now));
-                    let since = *retry.unknown_since.get_or_insert(now);
-                    if now - since > self.config.unknown_topic_timeout {
-                        return Err(WriteError::Transient(format!("{place} does not exist; was the topic deleted?")));
-                    }
                 }
                 // The markers of the transaction before are on their way.
                 let first = if concurrent { Duration::from_millis(1) } else { self.config.retry_backoff };

@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use walspring_connect::writer::{DurabilityListener, EncodedBatch, OffsetRecord, WriteError};
+use walspring_connect::writer::{DurabilityListener, EncodedBatch, OffsetRecord, Ticket, WriteError};
 use walspring_record_batch::{Codec, EncodedHeaders, RecordBatchBuilder, compress_with_level, partition_for_key};
 
 use super::cluster::{Cluster, TopicState, backoff};
@@ -303,12 +303,12 @@ impl Sender {
                 return Ok(());
             }
             while let Some(ticket) = self.handoff.take() {
-                let held: usize = self.enqueue_ticket_size(&ticket);
+                let held = beside_batches(&ticket);
                 self.tickets.push_back(TicketProgress { number: ticket.number, outstanding: ticket.batches.len() });
                 for batch in ticket.batches {
                     self.enqueue(batch, ticket.number);
                 }
-                self.handoff.release(held);
+                self.handoff.forget(held);
             }
             self.report_prefix();
             return Ok(());
@@ -330,7 +330,7 @@ impl Sender {
                 }
             }
             let Some(ticket) = self.handoff.take() else { break };
-            let held = self.enqueue_ticket_size(&ticket);
+            let held = beside_batches(&ticket);
             let open = self.transaction.get_or_insert_with(|| Transaction::begin(now));
             open.last_ticket = ticket.number;
             open.bytes += ticket.batches.iter().map(|b| b.bytes.len()).sum::<usize>();
@@ -344,7 +344,7 @@ impl Sender {
             for batch in ticket.batches {
                 self.enqueue(batch, ticket.number);
             }
-            self.handoff.release(held);
+            self.handoff.forget(held);
         }
         let Some(open) = &mut self.transaction else { return Ok(()) };
         if !open.closing && !self.handoff.has_tickets() {
@@ -359,11 +359,6 @@ impl Sender {
             self.wake_by(due);
         }
         Ok(())
-    }
-
-    /// What a ticket holds beside its batches, which count until each is acknowledged.
-    fn enqueue_ticket_size(&self, ticket: &walspring_connect::writer::Ticket) -> usize {
-        ticket.size() - ticket.batches.iter().map(buffer_bytes).sum::<usize>()
     }
 
     fn enqueue(&mut self, batch: EncodedBatch, ticket: u64) {
@@ -662,4 +657,9 @@ impl Transaction {
 /// As [`walspring_connect::writer::Ticket::size`] counts a batch.
 fn buffer_bytes(batch: &EncodedBatch) -> usize {
     batch.bytes.capacity() + 64
+}
+
+/// What a ticket holds beside its batches, which count until each is acknowledged.
+fn beside_batches(ticket: &Ticket) -> usize {
+    ticket.size() - ticket.batches.iter().map(buffer_bytes).sum::<usize>()
 }

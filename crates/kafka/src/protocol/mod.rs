@@ -7,6 +7,7 @@
 //! <https://kafka.apache.org/protocol>
 
 pub mod produce;
+pub mod shape;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -22,32 +23,38 @@ pub struct Malformed(pub String);
 /// A request that the producer sends, and the answer to it.
 pub trait Request: Encodable + Message + HeaderVersion {
     const KEY: i16;
+    /// The oldest version that has the fields we set.
+    const VERSION_MIN: i16 = Self::VERSIONS.min;
     /// The newest version we speak, which may be older than the newest the crate encodes.
     const VERSION_MAX: i16;
     type Response: Decodable + HeaderVersion;
+    /// What is checked before the response is decoded: needed wherever it has arrays.
+    const SHAPE: Option<&'static shape::Shape> = shape::FLAT;
 }
 
 macro_rules! requests {
-    ($($request:ident $key:literal $version_max:literal $response:ident;)*) => {
+    ($($request:ident $key:literal $versions:literal to $version_max:literal $response:ident $shape:ident;)*) => {
         $(impl Request for $request {
             const KEY: i16 = $key;
+            const VERSION_MIN: i16 = $versions;
             const VERSION_MAX: i16 = $version_max;
             type Response = $response;
+            const SHAPE: Option<&'static shape::Shape> = shape::$shape;
         })*
     };
 }
 
 requests! {
-    MetadataRequest 3 12 MetadataResponse;
-    FindCoordinatorRequest 10 5 FindCoordinatorResponse;
-    SaslHandshakeRequest 17 1 SaslHandshakeResponse;
-    ApiVersionsRequest 18 4 ApiVersionsResponse;
-    InitProducerIdRequest 22 5 InitProducerIdResponse;
+    MetadataRequest 3 4 to 12 MetadataResponse METADATA;
+    FindCoordinatorRequest 10 1 to 5 FindCoordinatorResponse FIND_COORDINATOR;
+    SaslHandshakeRequest 17 1 to 1 SaslHandshakeResponse SASL_HANDSHAKE;
+    ApiVersionsRequest 18 0 to 4 ApiVersionsResponse API_VERSIONS;
+    InitProducerIdRequest 22 0 to 5 InitProducerIdResponse FLAT;
     // Version 4 is for brokers only.
-    AddPartitionsToTxnRequest 24 3 AddPartitionsToTxnResponse;
-    EndTxnRequest 26 5 EndTxnResponse;
-    DescribeConfigsRequest 32 4 DescribeConfigsResponse;
-    SaslAuthenticateRequest 36 2 SaslAuthenticateResponse;
+    AddPartitionsToTxnRequest 24 0 to 3 AddPartitionsToTxnResponse ADD_PARTITIONS_TO_TXN;
+    EndTxnRequest 26 0 to 5 EndTxnResponse FLAT;
+    DescribeConfigsRequest 32 1 to 4 DescribeConfigsResponse DESCRIBE_CONFIGS;
+    SaslAuthenticateRequest 36 0 to 2 SaslAuthenticateResponse FLAT;
 }
 
 /// A whole frame, its size first.
@@ -69,18 +76,22 @@ pub fn encode_request<R: Request>(request: &R, version: i16, correlation_id: i32
 
 /// The response in a frame (without its size) whose correlation id is already known to be right.
 pub fn decode_response<R: Request>(frame: Bytes, version: i16) -> Result<R::Response, Malformed> {
-    decode::<R::Response>(frame, version, <R::Response as HeaderVersion>::header_version(version))
+    decode::<R::Response>(frame, version, <R::Response as HeaderVersion>::header_version(version), R::SHAPE)
 }
 
-fn decode<T: Decodable>(mut frame: Bytes, version: i16, header_version: i16) -> Result<T, Malformed> {
-    // The crate's decoders may panic on lengths that cannot be (an allocation beyond the address space, an addition
-    // that overflows). Nothing of theirs outlives the panic.
+fn decode<T: Decodable>(
+    mut frame: Bytes,
+    version: i16,
+    header_version: i16,
+    shape: Option<&shape::Shape>,
+) -> Result<T, Malformed> {
+    // With the shape checked nothing should panic any more; what does must not take the process along.
     catch_unwind(AssertUnwindSafe(|| {
-        ResponseHeader::decode(&mut frame, header_version)?;
-        T::decode(&mut frame, version)
+        ResponseHeader::decode(&mut frame, header_version).map_err(|error| Malformed(error.to_string()))?;
+        shape::check(shape, &frame, version)?;
+        T::decode(&mut frame, version).map_err(|error| Malformed(error.to_string()))
     }))
-    .map_err(|_| Malformed("its lengths do not fit together".into()))?
-    .map_err(|error| Malformed(error.to_string()))
+    .unwrap_or_else(|_| Err(Malformed("its lengths do not fit together".into())))
 }
 
 /// The correlation id of a frame without its size.

@@ -71,7 +71,7 @@ pub fn encode(frame: &ProduceFrame<'_>, version: i16, correlation_id: i32) -> Ve
 
 /// The answer in a frame without its size.
 pub fn decode_response(frame: Bytes, version: i16) -> Result<ProduceResponse, Malformed> {
-    super::decode(frame, version, ProduceResponse::header_version(version))
+    super::decode(frame, version, ProduceResponse::header_version(version), super::shape::PRODUCE)
 }
 
 struct Pieces {

@@ -11,6 +11,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicRe
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use walspring_connect::writer::{DurabilityListener, EncodedBatch, OffsetRecord, RecordWriter, Ticket, WriteError};
 use walspring_kafka::producer::{Delivery, KafkaProducer, ProducerConfig, TransactionConfig};
@@ -202,6 +203,10 @@ pub fn read(bootstrap: &str, topic: &str, partition: i32, committed: bool) -> Ve
         match consumer.poll(PATIENCE).expect("a record or the end of the partition") {
             Ok(m) => records.push((m.key().unwrap_or_default().to_vec(), m.payload().unwrap_or_default().to_vec())),
             Err(KafkaError::PartitionEOF(_)) => return records,
+            // The broker is being killed by the test; librdkafka tries on.
+            Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown,
+            )) => {}
             Err(error) => panic!("{error}"),
         }
     }
