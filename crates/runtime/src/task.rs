@@ -166,24 +166,21 @@ pub(crate) struct TaskContext {
 }
 
 /// Starts a task's thread.
-pub(crate) fn spawn(context: TaskContext, paused: bool) -> TaskHandle {
+pub(crate) fn spawn(context: TaskContext, paused: bool) -> std::io::Result<TaskHandle> {
     let control = TaskControl::new(if paused { Wish::Pause } else { Wish::Run });
     let task = context.task;
     let thread = {
         let control = control.clone();
-        std::thread::Builder::new()
-            .name(format!("task-{}-{task}", context.connector))
-            .spawn(move || {
-                let life = Life::new(&context, &control);
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| life.live())) {
-                    life.shared.set(State::Failed, Some(panicked(&*panic).trace()));
-                }
-                control.lock().ended = true;
-                control.changed.notify_all();
-            })
-            .expect("a thread for the task")
+        std::thread::Builder::new().name(format!("task-{}-{task}", context.connector)).spawn(move || {
+            let life = Life::new(&context, &control);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| life.live())) {
+                life.shared.set(State::Failed, Some(panicked(&*panic).trace()));
+            }
+            control.lock().ended = true;
+            control.changed.notify_all();
+        })?
     };
-    TaskHandle { task, control, thread: Some(thread) }
+    Ok(TaskHandle { task, control, thread: Some(thread) })
 }
 
 struct Life<'a> {
@@ -409,7 +406,9 @@ impl<'a> Life<'a> {
             let committer = std::thread::Builder::new()
                 .name(format!("commit-{connector}-{task}"))
                 .spawn_scoped(scope, || commits.run(&store, &*feedback))
-                .expect("a thread for the offsets");
+                .map_err(|e| {
+                    TaskError::transient(CONNECT_EXCEPTION, format!("no thread can be started for the offsets: {e}"))
+                })?;
             // Whatever happens here, the other thread ends, so that the scope does.
             let guard = AbandonOnDrop(&commits);
             let result = SourceLoop {

@@ -184,8 +184,10 @@ fn plan() -> Arc<RecordPlan> {
     })
 }
 
-/// Each row: kind, new row, old row.
-fn batch(rows: &[(ChangeKind, Option<[&str; 2]>, Option<[&str; 2]>)]) -> ChangeBatch {
+type Row<'a> = Option<[&'a str; 2]>;
+
+/// Each change: kind, new row, old row.
+fn batch(rows: &[(ChangeKind, Row<'_>, Row<'_>)]) -> ChangeBatch {
     let mut batch = ChangeBatch::default();
     let plan = batch.plan_index(&plan());
     batch.transactions.push(Transaction {
@@ -198,7 +200,7 @@ fn batch(rows: &[(ChangeKind, Option<[&str; 2]>, Option<[&str; 2]>)]) -> ChangeB
         origin_lsn: None,
     });
     for (kind, new, old) in rows {
-        let mut add = |row: &Option<[&str; 2]>| {
+        let mut add = |row: &Row<'_>| {
             let first = batch.cells.len() as u32;
             for cell in row.iter().flatten() {
                 let start = batch.bytes.len();

@@ -360,13 +360,14 @@ impl Supervisor {
         entry.dirty = true;
         self.changed.notify_all();
         if !entry.busy {
-            entry.busy = true;
             let Some(this) = self.this.upgrade() else { return };
-            let name = name.to_owned();
-            std::thread::Builder::new()
-                .name("reconcile".into())
-                .spawn(move || this.reconcile_loop(&name))
-                .expect("a thread for the reconciler");
+            entry.busy = true;
+            let of_thread = name.to_owned();
+            let thread = std::thread::Builder::new().name("reconcile".into());
+            if let Err(e) = thread.spawn(move || this.reconcile_loop(&of_thread)) {
+                tracing::error!(connector = name, "no thread can be started to look after the connector: {e}");
+                entry.busy = false;
+            }
         }
     }
 

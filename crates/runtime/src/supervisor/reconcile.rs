@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use walspring_connect::{Props, SourcePlugin, StoreError, TaskError};
+use walspring_connect::{CONNECT_EXCEPTION, Props, SourcePlugin, StoreError, TaskError};
 
 use super::{Phase, Supervisor};
 use crate::committer::store_error;
@@ -166,7 +166,14 @@ impl Supervisor {
             }
             self.statuses.set_task(name, n, State::Unassigned, None, version);
             let Some(context) = self.task_context(name, n, task_config, &plugin) else { continue };
-            kept.push(spawn(context, paused));
+            match spawn(context, paused) {
+                Ok(task) => kept.push(task),
+                Err(e) => {
+                    let error =
+                        TaskError::transient(CONNECT_EXCEPTION, format!("no thread can be started for it: {e}"));
+                    self.statuses.set_task(name, n, State::Failed, Some(error.trace()), version);
+                }
+            }
         }
         kept.sort_by_key(|t| t.task);
         Done { tasks: kept, applied: Some(config), again: None }
@@ -177,7 +184,7 @@ impl Supervisor {
         let class = crate::settings::value(&resolved, "connector.class").unwrap_or_default();
         let plugin = self.plugins.source(class).cloned();
         let plugin = plugin.ok_or_else(|| {
-            TaskError::definite(walspring_connect::CONNECT_EXCEPTION, self.plugins.unknown_class(class))
+            TaskError::definite(CONNECT_EXCEPTION, self.plugins.unknown_class(class))
                 .hint("the connector's records are left as they are; a worker that has this class can run it")
         })?;
         Ok((plugin, resolved))
@@ -219,7 +226,7 @@ impl Supervisor {
             let state = self.lock();
             if state.configs.target(name) == TargetState::Stopped || state.configs.config(name).is_none() {
                 // It was stopped or deleted meanwhile; the reconciler looks again.
-                return Err(TaskError::transient(walspring_connect::CONNECT_EXCEPTION, "the connector was stopped"));
+                return Err(TaskError::transient(CONNECT_EXCEPTION, "the connector was stopped"));
             }
             let count = configs.len() as u32;
             if backend.transactional() && state.configs.fenced_tasks(name) != Some(count) {
