@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -33,11 +34,60 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
+    Demo(DemoArgs),
     Worker(WorkerArgs),
     Tail(TailArgs),
     Topics(TopicsArgs),
     Completions(CompletionsArgs),
     Version(VersionArgs),
+}
+
+/// Shows what Walspring does: a database, its changes, and the events as they come.
+#[derive(Args)]
+#[command(
+    help_template = TEMPLATE,
+    before_help = "Examples:
+  walspring demo
+  walspring demo --for 20s
+  walspring demo --database-url postgres://me@localhost/mine --tables orders,public.customers
+",
+    after_help = "Without --database-url a throw-away PostgreSQL is started (and fetched where the machine has none), with a
+small shop that keeps changing. With it, existing tables are captured: nothing is written; the slot is temporary, and the
+publication made for it is dropped at the end. The password may stand in PGPASSWORD."
+)]
+pub struct DemoArgs {
+    /// End by itself after this time, such as 20s or 2m.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// A database to capture instead of a throw-away one.
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// Of that database, only these tables, as table or schema.table.
+    #[arg(long, value_name = "TABLE,...", value_delimiter = ',', requires = "database_url")]
+    pub tables: Vec<String>,
+    /// Of that database, also read the rows that are there.
+    #[arg(long, requires = "database_url")]
+    pub snapshot: bool,
+    /// The port of REST; by default 8083, or any free one.
+    #[arg(long, value_name = "PORT")]
+    pub rest_port: Option<u16>,
+    /// Keep the topics on disk.
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// `500ms`, `20s`, `2m`, `1h`, or seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit_ms = match &text[digits.len()..] {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("a time such as 20s or 2m is expected".into()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "a time such as 20s or 2m is expected")?;
+    Ok(Duration::from_millis(number.saturating_mul(unit_ms)))
 }
 
 /// Runs a worker: connectors from PostgreSQL to Kafka or to the embedded log, with Kafka Connect's REST API.
@@ -169,6 +219,16 @@ pub struct VersionArgs {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    use super::duration;
+
+    #[test]
+    fn times() {
+        for (text, ms) in [("20s", 20_000), ("2m", 120_000), ("500ms", 500), ("7", 7_000), ("1h", 3_600_000)] {
+            assert_eq!(duration(text).unwrap().as_millis(), ms, "{text}");
+        }
+        assert!(duration("soon").is_err() && duration("5d").is_err() && duration("").is_err());
+    }
 
     #[test]
     fn the_definitions_are_sound() {

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     memory::settle();
     let outcome = match Cli::parse().command {
         Command::Worker(args) => commands::worker::run(args),
+        Command::Demo(args) => commands::demo::run(&args),
         Command::Tail(args) => commands::tail::run(&args),
         Command::Topics(args) => commands::tail::topics(&args),
         Command::Completions(args) => {

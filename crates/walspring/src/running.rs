@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use walspring_log::Log;
 use walspring_rest::{LoggerLevels, Rest, Server};
 use walspring_runtime::{Plugins, Supervisor};
 
@@ -21,7 +22,7 @@ const REST_END: Duration = Duration::from_secs(2);
 
 pub struct RunningWorker {
     pub supervisor: Arc<Supervisor>,
-    pub storage: Storage,
+    storage: Storage,
     /// Where REST listens.
     pub addresses: Vec<SocketAddr>,
     stopping: watch::Sender<bool>,
@@ -63,6 +64,14 @@ impl RunningWorker {
         };
         let rest = handle.spawn(server.run(router, until));
         Ok(RunningWorker { supervisor, storage, addresses, stopping, rest, graceful_timeout })
+    }
+
+    /// The embedded log, if it is what the worker stands on.
+    pub fn log(&self) -> Option<Log> {
+        match &self.storage {
+            Storage::Embedded(log) => log.get().cloned(),
+            Storage::Kafka => None,
+        }
     }
 
     /// `http://host:port` for people on this machine.
