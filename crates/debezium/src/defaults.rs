@@ -4,6 +4,7 @@
 use walspring_record::leaf::{self, Civil, DateForm, TimestampForm};
 use walspring_record::{Column, Leaf, Type, TypeKind, Value};
 
+use crate::modifier::{Modifier, parse_modifier};
 use crate::types::Mapped;
 
 /// The default in the shape of the field; `None` without one, or where the original finds none.
@@ -29,7 +30,7 @@ pub fn default_value(column: &Column, mapped: &Mapped) -> Option<Value> {
         "bool" => literal(trimmed, "false").map(|v| Value::Boolean(v.eq_ignore_ascii_case("true"))),
         "int2" | "int4" | "int8" => read(literal(trimmed, "0")),
         "float4" | "float8" => read(literal(trimmed, "0.0")),
-        "numeric" => numeric(&literal(trimmed, "0.0")?, mapped),
+        "numeric" => numeric(&literal(trimmed, "0.0")?, parse_modifier(column.modifier, "numeric"), mapped),
         "uuid" => literal(trimmed, "00000000-0000-0000-0000-000000000000").filter(|u| u.len() == 36).map(Value::string),
         "date" => date(literal(trimmed, "1970-01-01")?, &mapped.leaf),
         "time" => read(literal(trimmed, "00:00")),
@@ -88,17 +89,23 @@ fn enum_literal(expression: &str, type_name: &str) -> Option<String> {
     (cast == type_name).then(|| value.to_owned())
 }
 
-/// At the column's scale, like its values.
-fn numeric(text: &str, mapped: &Mapped) -> Option<Value> {
+/// At the column's scale, like its values; none if that would round.
+fn numeric(text: &str, modifier: Modifier, mapped: &Mapped) -> Option<Value> {
+    let number = leaf::parse_number(text.as_bytes()).ok()?;
+    let missing = match modifier.length {
+        Some(_) => {
+            let scale = modifier.scale as usize;
+            if number.fraction.iter().skip(scale).any(|d| *d != b'0') {
+                return None;
+            }
+            scale.saturating_sub(number.fraction.len())
+        }
+        None => 0,
+    };
     if mapped.leaf != Leaf::DecimalText {
         return mapped.leaf.value(text.as_bytes()).ok();
     }
-    let number = leaf::parse_number(text.as_bytes()).ok()?;
-    // The zero of the field shows the scale: none where the column has none.
-    let Value::String(zero) = &mapped.zero else { return None };
-    let Some((_, zeros)) = zero.split_once('.') else { return Some(Value::string(text)) };
-    let missing = zeros.len().checked_sub(number.fraction.len())?;
-    let dot = if number.fraction.is_empty() { "." } else { "" };
+    let dot = if number.fraction.is_empty() && missing > 0 { "." } else { "" };
     Some(Value::string(format!("{text}{dot}{}", "0".repeat(missing))))
 }
 

@@ -1,6 +1,8 @@
 //! The shape of the original's events: type mapping, schemas, plans, the rarer records, and the offset map.
 //!
-//! A format: no I/O, no clock. What is recorded from the original in `conformance/` is what must come out here.
+//! A format: no I/O, no clock. What is recorded from the original in `conformance/` is what must come out here; of odd types
+//! `tests/cases` holds more answers. Where a column goes: `types` (schema and leaf), `field` (null, default, placeholder),
+//! `envelope` (the plan).
 
 mod config;
 mod counters;

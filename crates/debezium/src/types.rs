@@ -26,7 +26,7 @@ pub struct Mapped {
     pub null_in_stream: bool,
 }
 
-/// `Box` of core types and their arrays; nothing of a type that is left out.
+/// A column's type, by its modifier; `None`: the original leaves such columns out.
 pub fn map(ty: &PgType, modifier: i32, config: &MappingConfig, reader: Reader) -> Option<Mapped> {
     let (ty, modifier, in_domain) = root(ty, modifier);
     let mapper = Mapper { config, reader };

@@ -1,13 +1,14 @@
 //! Arrays: `{1,NULL,"a,b"}`, with or without bounds before it.
 
-use crate::leaf::{ArrayLeaf, Leaf, LeafError, Scalar};
+use crate::leaf::{ArrayLeaf, Leaf, LeafError, Scalar, Scratch, moment};
 use crate::value::Value;
 
 pub(super) fn array(text: &[u8], array: &ArrayLeaf) -> Result<Scalar<'static>, LeafError> {
     let mut values = Vec::new();
+    let mut scratch = Scratch::default();
     elements(text, |element| {
         values.push(match element {
-            Element::Text(text) => array.element.value(text)?,
+            Element::Text(text) => read_element(&array.element, text, &mut scratch)?.into_value(),
             Element::Null if array.null_fails => {
                 return Err(LeafError("an array of this type cannot hold a NULL".into()));
             }
@@ -21,6 +22,16 @@ pub(super) fn array(text: &[u8], array: &ArrayLeaf) -> Result<Scalar<'static>, L
         Ok(())
     })?;
     Ok(Scalar::Tree(Value::Array(values)))
+}
+
+/// In the original the JDBC driver takes arrays apart, in the stream too, and its objects for moments hold less.
+fn read_element<'a>(leaf: &Leaf, text: &'a [u8], scratch: &'a mut Scratch) -> Result<Scalar<'a>, LeafError> {
+    match leaf {
+        Leaf::Time { form, precision } => moment::time_element(text, *form, *precision, scratch),
+        Leaf::Timestamp { form, precision } => moment::timestamp_element(text, *form, *precision, scratch),
+        Leaf::TimestampTz { form, precision } => moment::timestamp_tz_element(text, *form, *precision, scratch),
+        _ => leaf.read(text, scratch),
+    }
 }
 
 /// What stands in the outermost dimension of an array.

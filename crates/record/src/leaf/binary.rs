@@ -22,7 +22,7 @@ pub(super) fn bytea<'a>(bytes: &'a [u8], form: BinaryForm, scratch: &'a mut Scra
     }
     let decoded = std::mem::take(&mut scratch.0);
     write_form(&decoded, form, &mut scratch.0);
-    scratch.ascii()
+    scratch.written()
 }
 
 pub(super) fn text_bytes<'a>(
@@ -34,7 +34,7 @@ pub(super) fn text_bytes<'a>(
         return Ok(Scalar::Bytes(bytes));
     }
     write_form(bytes, form, scratch.start());
-    scratch.ascii()
+    scratch.written()
 }
 
 /// `1010` as bytes with the last character as bit 0, as long as the highest set bit needs.

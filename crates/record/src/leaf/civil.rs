@@ -8,7 +8,7 @@ pub(super) const MICROS_PER_SECOND: i64 = 1_000_000;
 pub(super) const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 
 /// A day of the calendar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Civil {
     pub year: i32,
     pub month: u8,
@@ -26,16 +26,39 @@ pub fn days_from_civil(date: Civil) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
+/// The same of a date in the Julian calendar, which Java's older classes use up to [`GREGORIAN_START`].
+pub(super) fn days_from_julian(date: Civil) -> i64 {
+    let year = i64::from(date.year) - i64::from(date.month <= 2);
+    let day_of_year = (153 * i64::from((date.month + 9) % 12) + 2) / 5 + i64::from(date.day) - 1;
+    year * 365 + year.div_euclid(4) + day_of_year - 719_470
+}
+
+pub(super) fn julian_from_days(days: i64) -> Civil {
+    let days = days + 719_470;
+    let cycle = days.div_euclid(1461);
+    let day_of_cycle = days.rem_euclid(1461);
+    let year_of_cycle = (day_of_cycle - day_of_cycle / 1460) / 365;
+    let (month, day) = month_and_day(day_of_cycle - year_of_cycle * 365);
+    Civil { year: (cycle * 4 + year_of_cycle + i64::from(month <= 2)) as i32, month, day }
+}
+
+/// The first day of the Gregorian calendar for Java.
+pub(super) const GREGORIAN_START: Civil = Civil { year: 1582, month: 10, day: 15 };
+
 pub(super) fn civil_from_days(days: i64) -> Civil {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = (day_of_year - (153 * month + 2) / 5 + 1) as u8;
-    let month = if month < 10 { month + 3 } else { month - 9 } as u8;
+    let (month, day) = month_and_day(day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100));
     Civil { year: (year_of_era + era * 400 + i64::from(month <= 2)) as i32, month, day }
+}
+
+/// Of a day of a year that begins in March.
+fn month_and_day(day_of_year: i64) -> (u8, u8) {
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    (if month < 10 { month + 3 } else { month - 9 } as u8, day as u8)
 }
 
 /// `2024-02-29` at the head of the text, and what follows. Years have four digits or more and no era yet.

@@ -74,7 +74,7 @@ pub(super) fn money<'a>(amount: &[u8], form: MoneyForm, scratch: &'a mut Scratch
     out.extend(amount.iter().filter(|b| b.is_ascii_digit() || **b == b'.'));
     let number = parse_number(out)?;
     match form {
-        MoneyForm::Text => scratch.ascii(),
+        MoneyForm::Text => scratch.written(),
         MoneyForm::Double => float(out).map(Scalar::Float64),
         MoneyForm::Decimal { scale } => {
             let mut rounded = Vec::new();

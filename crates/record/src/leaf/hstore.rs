@@ -17,7 +17,7 @@ pub(super) fn hstore<'a>(text: &[u8], form: HstoreForm, scratch: &'a mut Scratch
     match form {
         HstoreForm::Json => {
             write_json(ordered.map(|(key, value)| (key.as_str(), value.as_deref())), scratch.start());
-            scratch.ascii()
+            scratch.written()
         }
         HstoreForm::Map => {
             let string = |s: &String| Value::string(s.as_str());

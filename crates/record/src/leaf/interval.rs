@@ -45,7 +45,7 @@ pub(super) fn interval<'a>(text: &[u8], form: IntervalForm, scratch: &'a mut Scr
                 }
             }
             out.push(b'S');
-            scratch.ascii()
+            scratch.written()
         }
         IntervalForm::Structured { precision } => Ok(Scalar::Tree(Value::Struct(vec![
             Value::Int32(p.years),

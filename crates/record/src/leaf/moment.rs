@@ -1,8 +1,8 @@
 //! `date`, `time`, `timetz`, `timestamp` and `timestamptz` in every `time.precision.mode`.
 
 use crate::leaf::civil::{
-    self, Civil, Fraction, MICROS_PER_DAY, MICROS_PER_SECOND, civil_from_days, days_from_civil, parse_clock,
-    parse_date, parse_era, parse_offset, write_clock, write_date,
+    self, Civil, Fraction, GREGORIAN_START, MICROS_PER_DAY, MICROS_PER_SECOND, civil_from_days, days_from_civil,
+    days_from_julian, julian_from_days, parse_clock, parse_date, parse_era, parse_offset, write_clock, write_date,
 };
 use crate::leaf::{DateForm, LeafError, Reader, Scalar, Scratch, TimeForm, TimestampForm, ZonedForm};
 use crate::value::Value;
@@ -38,14 +38,14 @@ struct Moment {
 impl Moment {
     /// `2024-02-29 13:14:15.123456+05:30 BC`; only the day must be there.
     #[inline]
-    fn parse(text: &[u8]) -> Option<Moment> {
+    fn parse(text: &[u8], days_of: impl Fn(Civil) -> i64) -> Option<Moment> {
         let (date, rest) = parse_date(text)?;
         let (micros, rest) = match rest {
             [b' ', clock @ ..] if clock != b"BC" => parse_clock(clock)?,
             _ => (0, rest),
         };
         let (offset, rest) = parse_offset(rest)?;
-        let days = days_from_civil(parse_era(date, rest)?);
+        let days = days_of(parse_era(date, rest)?);
         let micros = micros - i64::from(offset.seconds) * MICROS_PER_SECOND;
         Some(Moment { days: days + micros.div_euclid(MICROS_PER_DAY), micros: micros.rem_euclid(MICROS_PER_DAY) })
     }
@@ -64,11 +64,23 @@ impl Moment {
         write_clock(self.micros, fraction, out);
         out.push(b'Z');
     }
+
+    /// What is left of it when Java's older classes take it apart: old dates are Julian, and lose their era.
+    fn without_era(self) -> Moment {
+        let date = if self.date() < GREGORIAN_START { julian_from_days(self.days) } else { self.date() };
+        let year = if date.year < 1 { 1 - date.year } else { date.year };
+        Moment { days: days_from_civil(Civil { year, ..date }), ..self }
+    }
+}
+
+/// Days as Java's older classes count them: before the Gregorian calendar was, a date is one of the Julian.
+fn days_in_java(date: Civil) -> i64 {
+    if date < GREGORIAN_START { days_from_julian(date) } else { days_from_civil(date) }
 }
 
 #[inline]
-fn parse_timestamp(text: &[u8]) -> Result<Point<Moment>, LeafError> {
-    Moment::parse(text)
+fn parse_timestamp(text: &[u8], days_of: impl Fn(Civil) -> i64) -> Result<Point<Moment>, LeafError> {
+    Moment::parse(text, days_of)
         .map(Point::At)
         .or_else(|| infinite(text))
         .ok_or_else(|| LeafError::form("a timestamp in ISO form"))
@@ -80,7 +92,27 @@ pub(super) fn timestamp<'a>(
     precision: u8,
     scratch: &'a mut Scratch,
 ) -> Result<Scalar<'a>, LeafError> {
-    let moment = match parse_timestamp(text)? {
+    timestamp_at(parse_timestamp(text, days_from_civil)?, form, precision, scratch)
+}
+
+/// Of an array's element, which the JDBC driver has made an object of.
+pub(super) fn timestamp_element<'a>(
+    text: &[u8],
+    form: TimestampForm,
+    precision: u8,
+    scratch: &'a mut Scratch,
+) -> Result<Scalar<'a>, LeafError> {
+    timestamp_at(parse_timestamp(text, days_in_java)?, form, precision, scratch)
+}
+
+#[inline]
+fn timestamp_at(
+    point: Point<Moment>,
+    form: TimestampForm,
+    precision: u8,
+    scratch: &mut Scratch,
+) -> Result<Scalar<'_>, LeafError> {
+    let moment = match point {
         Point::At(moment) => moment,
         Point::Infinity => return Ok(infinite_timestamp(form, precision, true)),
         Point::NegativeInfinity => return Ok(infinite_timestamp(form, precision, false)),
@@ -98,7 +130,7 @@ pub(super) fn timestamp<'a>(
             .ok_or_else(|| LeafError("the timestamp is outside of what nanoseconds can hold, 1677 to 2262".into()))?,
         TimestampForm::Iso => {
             moment.write(Fraction::Minimal, scratch.start());
-            return scratch.ascii();
+            return scratch.written();
         }
         TimestampForm::Structured => {
             let mut fields = date_fields(moment.date());
@@ -129,11 +161,40 @@ pub(super) fn timestamp_tz<'a>(
     precision: u8,
     scratch: &'a mut Scratch,
 ) -> Result<Scalar<'a>, LeafError> {
-    match (form, parse_timestamp(text)?) {
+    timestamp_tz_at(parse_timestamp(text, days_from_civil)?, form, precision, scratch)
+}
+
+/// Of an array's element, which the JDBC driver has made an object of, and the original then takes apart.
+pub(super) fn timestamp_tz_element<'a>(
+    text: &[u8],
+    form: ZonedForm,
+    precision: u8,
+    scratch: &'a mut Scratch,
+) -> Result<Scalar<'a>, LeafError> {
+    let point = match parse_timestamp(text, days_in_java)? {
+        Point::At(moment) => Point::At(moment.without_era()),
+        // +292269055-12-02T23:00:00Z: the driver's constant without its era.
+        Point::NegativeInfinity => Point::At(Moment {
+            days: days_from_civil(Civil { year: 292_269_055, month: 12, day: 2 }),
+            micros: 23 * 3600 * MICROS_PER_SECOND,
+        }),
+        Point::Infinity => Point::Infinity,
+    };
+    timestamp_tz_at(point, form, precision, scratch)
+}
+
+#[inline]
+fn timestamp_tz_at(
+    point: Point<Moment>,
+    form: ZonedForm,
+    precision: u8,
+    scratch: &mut Scratch,
+) -> Result<Scalar<'_>, LeafError> {
+    match (form, point) {
         (ZonedForm::Text, Point::At(moment)) => {
             let fraction = if precision == 0 { Fraction::Minimal } else { Fraction::Digits(precision) };
             moment.write(fraction, scratch.start());
-            scratch.ascii()
+            scratch.written()
         }
         (ZonedForm::Text, Point::Infinity) => Ok(Scalar::String("infinity")),
         (ZonedForm::Text, Point::NegativeInfinity) => Ok(Scalar::String("-infinity")),
@@ -168,7 +229,7 @@ pub(super) fn date<'a>(
             let out = scratch.start();
             write_date(date, out);
             out.push(b'Z');
-            scratch.ascii()
+            scratch.written()
         }
         DateForm::Structured => {
             let mut fields = date_fields(date);
@@ -183,8 +244,12 @@ fn parse_day(text: &[u8], reader: Reader) -> Result<Point<Civil>, LeafError> {
         let (date, rest) = parse_date(text)?;
         match reader {
             Reader::Stream => parse_era(date, rest),
-            // The driver's dates lose their era.
-            Reader::Snapshot => parse_era(date, rest.strip_suffix(b" BC").unwrap_or(rest)),
+            // The driver's dates lose their era, and the ten days that the Gregorian calendar left out are moved on.
+            Reader::Snapshot => {
+                let date = parse_era(date, rest.strip_suffix(b" BC").unwrap_or(rest))?;
+                let left_out = date < GREGORIAN_START && date >= Civil { day: 5, ..GREGORIAN_START };
+                Some(if left_out { civil_from_days(days_from_julian(date)) } else { date })
+            }
         }
     };
     day().map(Point::At).or_else(|| infinite(text)).ok_or_else(civil::date_error)
@@ -213,7 +278,28 @@ pub(super) fn time<'a>(
     precision: u8,
     scratch: &'a mut Scratch,
 ) -> Result<Scalar<'a>, LeafError> {
-    let Some((micros, b"")) = parse_clock(text) else { return Err(LeafError::form("a time of day")) };
+    time_at(parse_time(text)?, form, precision, scratch)
+}
+
+/// Of an array's element: the driver's object knows milliseconds, and no end of the day.
+pub(super) fn time_element<'a>(
+    text: &[u8],
+    form: TimeForm,
+    precision: u8,
+    scratch: &'a mut Scratch,
+) -> Result<Scalar<'a>, LeafError> {
+    time_at(parse_time(text)? / 1000 * 1000 % MICROS_PER_DAY, form, precision, scratch)
+}
+
+fn parse_time(text: &[u8]) -> Result<i64, LeafError> {
+    match parse_clock(text) {
+        Some((micros, b"")) => Ok(micros),
+        _ => Err(LeafError::form("a time of day")),
+    }
+}
+
+#[inline]
+fn time_at(micros: i64, form: TimeForm, precision: u8, scratch: &mut Scratch) -> Result<Scalar<'_>, LeafError> {
     match form {
         TimeForm::Millis => Ok(Scalar::Int32((micros / 1000) as i32)),
         TimeForm::Micros => Ok(Scalar::Int64(micros)),
@@ -223,7 +309,7 @@ pub(super) fn time<'a>(
             // The end of the day has no name of its own there.
             write_clock(micros % MICROS_PER_DAY, Fraction::Minimal, out);
             out.push(b'Z');
-            scratch.ascii()
+            scratch.written()
         }
         TimeForm::Structured if micros == MICROS_PER_DAY => {
             Err(LeafError("a struct cannot hold the end of the day, 24:00:00".into()))
@@ -255,7 +341,7 @@ pub(super) fn time_tz<'a>(
             let out = scratch.start();
             write_clock(utc, Fraction::Minimal, out);
             out.push(b'Z');
-            scratch.ascii()
+            scratch.written()
         }
         ZonedForm::Structured => {
             let mut fields: Vec<Value> = clock_fields(micros).into();

@@ -16,8 +16,8 @@ impl Scratch {
         &mut self.0
     }
 
-    /// What a leaf wrote, which was ASCII.
-    pub(super) fn ascii(&self) -> Result<Scalar<'_>, LeafError> {
+    /// What a leaf wrote, as text.
+    pub(super) fn written(&self) -> Result<Scalar<'_>, LeafError> {
         text(&self.0)
     }
 }

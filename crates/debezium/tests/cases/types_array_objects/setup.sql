@@ -1,0 +1,4 @@
+create domain d1 as numeric(6,2); create domain d2 as d1; create domain mood2 as text;
+create table t (id int primary key, t time[], t3 time(3)[], d date[], ts timestamp[], tsz timestamptz(3)[], tv tsvector, tva tsvector[], pt point, bx box, ls lseg, pa path, po polygon, ci circle, li line, boxa box[], lia line[], ch "char"[], o oid[], num numeric[], ns d2, pta path[]);
+insert into t values (1, '{01:02:03.123456,24:00:00}', '{01:02:03.5}', '{infinity,-infinity,"0044-03-15 BC",2024-01-01}', '{infinity,-infinity,"0044-03-15 12:00:00.5 BC",2024-01-01 01:02:03.456789}', '{infinity,-infinity,2024-01-01 01:02:03.5+02,"0044-03-15 12:00:00.5+00 BC"}', 'a:1 b:2', array['a:1'::tsvector], '(1.5,-2)', '(1,2),(3,4)', '[(0,0),(1,1)]', '((0,0),(1,1),(2,0))', '((0,0),(1,1),(2,0))', '<(1,2),3>', '{1,-1,0}', '{(1,2),(3,4);(0,0),(1,1)}', '{"{1,-1,0}"}', '{a,b}', '{1,4294967295}', '{1,NaN}', 12.34, '{"[(0,0),(1,1)]"}');
+insert into t(id, pa, po) values (2, '[(0,0),(1,1)]', '((0,0))');
