@@ -360,21 +360,18 @@ impl<'a> Life<'a> {
         let offsets =
             ConnectorOffsets::open(&**backend, connector, offsets_topic.as_deref()).map_err(|e| store_error(&e))?;
 
-        let stored = Arc::new(Mutex::new(None));
         let read_offset = {
-            let (offsets, stored) = (offsets.clone(), stored.clone());
+            let offsets = offsets.clone();
             move |partition: &walspring_connect::SourcePartition| {
                 let all = offsets.read().map_err(|e| store_error(&e))?;
-                let offset = all.into_iter().find(|(p, _)| p == partition).map(|(_, offset)| offset);
-                *stored.lock().unwrap_or_else(PoisonError::into_inner) = offset.clone();
-                Ok(offset)
+                Ok(all.into_iter().find(|(p, _)| p == partition).map(|(_, offset)| offset))
             }
         };
         let context = SourceTaskContext {
             connector: connector.clone(),
             task: *task,
             config: config.clone(),
-            offset: Box::new(read_offset),
+            offset: Box::new(read_offset.clone()),
             stop: self.control.stop.clone(),
             progress: self.shared.clone(),
         };
@@ -382,6 +379,9 @@ impl<'a> Life<'a> {
         let mut source = self.context.plugin.start(context).map_err(of_source)?;
 
         let transactional = backend.transactional();
+        // Read here, too: when a source asks is its own matter.
+        let stored_offset =
+            read_offset(&source.partition()).map_err(|error| AttemptFailed { error, progress: false, of_source: false })?;
         let key = offsets_store::key(connector, &source.partition());
         let store = Store {
             beside: transactional && offsets.has_own_topic(),
@@ -419,7 +419,7 @@ impl<'a> Life<'a> {
                 control: self.control,
                 offset_key: key,
                 transactional,
-                stored_offset: stored.lock().unwrap_or_else(PoisonError::into_inner).take(),
+                stored_offset,
                 graceful_timeout: settings.graceful_timeout,
                 on_pause: &|paused| self.shared.set(if paused { State::Paused } else { State::Running }, None),
             }
