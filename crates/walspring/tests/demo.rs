@@ -46,6 +46,9 @@ fn a_demo_on_a_database_of_the_users_takes_away_what_it_made() {
     assert_eq!(first, "insert   public.mine id=2 name=new");
     signal_to(demo.id(), "INT");
     assert_eq!(demo.wait().unwrap().code(), Some(0));
-    let left = format!("select (select count(*) from pg_publication) + (select count(*) from pg_replication_slots where database = '{}')", db.name());
+    let left = format!(
+        "select (select count(*) from pg_publication) + (select count(*) from pg_replication_slots where database = '{}')",
+        db.name()
+    );
     assert_eq!(db.value(&left), "0");
 }

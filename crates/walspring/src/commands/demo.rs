@@ -87,10 +87,6 @@ fn show(
         }
         if first_at.is_none() {
             look_at(supervisor, &mut waited_for)?;
-            // Without rows to read there is no event before the first change.
-            if supervisor.status(CONNECTOR).is_ok_and(|s| s.tasks.iter().any(|t| t.state == State::Running)) {
-                database.start_writing();
-            }
         }
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         if events.reader_is_gone() || left.is_some_and(|left| left.is_zero()) {

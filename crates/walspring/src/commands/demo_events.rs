@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use serde::Deserialize;
 use walspring_log::Log;
 
 use crate::commands::tail::written;
@@ -41,8 +42,7 @@ impl Events {
         orders.or(self.next.keys().next()).map(|(topic, _)| topic.clone())
     }
 
-    /// Everything that has come since the last time; true if anything has. Topics take turns, each with its records in
-    /// order.
+    /// Everything that has come since the last time; true if anything has.
     pub fn print(&mut self) -> Result<bool, Failure> {
         let mut records = Vec::new();
         for (topic, _, spans) in self.log.topics() {
@@ -57,14 +57,19 @@ impl Events {
                 let fetched = self.log.fetch(&topic, partition, (*next).max(span.start), RECORDS_MAX, BYTES_MAX);
                 let fetched = fetched.map_err(|e| Failure::error(e.to_string()))?;
                 *next = fetched.next_offset;
-                records.extend(fetched.records.into_iter().map(|record| (topic.clone(), record)));
+                let mut at = 0;
+                for record in fetched.records {
+                    // A tombstone stays behind its delete.
+                    at = record.value.as_deref().and_then(lsn).unwrap_or(at);
+                    records.push((at, topic.clone(), record));
+                }
             }
         }
         // As they happened, across topics.
-        records.sort_by_key(|(_, record)| record.timestamp_ms);
+        records.sort_by_key(|(at, ..)| *at);
         let mut out = io::stdout().lock();
         let mut ok = true;
-        for (topic, record) in &records {
+        for (_, topic, record) in &records {
             let line = pretty::line(self.style, topic, record.key.as_deref(), record.value.as_deref());
             ok = ok && written(writeln!(out, "{line}"))?;
         }
@@ -72,4 +77,19 @@ impl Events {
         self.count += records.len() as u64;
         Ok(!records.is_empty())
     }
+}
+
+#[derive(Deserialize)]
+struct Event {
+    source: Source,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    lsn: u64,
+}
+
+/// Where in the database's log the event was.
+fn lsn(value: &[u8]) -> Option<u64> {
+    serde_json::from_slice::<Event>(value).ok().map(|event| event.source.lsn)
 }
