@@ -36,7 +36,7 @@ fn a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten() {
             let producers = run_as_task(&place, &config, 2000, 10);
             assert_eq!(proxy.times_left(), 0);
             assert_eq!(producers, 5, "each lost answer ends a producer");
-            assert_eq!(place.committed(1), [(0..2000).collect::<Vec<_>>()], "{lose:?}");
+            place.assert_committed(1, 2000);
             assert_eq!(place.stored_offset(), Some(2000));
         }
     }
@@ -57,7 +57,7 @@ fn batches_whose_answer_is_lost_are_sent_again_and_written_once() {
             }
             heard.wait_durable(300);
             assert_eq!(proxy.times_left(), 0);
-            assert_eq!(place.committed(1), [(0..3000).collect::<Vec<_>>()], "{lose:?}");
+            place.assert_committed(1, 3000);
             assert!(producer.handle().statistics().retries > 0);
         }
     }
@@ -87,7 +87,7 @@ fn a_broker_that_is_killed_again_and_again_costs_nothing_but_time() {
             total += 20_000;
             run_as_task(&place, &config, total, 20);
         }
-        assert_eq!(place.committed(1), [(0..total).collect::<Vec<_>>()]);
+        place.assert_committed(1, total);
         assert_eq!(place.stored_offset(), Some(total));
     });
 }
@@ -108,7 +108,7 @@ fn without_transactions_a_killed_broker_costs_no_duplicate_either_while_the_prod
     support_status(&mut producer);
     kafka.restart();
     heard.wait_durable(1000);
-    assert_eq!(place.committed(1), [(0..10_000).collect::<Vec<_>>()]);
+    place.assert_committed(1, 10_000);
 }
 
 fn support_status(producer: &mut walspring_kafka::producer::KafkaProducer) {
@@ -157,7 +157,7 @@ fn a_broker_that_stops_answering_is_given_up_after_the_request_timeout() {
     assert!(message.contains("waiting for Kafka"), "{message}");
     kafka.broker(0).resume();
     heard.wait_durable(2);
-    assert_eq!(place.committed(1), [(0..20).collect::<Vec<_>>()]);
+    place.assert_committed(1, 20);
 
     config.delivery_timeout = Some(Duration::from_secs(2));
     let (mut producer, heard) = connect(config);

@@ -79,6 +79,8 @@ pub(super) struct PartitionQueue {
     in_flight: VecDeque<Batch>,
     next_sequence: i32,
     recovering: bool,
+    /// The broker has written a batch of this id and epoch, and from now on refuses gaps.
+    established: bool,
     /// The broker that has what is in flight.
     pub node: Option<i32>,
 }
@@ -86,7 +88,16 @@ pub(super) struct PartitionQueue {
 impl PartitionQueue {
     pub(super) fn new(topic: Arc<str>, partition: i32) -> Self {
         let (waiting, in_flight) = Default::default();
-        Self { topic, partition, waiting, in_flight, next_sequence: 0, recovering: false, node: None }
+        Self {
+            topic,
+            partition,
+            waiting,
+            in_flight,
+            next_sequence: 0,
+            recovering: false,
+            established: false,
+            node: None,
+        }
     }
 
     pub(super) fn push(&mut self, batch: Batch) {
@@ -104,12 +115,20 @@ impl PartitionQueue {
 
     /// The size of the batch that may be sent next.
     pub(super) fn sendable(&self) -> Option<usize> {
-        if self.recovering { None } else { self.waiting.front().map(Batch::len) }
+        if self.must_wait() { None } else { self.waiting.front().map(Batch::len) }
+    }
+
+    fn must_wait(&self) -> bool {
+        self.recovering || (!self.established && !self.in_flight.is_empty())
+    }
+
+    pub(super) fn is_established(&self) -> bool {
+        self.established
     }
 
     /// The next batch, sealed, with its sequence. It is kept until it is acknowledged.
     pub(super) fn send(&mut self, identity: ProducerIdentity, transactional: bool) -> Option<(i32, Bytes)> {
-        if self.recovering {
+        if self.must_wait() {
             return None;
         }
         let mut batch = self.waiting.pop_front()?;
@@ -134,6 +153,7 @@ impl PartitionQueue {
     pub(super) fn acknowledge(&mut self, sequence: i32) -> Option<(Batch, Failure)> {
         let at = self.in_flight.iter().position(|b| b.sequence == Some(sequence))?;
         let batch = self.in_flight.remove(at)?;
+        self.established = true;
         Some((batch, self.settle()))
     }
 
@@ -193,6 +213,7 @@ impl PartitionQueue {
     pub(super) fn restart_sequences(&mut self) {
         debug_assert!(self.in_flight.is_empty());
         self.next_sequence = 0;
+        self.established = false;
         for batch in &mut self.waiting {
             (batch.sequence, batch.sealed) = (None, false);
         }
@@ -224,6 +245,15 @@ mod tests {
         queue
     }
 
+    /// As [`queue`], with a first batch of one record written.
+    fn established(records: &[u32]) -> PartitionQueue {
+        let mut queue = queue(&[&[1], records].concat());
+        assert_eq!(queue.send(IDENTITY, true).map(|(s, _)| s), Some(0));
+        assert!(queue.send(IDENTITY, true).is_none(), "the first goes alone");
+        assert!(queue.acknowledge(0).is_some());
+        queue
+    }
+
     fn sequence_of(bytes: &Bytes) -> i32 {
         let batch = RecordBatchReader::parse(bytes).unwrap();
         batch.verify().unwrap();
@@ -232,9 +262,9 @@ mod tests {
 
     #[test]
     fn sequences_count_records() {
-        let mut queue = queue(&[3, 2, 1]);
+        let mut queue = established(&[3, 2, 1]);
         let sent: Vec<_> = std::iter::from_fn(|| queue.send(IDENTITY, true)).collect();
-        assert_eq!(sent.iter().map(|(s, b)| (*s, sequence_of(b))).collect::<Vec<_>>(), [(0, 0), (3, 3), (5, 5)]);
+        assert_eq!(sent.iter().map(|(s, b)| (*s, sequence_of(b))).collect::<Vec<_>>(), [(1, 1), (4, 4), (6, 6)]);
         for (sequence, _) in sent {
             assert!(queue.acknowledge(sequence).is_some());
         }
@@ -245,55 +275,53 @@ mod tests {
 
     #[test]
     fn a_failure_holds_back_what_follows_until_all_is_answered() {
-        let mut queue = queue(&[1, 1, 1, 1]);
+        let mut queue = established(&[1, 1, 1, 1]);
         for _ in 0..3 {
             queue.send(IDENTITY, false);
         }
-        assert!(!queue.follows_a_failure(0));
-        assert_eq!(queue.fail(0), Failure::Unsettled);
-        assert!(queue.follows_a_failure(1) && queue.sendable().is_none());
+        assert!(!queue.follows_a_failure(1));
         assert_eq!(queue.fail(1), Failure::Unsettled);
-        assert_eq!(queue.fail(2), Failure::Settled);
+        assert!(queue.follows_a_failure(2) && queue.sendable().is_none());
+        assert_eq!(queue.fail(2), Failure::Unsettled);
+        assert_eq!(queue.fail(3), Failure::Settled);
         let again: Vec<_> = std::iter::from_fn(|| queue.send(IDENTITY, false)).map(|(s, _)| s).collect();
-        assert_eq!(again, [0, 1, 2, 3]);
+        assert_eq!(again, [1, 2, 3, 4]);
     }
 
     #[test]
     fn an_answer_that_settles_a_failure_releases_the_rest() {
-        let mut queue = queue(&[1, 1]);
+        let mut queue = established(&[1, 1]);
         queue.send(IDENTITY, false);
         queue.send(IDENTITY, false);
-        assert_eq!(queue.fail(0), Failure::Unsettled);
-        assert!(matches!(queue.acknowledge(1), Some((_, Failure::Settled))));
-        assert_eq!(queue.send(IDENTITY, false).map(|(s, _)| s), Some(0));
+        assert_eq!(queue.fail(1), Failure::Unsettled);
+        assert!(matches!(queue.acknowledge(2), Some((_, Failure::Settled))));
+        assert_eq!(queue.send(IDENTITY, false).map(|(s, _)| s), Some(1));
     }
 
     #[test]
     fn halves_take_the_sequences_of_the_whole() {
-        let mut queue = queue(&[5, 1]);
+        let mut queue = established(&[5, 1]);
         let (_, whole) = queue.send(IDENTITY, true).unwrap();
         queue.send(IDENTITY, true);
         let halves = walspring_record_batch::split_in_half(&whole, Default::default()).unwrap();
-        queue.replace(0, halves);
-        assert_eq!(queue.fail(0), Failure::Unsettled);
-        assert!(queue.follows_a_failure(5));
-        assert_eq!(queue.fail(5), Failure::Settled);
+        queue.replace(1, halves);
+        assert_eq!(queue.fail(1), Failure::Unsettled);
+        assert!(queue.follows_a_failure(6));
+        assert_eq!(queue.fail(6), Failure::Settled);
         let again: Vec<_> = std::iter::from_fn(|| queue.send(IDENTITY, true)).collect();
-        assert_eq!(again.iter().map(|(s, b)| (*s, sequence_of(b))).collect::<Vec<_>>(), [(0, 0), (2, 2), (5, 5)]);
+        assert_eq!(again.iter().map(|(s, b)| (*s, sequence_of(b))).collect::<Vec<_>>(), [(1, 1), (3, 3), (6, 6)]);
         let held: Vec<_> = again.iter().map(|(s, _)| queue.acknowledge(*s).unwrap().0.buffer_bytes).collect();
         assert_eq!(held, [0, 10, 10]);
     }
 
     #[test]
     fn a_new_identity_seals_again_from_zero() {
-        let mut queue = queue(&[2, 2]);
+        let mut queue = established(&[2]);
         queue.send(IDENTITY, false);
-        queue.send(IDENTITY, false);
-        queue.acknowledge(0);
-        let kept = queue.in_flight(2).unwrap().bytes().clone();
-        assert_eq!(queue.fail(2), Failure::Settled);
+        let kept = queue.in_flight(1).unwrap().bytes().clone();
+        assert_eq!(queue.fail(1), Failure::Settled);
         queue.restart_sequences();
         let (sequence, bytes) = queue.send(ProducerIdentity { id: 10, epoch: 0 }, false).unwrap();
-        assert_eq!((sequence, sequence_of(&bytes), sequence_of(&kept)), (0, 0, 2));
+        assert_eq!((sequence, sequence_of(&bytes), sequence_of(&kept)), (0, 0, 1));
     }
 }

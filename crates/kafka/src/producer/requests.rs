@@ -323,7 +323,8 @@ impl Sender {
         let place = format!("partition {}-{}", queue.topic, queue.partition);
         let transactional = self.config.transaction().is_some();
         match verdict {
-            Verdict::AlreadyWritten => self.acknowledge(slot, sequence),
+            // Where nothing of this identity is written there is nothing to repeat: sequences are confused.
+            Verdict::AlreadyWritten if queue.is_established() => self.acknowledge(slot, sequence),
             Verdict::Retry { .. }
                 if error == ResponseError::CorruptMessage
                     && self.retries.get(&slot).is_some_and(|r| r.attempts >= CORRUPT_ATTEMPTS_MAX) =>
@@ -344,14 +345,14 @@ impl Sender {
                 self.retry(slot, sequence, Some(first));
             }
             Verdict::SequenceLost if queue.follows_a_failure(sequence) => self.retry(slot, sequence, None),
-            Verdict::SequenceLost if transactional => {
+            Verdict::SequenceLost | Verdict::AlreadyWritten if transactional => {
                 return Err(WriteError::Transient(format!(
                     "Kafka lost batches of the open transaction ({error}) at {place}; the task starts again from its \
                      offset"
                 )));
             }
             Verdict::Fenced if transactional => return Err(self.fenced()),
-            Verdict::SequenceLost | Verdict::Fenced => {
+            Verdict::SequenceLost | Verdict::AlreadyWritten | Verdict::Fenced => {
                 tracing::warn!(%error, place, "the broker no longer knows this producer; going on with a new id");
                 self.identity_lost = true;
                 self.retry(slot, sequence, Some(self.config.retry_backoff));

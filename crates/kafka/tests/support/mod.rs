@@ -159,6 +159,17 @@ impl Place {
             .collect()
     }
 
+    /// Every partition has the numbers up to `total`, each once and in order.
+    #[track_caller]
+    pub fn assert_committed(&self, partitions: i32, total: u64) {
+        for (partition, found) in self.committed(partitions).into_iter().enumerate() {
+            let wrong = found.iter().copied().ne(0..total);
+            let at = found.iter().zip(0..).position(|(found, expected)| *found != expected).unwrap_or(found.len());
+            let near = &found[at.saturating_sub(3)..found.len().min(at + 3)];
+            assert!(!wrong, "partition {partition}: {} of {total} records, wrong at {at}: {near:?}", found.len());
+        }
+    }
+
     /// The offset that a restarted task would go on from.
     pub fn stored_offset(&self) -> Option<u64> {
         let (key, _) = offset_bytes(0);
