@@ -42,7 +42,9 @@ pub fn line(style: Style, topic: &str, key: Option<&[u8]>, value: Option<&[u8]>)
     let event = match parse(Some(raw)).map(payload) {
         Some(event) if event.get("op").is_some() => event,
         Some(other) => return format!("{} {} {}", style.dim("•"), topic, cut(&other.to_string(), 200)),
-        None => return format!("{} {} {}", style.dim("•"), topic, cut(&String::from_utf8_lossy(raw), 200)),
+        None => {
+            return format!("{} {} {}", style.dim("•"), topic, cut(&on_one_line(&String::from_utf8_lossy(raw)), 200));
+        }
     };
     let op = event["op"].as_str().unwrap_or("?");
     let (word, code) = match op {
@@ -109,9 +111,21 @@ fn compact(style: Style, key: Option<&Value>) -> String {
 
 fn shown(style: Style, value: &Value) -> String {
     match value {
-        Value::String(s) => cut(&s.escape_debug().to_string(), style.value_chars_max),
+        Value::String(s) => cut(&on_one_line(s), style.value_chars_max),
         other => cut(&other.to_string(), style.value_chars_max),
     }
+}
+
+/// What would break the line, or speak to the terminal, is escaped; quotes stay.
+fn on_one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\'' | '"' | '\\' => out.push(c),
+            c => out.extend(c.escape_debug()),
+        }
+    }
+    out
 }
 
 fn cut(text: &str, chars_max: usize) -> String {

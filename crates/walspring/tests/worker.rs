@@ -7,30 +7,8 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{Worker, request, walspring};
-use walspring_testkit::{TempDatabase, postgres};
-
-fn connector(db: &TempDatabase, name: &str) -> serde_json::Value {
-    json!({
-        "name": name,
-        "config": {
-            "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-            "plugin.name": "pgoutput",
-            "database.hostname": db.server().host(),
-            "database.port": db.server().port().to_string(),
-            "database.user": "postgres",
-            "database.password": "any",
-            "database.dbname": db.name(),
-            "topic.prefix": "w",
-            "slot.name": db.slot(name),
-            "publication.name": db.slot(name),
-            "key.converter": "org.apache.kafka.connect.json.JsonConverter",
-            "key.converter.schemas.enable": "false",
-            "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-            "value.converter.schemas.enable": "false"
-        }
-    })
-}
+use support::{Worker, connector, request, walspring};
+use walspring_testkit::postgres;
 
 #[test]
 fn a_connector_registered_by_rest_puts_rows_where_http_and_tail_read_them() {
@@ -39,7 +17,7 @@ fn a_connector_registered_by_rest_puts_rows_where_http_and_tail_read_them() {
     let dir = tempfile::tempdir().unwrap();
     let mut worker = Worker::start(dir.path(), &[]);
     worker.wait("/connectors", |list| list == &json!([]));
-    let (status, body) = request(worker.port, "POST", "/connectors", Some(&connector(&db, "one").to_string()));
+    let (status, body) = request(worker.port, "POST", "/connectors", Some(&connector(&db, "one", "w").to_string()));
     assert_eq!(status, 201, "{body}");
     worker.wait("/connectors/one/status", |s| s["tasks"][0]["state"] == "RUNNING");
     let topic = "/v1/topics/w.public.t";
@@ -84,7 +62,7 @@ fn files_of_connectors_are_registered_once_and_an_unchanged_one_goes_on() {
     db.sql("create table t (id int primary key); insert into t values (1)");
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("two.json");
-    std::fs::write(&file, connector(&db, "two").to_string()).unwrap();
+    std::fs::write(&file, connector(&db, "two", "w").to_string()).unwrap();
     let mut worker = Worker::start(dir.path(), &[&file]);
     worker.wait("/v1/topics/w.public.t/records", |a| a["next_offset"] == 1);
     worker.signal("TERM");
@@ -106,6 +84,7 @@ fn rest_is_there_within_a_moment() {
     assert_eq!(status, 200, "{body}");
     // 300 ms is the limit of the release build on an idle machine.
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    worker.wait("/v1/topics", |a| a["topics"].is_array());
     assert_eq!(worker.get("/v1/topics/nothing/records").0, 404);
     assert_eq!(worker.get("/v1/topics/connect-configs/records?partition=7").0, 404);
 }

@@ -9,6 +9,9 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+use walspring_testkit::TempDatabase;
+
 pub const BINARY: &str = env!("CARGO_BIN_EXE_walspring");
 
 pub fn walspring(args: &[&str]) -> Output {
@@ -38,8 +41,13 @@ pub struct Worker {
 impl Worker {
     /// On any port; `more` are files of connectors.
     pub fn start(dir: &Path, more: &[&Path]) -> Worker {
+        Worker::start_with(dir, &format!("walspring.data.dir={}\n", dir.join("log").display()), more)
+    }
+
+    /// With these lines in its file.
+    pub fn start_with(dir: &Path, lines: &str, more: &[&Path]) -> Worker {
         let file = dir.join("worker.properties");
-        let text = format!("listeners=http://127.0.0.1:0\nwalspring.data.dir={}\n", dir.join("log").display());
+        let text = format!("listeners=http://127.0.0.1:0\n{lines}");
         std::fs::write(&file, text).unwrap();
         let mut command = command();
         command.arg("worker").arg(&file).args(more).stderr(Stdio::piped());
@@ -124,6 +132,29 @@ impl Drop for Worker {
 pub fn signal_to(pid: u32, signal: &str) {
     let sent = Command::new("/bin/sh").args(["-c", &format!("kill -{signal} {pid}")]).status().unwrap();
     assert!(sent.success());
+}
+
+/// A connector to all tables of the database; its slot is named after it.
+pub fn connector(db: &TempDatabase, name: &str, prefix: &str) -> serde_json::Value {
+    json!({
+        "name": name,
+        "config": {
+            "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+            "plugin.name": "pgoutput",
+            "database.hostname": db.server().host(),
+            "database.port": db.server().port().to_string(),
+            "database.user": "postgres",
+            "database.password": "any",
+            "database.dbname": db.name(),
+            "topic.prefix": prefix,
+            "slot.name": db.slot(name),
+            "publication.name": db.slot(name),
+            "key.converter": "org.apache.kafka.connect.json.JsonConverter",
+            "key.converter.schemas.enable": "false",
+            "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+            "value.converter.schemas.enable": "false"
+        }
+    })
 }
 
 /// One request on a connection of its own.
