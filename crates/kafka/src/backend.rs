@@ -135,8 +135,8 @@ impl KafkaBackend {
         self.membership.lost()
     }
 
-    /// Calls `on_lost` once, when another worker has taken over; at once when that was before. Not on the caller's
-    /// thread, and it must not block.
+    /// Calls `on_lost` once, when another worker has taken over (on the group's thread: it must not block), or at once
+    /// when that was before.
     pub fn on_lost(&self, on_lost: impl Fn(&str) + Send + Sync + 'static) {
         self.membership.on_lost(on_lost);
     }

@@ -32,6 +32,15 @@ pub struct ConsumedRecord {
     pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
+/// What reading is for, which decides how long the broker holds an answer back while there is nothing new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Up to an end: that it is reached is only heard from an answer without records.
+    Replay,
+    /// Without end, mostly at rest: new records are answered at once anyway.
+    Follow,
+}
+
 /// What reading brought.
 #[derive(Debug)]
 pub enum Consumed {
@@ -61,7 +70,7 @@ unsafe impl Send for Queue {}
 unsafe impl Sync for Queue {}
 
 impl TopicConsumer {
-    pub fn open(options: &ClientOptions, role: &str, topic: &str, isolation: Isolation) -> Result<Self, KeptError> {
+    pub fn open(options: &ClientOptions, role: &str, topic: &str, purpose: Purpose) -> Result<Self, KeptError> {
         let mut config = options.kept(role).map_err(|error| KeptError {
             text: error.to_string(),
             ..KeptError::of_code(Code::RD_KAFKA_RESP_ERR__INVALID_ARG)
@@ -73,7 +82,14 @@ impl TopicConsumer {
             .set("fetch.message.max.bytes", FETCH_BYTES_MAX)
             .set("fetch.error.backoff.ms", "50")
             .set("auto.offset.reset", "earliest")
-            .set("isolation.level", isolation.name());
+            .set("isolation.level", Isolation::ReadCommitted.name())
+            .set(
+                "fetch.wait.max.ms",
+                match purpose {
+                    Purpose::Replay => "10",
+                    Purpose::Follow => "5000",
+                },
+            );
         let client = Kept::open(Kind::Consumer, &config, options, None)?;
         let handle = TopicHandle::new(&client, topic)?;
         // SAFETY: destroyed before its client.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::client_config::ClientOptions;
-use crate::consumer::{Consumed, ConsumedRecord, Isolation, Position, TopicConsumer};
+use crate::consumer::{Consumed, ConsumedRecord, Isolation, Position, Purpose, TopicConsumer};
 use crate::kept::KeptError;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,8 +51,8 @@ impl TopicReader {
         follow: bool,
     ) -> Result<Self, TopicReadError> {
         let failed = |error: KeptError| TopicReadError { topic: topic.to_owned(), reason: error.to_string() };
-        let mut consumer =
-            TopicConsumer::open(options, "walspring-tail", topic, Isolation::ReadCommitted).map_err(failed)?;
+        let purpose = if follow { Purpose::Follow } else { Purpose::Replay };
+        let mut consumer = TopicConsumer::open(options, "walspring-tail", topic, purpose).map_err(failed)?;
         let count = consumer.partitions(CALL_TIMEOUT).map_err(failed)?;
         let partitions: Vec<i32> = match partition {
             Some(partition) if !(0..count).contains(&partition) => {

@@ -9,7 +9,7 @@ use walspring_connect::{KeyedRecord, StoreError};
 
 use super::{NextOffsets, store_error};
 use crate::client_config::ClientOptions;
-use crate::consumer::{Consumed, ConsumedRecord, Isolation, Position, TopicConsumer};
+use crate::consumer::{Consumed, ConsumedRecord, Isolation, Position, Purpose, TopicConsumer};
 use crate::kept::{KeptError, Until};
 
 /// For a replay whose end does not come nearer. Longer than Kafka's default `transaction.timeout.ms`, after which the
@@ -30,8 +30,7 @@ struct Pending {
 
 pub(super) fn read_to_end(topic: &str, options: &ClientOptions) -> Result<(Vec<KeyedRecord>, NextOffsets), StoreError> {
     let failed = |error: KeptError| store_error(&error, &format!("topic {topic} cannot be read"));
-    let mut consumer =
-        TopicConsumer::open(options, "walspring-replay", topic, Isolation::ReadCommitted).map_err(failed)?;
+    let mut consumer = TopicConsumer::open(options, "walspring-replay", topic, Purpose::Replay).map_err(failed)?;
     let partitions: Vec<i32> = (0..consumer.partitions(CALL_TIMEOUT).map_err(failed)?).collect();
     // Uncommitted: what is still open now is waited for below.
     let list = |position| consumer.offsets(&partitions, position, Isolation::ReadUncommitted, CALL_TIMEOUT);
@@ -143,8 +142,7 @@ impl Shared {
     }
 
     fn follow(&self, next_offsets: &mut NextOffsets, on_record: &dyn Fn(KeyedRecord)) -> Result<(), KeptError> {
-        let mut consumer =
-            TopicConsumer::open(&self.options, "walspring-follow", &self.topic, Isolation::ReadCommitted)?;
+        let mut consumer = TopicConsumer::open(&self.options, "walspring-follow", &self.topic, Purpose::Replay)?;
         let partitions: Vec<i32> = (0..consumer.partitions(CALL_TIMEOUT)?).collect();
         let ends = consumer.offsets(&partitions, Position::Latest, Isolation::ReadUncommitted, CALL_TIMEOUT)?;
         for (&partition, &end) in partitions.iter().zip(&ends) {

@@ -4,6 +4,8 @@ use kafka_protocol::messages::*;
 use serde_json::{Value, json};
 
 use crate::protocol::Request;
+use crate::protocol::shape::{self, Kind, Shape, f, v};
+use Kind::{Array, Fixed, Plain, Text};
 
 /// Of every worker of Connect, whosever: the broker lets only one type into a group.
 pub const PROTOCOL_TYPE: &str = "connect";
@@ -11,22 +13,61 @@ pub const PROTOCOL_TYPE: &str = "connect";
 pub const PROTOCOL_NAME: &str = "walspring";
 
 macro_rules! requests {
-    ($($request:ident $key:literal $version_max:literal $response:ident;)*) => {
+    ($($request:ident $key:literal $version_max:literal $response:ident $shape:expr;)*) => {
         $(impl Request for $request {
             const KEY: i16 = $key;
             const VERSION_MAX: i16 = $version_max;
             type Response = $response;
+            const SHAPE: Option<&'static Shape> = $shape;
         })*
     };
 }
 
 requests! {
-    JoinGroupRequest 11 9 JoinGroupResponse;
-    HeartbeatRequest 12 4 HeartbeatResponse;
-    LeaveGroupRequest 13 5 LeaveGroupResponse;
-    SyncGroupRequest 14 5 SyncGroupResponse;
-    DescribeGroupsRequest 15 5 DescribeGroupsResponse;
+    JoinGroupRequest 11 9 JoinGroupResponse JOIN_GROUP;
+    HeartbeatRequest 12 4 HeartbeatResponse shape::FLAT;
+    LeaveGroupRequest 13 5 LeaveGroupResponse LEAVE_GROUP;
+    SyncGroupRequest 14 5 SyncGroupResponse shape::FLAT;
+    DescribeGroupsRequest 15 5 DescribeGroupsResponse DESCRIBE_GROUPS;
 }
+
+/// Bytes: as many numbers of one byte.
+const BYTES: Kind = Plain(1);
+
+const JOIN_GROUP: Option<&Shape> = Some(&Shape {
+    flexible_from: 6,
+    fields: &[
+        v(2, Fixed(4)),
+        f(Fixed(6)),
+        v(7, Text),
+        f(Text),
+        f(Text),
+        v(9, Fixed(1)),
+        f(Text),
+        f(Array(&[f(Text), v(5, Text), f(BYTES)])),
+    ],
+});
+
+const LEAVE_GROUP: Option<&Shape> = Some(&Shape {
+    flexible_from: 4,
+    fields: &[v(1, Fixed(4)), f(Fixed(2)), v(3, Array(&[f(Text), f(Text), f(Fixed(2))]))],
+});
+
+const DESCRIBE_GROUPS: Option<&Shape> = Some(&Shape {
+    flexible_from: 5,
+    fields: &[
+        v(1, Fixed(4)),
+        f(Array(&[
+            f(Fixed(2)),
+            f(Text),
+            f(Text),
+            f(Text),
+            f(Text),
+            f(Array(&[f(Text), v(4, Text), f(Text), f(Text), f(BYTES), f(BYTES)])),
+            v(3, Fixed(4)),
+        ])),
+    ],
+});
 
 /// What a member says of itself when it joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
