@@ -68,6 +68,8 @@ pub struct KafkaBackend {
     /// Of everything else.
     writer: Arc<LogWriter>,
     membership: Membership,
+    /// Whether the group is still ours: a writer with a transactional id fences others.
+    may_write: Arc<dyn Fn() -> Result<(), StoreError> + Send + Sync>,
 }
 
 impl KafkaBackend {
@@ -102,7 +104,8 @@ impl KafkaBackend {
         drop(admin);
 
         let writer = Arc::new(LogWriter::new(producer_options.clone(), None));
-        let (configs_writer, granted) = configs_writer(&group_id, &producer_options, exactly_once, &writer)?;
+        let (configs_writer, granted) =
+            configs_writer(&group_id, &producer_options, exactly_once, &writer, &membership)?;
         let transactional = granted && exactly_once != ExactlyOnce::Preparing;
         let log = |topic: &str, writer: &Arc<LogWriter>| {
             Arc::new(KafkaKeyedLog::new(topic.to_owned(), consumer_options.clone(), writer.clone()))
@@ -126,6 +129,7 @@ impl KafkaBackend {
             admin_options,
             configs_writer,
             writer,
+            may_write: membership.checker(),
             membership,
         })
     }
@@ -172,12 +176,14 @@ fn configs_writer(
     options: &ClientOptions,
     exactly_once: ExactlyOnce,
     plain: &Arc<LogWriter>,
+    membership: &Membership,
 ) -> Result<(Arc<LogWriter>, bool), StoreError> {
     if exactly_once == ExactlyOnce::Disabled {
         return Ok((plain.clone(), false));
     }
     let transactional_id = format!("connect-cluster-{group_id}");
-    let writer = Arc::new(LogWriter::new(options.clone(), Some(transactional_id.clone())));
+    let writer =
+        Arc::new(LogWriter::new(options.clone(), Some(transactional_id.clone())).guarded_by(membership.checker()));
     match writer.open() {
         Ok(()) => Ok((writer, true)),
         Err(StoreError::Definite(reason)) if exactly_once == ExactlyOnce::Unset => {
@@ -231,9 +237,11 @@ impl Backend for KafkaBackend {
         request: WriterRequest,
         listener: Arc<dyn DurabilityListener>,
     ) -> Result<Box<dyn RecordWriter>, WriteError> {
-        if let Some(reason) = self.lost() {
-            return Err(WriteError::Fenced(reason));
-        }
+        (self.may_write)().map_err(|error| match error {
+            StoreError::Transient(text) => WriteError::Transient(text),
+            StoreError::Definite(text) => WriteError::Definite(text),
+            StoreError::Fenced(text) => WriteError::Fenced(text),
+        })?;
         let WriterRequest { connector, task, config, offsets_topic } = request;
         let definite = |error: ClientConfigError| WriteError::Definite(error.to_string());
         let producer = ClientOptions::for_connector(Owner::Producer, &self.worker, pairs(&config)).map_err(definite)?;

@@ -12,7 +12,7 @@ mod session;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use walspring_connect::StoreError;
@@ -58,6 +58,8 @@ struct State {
     progress: Progress,
     /// Why the coordinator could not be asked the last time.
     trouble: Option<String>,
+    /// When the last answer of the coordinator was asked for that says we are in the group.
+    in_group_at: Option<Instant>,
     on_lost: Vec<OnLost>,
     ended: bool,
 }
@@ -145,6 +147,13 @@ impl Membership {
         }
     }
 
+    /// A check that fails unless the group is ours as far as one can know: fencing with a transactional id is for who
+    /// holds the group. A worker that was cut off or frozen must not fence the one that has taken over meanwhile.
+    pub fn checker(&self) -> Arc<dyn Fn() -> Result<(), StoreError> + Send + Sync> {
+        let shared = self.shared.clone();
+        Arc::new(move || shared.check())
+    }
+
     /// Why this worker must stop, if it must.
     pub fn lost(&self) -> Option<String> {
         match &self.shared.lock().progress {
@@ -188,6 +197,20 @@ impl Drop for Membership {
 impl Shared {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        let state = self.lock();
+        match &state.progress {
+            Progress::Lost(text) => Err(StoreError::Fenced(text.clone())),
+            Progress::Active if state.in_group_at.is_some_and(|at| at.elapsed() >= session::SESSION_TIMEOUT) => {
+                let trouble = state.trouble.as_deref().unwrap_or("no answer");
+                Err(StoreError::Transient(format!(
+                    "waiting to hear from the group's coordinator that the group is still ours: {trouble}"
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn set(&self, progress: Progress) {

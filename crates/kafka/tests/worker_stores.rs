@@ -358,3 +358,35 @@ fn a_cluster_that_is_not_there_is_transient() {
     }
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
+
+/// Kafka goes away for longer than a session lasts: until the coordinator has answered again nothing may be fenced,
+/// and then work goes on.
+#[test]
+fn a_worker_that_was_cut_off_asks_before_it_fences() {
+    let kafka = walspring_testkit::Kafka::start(walspring_testkit::KafkaOptions::default());
+    let mut worker = worker(&unique("cut"), &[("exactly.once.source.support", "enabled")]);
+    worker.insert("bootstrap.servers".into(), kafka.bootstrap());
+    let backend = connect(&worker);
+    kafka.broker(0).pause();
+    std::thread::sleep(Duration::from_secs(12));
+    let request =
+        || walspring_connect::WriterRequest { connector: "c".into(), task: 0, config: Vec::new(), offsets_topic: None };
+    struct Deaf;
+    impl walspring_connect::writer::DurabilityListener for Deaf {
+        fn durable(&self, _: u64, _: bool) {}
+        fn failed(&self, _: walspring_connect::writer::WriteError) {}
+    }
+    match backend.writer(request(), Arc::new(Deaf)).map(|_| ()) {
+        Err(walspring_connect::writer::WriteError::Transient(text)) => assert!(text.contains("still ours"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    kafka.broker(0).resume();
+    let resumed = Instant::now();
+    while let Err(error) = backend.writer(request(), Arc::new(Deaf)) {
+        assert!(resumed.elapsed() < TIMEOUT, "{error}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(resumed.elapsed() < Duration::from_secs(5), "{:?}", resumed.elapsed());
+    backend.configs().write(&[record("connector-a", Some("1"))]).expect("written");
+    assert_eq!(backend.lost(), None);
+}

@@ -24,8 +24,12 @@ const PARTITION_BY_KEY: i32 = -1;
 pub struct LogWriter {
     options: ClientOptions,
     transactional_id: Option<String>,
+    may_open: Option<MayOpen>,
     state: Mutex<State>,
 }
+
+/// Asked before a client is opened that fences others.
+type MayOpen = Arc<dyn Fn() -> Result<(), StoreError> + Send + Sync>;
 
 #[derive(Default)]
 struct State {
@@ -57,7 +61,13 @@ struct Counts {
 impl LogWriter {
     /// `options` are those of a producer. With a transactional id every `write` is a transaction of its own.
     pub fn new(options: ClientOptions, transactional_id: Option<String>) -> Self {
-        Self { options, transactional_id, state: Mutex::default() }
+        Self { options, transactional_id, may_open: None, state: Mutex::default() }
+    }
+
+    /// Opens a client only when `may_open` agrees: a new one fences whoever has the transactional id.
+    pub fn guarded_by(mut self, may_open: Arc<dyn Fn() -> Result<(), StoreError> + Send + Sync>) -> Self {
+        self.may_open = Some(may_open);
+        self
     }
 
     /// Takes over now, rather than with the first write: when this returns, writers with the same transactional id
@@ -98,7 +108,12 @@ impl LogWriter {
         }
         let client = match state.client.take() {
             Some(client) => Ok(client),
-            None => Client::open(&self.options, self.transactional_id.as_deref()),
+            None => {
+                if let Some(may_open) = self.may_open.as_ref().filter(|_| self.is_transactional()) {
+                    may_open()?;
+                }
+                Client::open(&self.options, self.transactional_id.as_deref())
+            }
         };
         let outcome = client.and_then(|client| work(&client).map(|()| client));
         match outcome {

@@ -1,6 +1,6 @@
 //! The talk with the group's coordinator: join, sync, heartbeats, leave.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
@@ -17,7 +17,7 @@ use crate::connection::{Address, Connection, ConnectionConfig, ConnectionError};
 use crate::kept::now_ms;
 
 /// Kafka Connect's `session.timeout.ms`.
-const SESSION_TIMEOUT_MS: i32 = 10_000;
+pub(super) const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a join waits for members to come again; they hear of it with their next heartbeat.
 const REBALANCE_TIMEOUT_MS: i32 = 3_000;
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
@@ -127,8 +127,9 @@ impl Session {
             let connection = self.open_coordinator().await?;
             loop {
                 let generation = self.join(&connection, shared).await?;
+                shared.lock().in_group_at = Some(Instant::now());
                 shared.set(Progress::Active);
-                self.stay(&connection, generation).await?;
+                self.stay(&connection, generation, shared).await?;
             }
         }
         .await;
@@ -180,7 +181,7 @@ impl Session {
                 .with_metadata(Bytes::from(self.metadata.encode()));
             let request = JoinGroupRequest::default()
                 .with_group_id(self.group_id.clone())
-                .with_session_timeout_ms(SESSION_TIMEOUT_MS)
+                .with_session_timeout_ms(SESSION_TIMEOUT.as_millis() as i32)
                 .with_rebalance_timeout_ms(REBALANCE_TIMEOUT_MS)
                 .with_member_id(self.member_id.clone())
                 .with_protocol_type(StrBytes::from_static_str(PROTOCOL_TYPE))
@@ -235,9 +236,10 @@ impl Session {
     }
 
     /// Heartbeats, until the group changes.
-    async fn stay(&mut self, connection: &Connection, generation: i32) -> Result<(), End> {
+    async fn stay(&mut self, connection: &Connection, generation: i32, shared: &Shared) -> Result<(), End> {
         loop {
             tokio::time::sleep(HEARTBEAT_INTERVAL).await;
+            let asked_at = Instant::now();
             let request = HeartbeatRequest::default()
                 .with_group_id(self.group_id.clone())
                 .with_generation_id(generation)
@@ -251,6 +253,7 @@ impl Session {
                 }
                 _ => self.check(response.error_code)?,
             }
+            shared.lock().in_group_at = Some(asked_at);
         }
     }
 
