@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use walspring_config::worker::default_data_dir;
+use walspring_config::worker::{ProducerKind, default_data_dir};
 use walspring_connect::{Backend, StoreError};
 use walspring_kafka::backend::KafkaBackend;
 use walspring_log::{Log, LogBackend, LogBackendConfig, LogConfig, OpenError};
@@ -23,7 +23,11 @@ pub enum Storage {
 /// How the store is reached; called until it is.
 pub fn connect(file: &WorkerFile) -> Result<(Connect, Storage), Failure> {
     if file.typed.has_kafka() {
-        let properties = file.resolved.clone().into_map();
+        let mut properties = file.resolved.clone().into_map();
+        if file.typed.producer_kind == ProducerKind::Native {
+            // What the Kafka edge does when nothing is said.
+            properties.remove("walspring.producer");
+        }
         let connect = move || Ok(Arc::new(KafkaBackend::connect(&properties)?) as Arc<dyn Backend>);
         return Ok((Box::new(connect), Storage::Kafka));
     }
