@@ -2,7 +2,7 @@
 //!
 //! Everything is schema-qualified with `pg_catalog`, so that nobody's `search_path` decides what is read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use walspring_record::{Column, PgType, Relation, ReplicaIdentity, TypeKind, TypeRef};
@@ -143,6 +143,8 @@ pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32,
 #[derive(Debug, Default)]
 pub struct Types {
     known: HashMap<u32, TypeRef>,
+    /// Domains that refuse NULL.
+    not_null: HashSet<u32>,
 }
 
 impl Types {
@@ -198,7 +200,15 @@ impl Types {
         let ty: TypeRef =
             Arc::new(PgType { oid, name: row.name.as_str().into(), namespace: row.namespace.as_str().into(), kind });
         self.known.insert(oid, ty.clone());
+        if row.not_null {
+            self.not_null.insert(oid);
+        }
         ty
+    }
+
+    /// Whether a value of the type may be NULL.
+    pub fn allows_null(&self, oid: u32) -> bool {
+        !self.not_null.contains(&oid)
     }
 
     /// A loaded type; one that the catalog does not have is `Other`.
@@ -220,13 +230,15 @@ struct TypeRow {
     base: u32,
     modifier: i32,
     element: u32,
+    not_null: bool,
     labels: Vec<String>,
 }
 
 fn type_rows(connection: &mut Connection, oids: &[u32]) -> Result<Vec<TypeRow>, PgError> {
     let list = oids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
     let rows = connection.query(&format!(
-        "SELECT t.oid, t.typname, n.nspname, t.typtype, t.typcategory, t.typbasetype, t.typtypmod, t.typelem \
+        "SELECT t.oid, t.typname, n.nspname, t.typtype, t.typcategory, t.typbasetype, t.typtypmod, t.typelem, \
+         t.typnotnull \
          FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
          WHERE t.oid = ANY ('{{{list}}}'::pg_catalog.oid[])"
     ))?;
@@ -241,6 +253,7 @@ fn type_rows(connection: &mut Connection, oids: &[u32]) -> Result<Vec<TypeRow>, 
             base: number(row, 5),
             modifier: number(row, 6),
             element: number(row, 7),
+            not_null: row.get(8) == Some("t"),
             labels: Vec::new(),
         })
         .collect();
@@ -294,8 +307,9 @@ pub fn relation(
                 name: c.name.as_str().into(),
                 ty: types.get(c.type_oid),
                 modifier: c.modifier,
-                nullable: catalog.is_none_or(|k| k.nullable),
-                default: catalog.and_then(|k| k.default.as_deref().map(Into::into)),
+                nullable: catalog.is_none_or(|k| k.nullable) && types.allows_null(c.type_oid),
+                // Of a generated column it is the expression, not a default.
+                default: catalog.filter(|k| !k.generated).and_then(|k| k.default.as_deref().map(Into::into)),
                 generated: catalog.is_some_and(|k| k.generated),
                 comment: catalog.and_then(|k| k.comment.as_deref().map(Into::into)),
             }

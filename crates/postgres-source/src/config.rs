@@ -15,15 +15,14 @@ pub struct SourceConfig {
     pub slot_temporary: bool,
 }
 
-/// All our sessions: text output as pgoutput has it, names that nobody's `search_path` changes, no time limits that would
-/// cut a snapshot, and rows that a policy hides are an error instead of missing.
-const SESSION: [(&str, &str); 9] = [
+/// All our sessions: text output as pgoutput has it, no time limits that would cut a snapshot, and rows that a policy hides
+/// are an error instead of missing. The `search_path` stays the role's, for the statements that users give us.
+const SESSION: [(&str, &str); 8] = [
     ("DateStyle", "ISO"),
     ("IntervalStyle", "postgres"),
     ("TimeZone", "UTC"),
     ("extra_float_digits", "3"),
     ("bytea_output", "hex"),
-    ("search_path", ""),
     ("statement_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
     ("row_security", "off"),

@@ -192,6 +192,7 @@ impl RecordPlan {
                 };
                 let create = Step {
                     key_header: Some(KeyHeader::Old(old)),
+                    order_shift: 1,
                     ..event(Op::Create, Some(new), None, Some(new)).unwrap()
                 };
                 Steps::of([Some(delete), tombstone(old, Some(KeyHeader::New(new))), Some(create)])

@@ -129,15 +129,13 @@ impl KeyColumns {
         self.expressions.is_empty()
     }
 
-    /// The places of the key's columns among the table's, in the table's order. None means the primary key.
+    /// The places of the key's columns among the table's, in the order of the option. None means the primary key.
     pub fn of_table(&self, schema: &str, table: &str, columns: &[&str]) -> Result<Option<Vec<usize>>, MatchError> {
         let mut key = Vec::new();
-        for (place, column) in columns.iter().enumerate() {
-            let name = format!("{schema}.{table}.{column}");
-            for expression in &self.expressions {
-                if expression.matches(&name)? {
+        for expression in &self.expressions {
+            for (place, column) in columns.iter().enumerate() {
+                if !key.contains(&place) && expression.matches(&format!("{schema}.{table}.{column}"))? {
                     key.push(place);
-                    break;
                 }
             }
         }
