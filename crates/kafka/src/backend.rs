@@ -285,4 +285,12 @@ impl Backend for KafkaBackend {
     fn transactional(&self) -> bool {
         self.transactional
     }
+
+    fn still_ours(&self) -> Result<bool, StoreError> {
+        Ok(self.lost().is_none())
+    }
+
+    fn on_taken_over(&self, listener: Box<dyn Fn(&str) + Send + Sync>) {
+        self.on_lost(listener);
+    }
 }

@@ -100,4 +100,9 @@ impl Backend for LogBackend {
     fn transactional(&self) -> bool {
         true
     }
+
+    /// The directory is locked: nobody else can have written.
+    fn still_ours(&self) -> Result<bool, StoreError> {
+        Ok(true)
+    }
 }
