@@ -25,6 +25,13 @@ pub struct Counted {
 }
 
 /// By the processor.
+#[cfg(not(target_os = "linux"))]
+pub fn by_counter(_schemas: bool) -> Result<Counted> {
+    Err("counting instructions needs Linux".into())
+}
+
+/// By the processor.
+#[cfg(target_os = "linux")]
 pub fn by_counter(schemas: bool) -> Result<Counted> {
     use perf_event::events::Hardware;
     let explain = |e: std::io::Error| {
