@@ -1,5 +1,6 @@
 //! Decoding and encoding a row does not become more expensive unnoticed.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use walspring_bench::{budget, instructions};
@@ -11,7 +12,11 @@ fn a_row_takes_no_more_instructions_than_recorded() {
         let counted = match instructions::count(program, schemas) {
             Ok(counted) => counted,
             Err(e) => {
-                eprintln!("\n!!! NOT CHECKED: the instructions of the record path cannot be counted here: {e}\n");
+                // Past the capture of a test that passes.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "\n!!! NOT CHECKED: the instructions of the record path cannot be counted here: {e}\n"
+                );
                 return;
             }
         };
