@@ -65,6 +65,8 @@ fn main() {
     let mut producer = KafkaProducer::connect(config, durable.clone(), None).expect("a producer");
 
     let value = vec![b'x'; 800];
+    let now_ms =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_millis() as i64;
     let headers = headers();
     let offset = |n: u64| {
         Some(OffsetRecord { key: br#"["bench",{"server":"s"}]"#.to_vec(), value: Some(n.to_string().into_bytes()) })
@@ -75,7 +77,7 @@ fn main() {
         let mut builder = RecordBatchBuilder::new(BATCH_BYTES + 2048);
         let mut next = from;
         while next < to && builder.len() < BATCH_BYTES {
-            builder.append(1_700_000_000_000, Some(&next.to_be_bytes()), Some(&value), &headers);
+            builder.append(now_ms, Some(&next.to_be_bytes()), Some(&value), &headers);
             next += 1;
         }
         let (bytes, records) = builder.finish();

@@ -71,7 +71,7 @@ pub enum Step {
 pub enum Exchange {
     /// Everything is in the first message.
     OneMessage(Vec<u8>),
-    Scram(Scram),
+    Scram(Box<Scram>),
 }
 
 impl Exchange {
@@ -89,10 +89,10 @@ impl Exchange {
                 Self::OneMessage(format!("n,,\u{1}auth=Bearer {token}\u{1}\u{1}").into_bytes())
             }
             SaslConfig::ScramSha256 { username, password } => {
-                Self::Scram(Scram::new(Hash::Sha256, username, password, nonce()?))
+                Self::Scram(Box::new(Scram::new(Hash::Sha256, username, password, nonce()?)))
             }
             SaslConfig::ScramSha512 { username, password } => {
-                Self::Scram(Scram::new(Hash::Sha512, username, password, nonce()?))
+                Self::Scram(Box::new(Scram::new(Hash::Sha512, username, password, nonce()?)))
             }
         })
     }

@@ -216,10 +216,29 @@ fn a_record_above_the_brokers_limit_fails_and_a_batch_above_it_is_divided() {
     );
 }
 
+/// A broker without any state of a producer takes whatever sequence comes first (KAFKA-14359): had the second batch
+/// been on its way with the first, its success would have made the first one's halves pass for duplicates.
+#[test]
+fn a_first_batch_that_is_refused_is_not_overtaken() {
+    let bootstrap = kafka().bootstrap();
+    let mut place = Place::new(&bootstrap, "overtaken", 1);
+    let small = unique("small");
+    create_topic(&bootstrap, &small, 1, 1, &[("max.message.bytes", "2000")]);
+    place.topic = small.as_str().into();
+    for config in [place.at_least_once(), place.transactional(), place.version_1()] {
+        let from = place.committed(1)[0].len() as u64;
+        let (mut producer, heard) = connect(config);
+        let batches = vec![place.batch(0, from, from + 500), place.batch(0, from + 500, from + 501)];
+        producer.submit(Ticket { number: 1, batches, offset: None }).unwrap();
+        heard.wait_durable(1);
+        place.assert_committed(1, from + 501);
+    }
+}
+
 fn record(place: &Place, value_bytes: usize) -> walspring_connect::writer::EncodedBatch {
     let mut builder = walspring_record_batch::RecordBatchBuilder::new(0);
     let none = walspring_record_batch::EncodedHeaders::new();
-    builder.append(1, None, Some(&vec![b'x'; value_bytes]), &none);
+    builder.append(support::now_ms(), None, Some(&vec![b'x'; value_bytes]), &none);
     let (bytes, records) = builder.finish();
     walspring_connect::writer::EncodedBatch { topic: place.topic.clone(), partition: 0, records, bytes }
 }

@@ -138,7 +138,7 @@ impl Place {
         headers.push("table", Some(b"orders"));
         let mut builder = RecordBatchBuilder::new(4096);
         for number in from..to {
-            builder.append(1_700_000_000_000, Some(b"key"), Some(number.to_string().as_bytes()), &headers);
+            builder.append(now_ms(), Some(b"key"), Some(number.to_string().as_bytes()), &headers);
         }
         let (bytes, records) = builder.finish();
         EncodedBatch { topic: self.topic.clone(), partition, records, bytes }
@@ -184,6 +184,11 @@ impl Place {
         }
         found
     }
+}
+
+/// Records older than the broker's retention may be deleted under a test.
+pub fn now_ms() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
 fn offset_bytes(lsn: u64) -> (Vec<u8>, Vec<u8>) {

@@ -6,7 +6,6 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 use proptest::prelude::*;
 
 use super::super::{Request, decode_response, produce};
-use super::*;
 
 fn text(text: &'static str) -> StrBytes {
     StrBytes::from_static_str(text)
