@@ -58,6 +58,16 @@ pub fn tables(connection: &mut Connection) -> Result<Vec<Table>, PgError> {
     Ok(tables)
 }
 
+/// Pages of plain tables' heaps, as they are now.
+pub fn pages(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32, i64>, PgError> {
+    let list = oids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    let rows = connection.query(&format!(
+        "SELECT c.oid, pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8 \
+         FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND c.oid = ANY ('{{{list}}}'::pg_catalog.oid[])"
+    ))?;
+    Ok(rows.iter().map(|row| (number(row, 0), number(row, 1))).collect())
+}
+
 /// A column as the catalog has it now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CatalogColumn {
@@ -308,8 +318,8 @@ pub fn relation(
                 ty: types.get(c.type_oid),
                 modifier: c.modifier,
                 nullable: catalog.is_none_or(|k| k.nullable) && types.allows_null(c.type_oid),
-                // Of a generated column it is the expression, not a default.
-                default: catalog.filter(|k| !k.generated).and_then(|k| k.default.as_deref().map(Into::into)),
+                // Of a generated column it is the expression, which the original takes for a default.
+                default: catalog.and_then(|k| k.default.as_deref().map(Into::into)),
                 generated: catalog.is_some_and(|k| k.generated),
                 comment: catalog.and_then(|k| k.comment.as_deref().map(Into::into)),
             }

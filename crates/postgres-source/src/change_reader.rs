@@ -62,6 +62,8 @@ pub struct ChangeReader<R> {
     last: Option<LastEvent>,
     /// The end of the last transaction that was read whole.
     last_commit: Option<Lsn>,
+    /// Where a restart may begin although no transaction ended there.
+    floor: Option<Lsn>,
     pub transactions_seen: u64,
 }
 
@@ -71,13 +73,14 @@ struct Row {
 }
 
 impl<R: Relations> ChangeReader<R> {
-    /// `last_commit`: as the stored offset says.
+    /// `last_commit`: as the stored offset says. `floor`: what offsets give as `lsn_commit` until a transaction has ended.
     pub fn new(
         relations: R,
         events: Events,
         skipped: SkippedOperations,
         resume: Resume,
         last_commit: Option<Lsn>,
+        floor: Option<Lsn>,
     ) -> Self {
         ChangeReader {
             relations,
@@ -91,6 +94,7 @@ impl<R: Relations> ChangeReader<R> {
             open: None,
             last: None,
             last_commit,
+            floor,
             transactions_seen: 0,
         }
     }
@@ -118,14 +122,24 @@ impl<R: Relations> ChangeReader<R> {
         self.last.as_ref().map(|last| self.events.streaming_offset(last))
     }
 
-    /// The offset that a commit (or a keepalive outside a transaction) at `lsn` leaves: what a quiet table stores.
-    pub fn offset_at_commit(&mut self, lsn: Lsn) -> SourceOffset {
+    /// Where a restart from the newest offset begins, as far as it says so.
+    pub fn stored_commit(&self) -> Option<Lsn> {
+        self.last.as_ref().and_then(|last| last.last_commit).max(self.floor)
+    }
+
+    /// The offset that a commit (or a keepalive outside a transaction) at `lsn` leaves: what a quiet table stores. `None`
+    /// where it would forget that something after `lsn` has been sent.
+    pub fn offset_at_commit(&mut self, lsn: Lsn) -> Option<SourceOffset> {
+        let loose_after = self.last.as_ref().is_some_and(|last| last.xid.is_none() && last.lsn > lsn);
+        if self.open.is_some() || loose_after || self.resume.is_behind(lsn) {
+            return None;
+        }
         let before = self.last.clone().unwrap_or_default();
         let last = LastEvent { lsn, events_at_lsn: 0, last_commit: Some(lsn), message_type: "COMMIT", ..before };
-        self.last_commit = Some(lsn);
+        self.floor = self.floor.max(Some(lsn));
         let offset = self.events.streaming_offset(&last);
         self.last = Some(last);
-        offset
+        Some(offset)
     }
 
     /// The batch was taken: what was counted inside it is not in the next one.
@@ -312,8 +326,8 @@ impl<R: Relations> ChangeReader<R> {
 
     fn remember(&mut self, lsn: Lsn, nth: u64, message_type: &'static str) {
         let (xid, commit_us) = self.open.as_ref().map_or((None, 0), |o| (Some(o.xid), o.commit_us));
-        self.last =
-            Some(LastEvent { lsn, events_at_lsn: nth, last_commit: self.last_commit, xid, commit_us, message_type });
+        let last_commit = self.last_commit.max(self.floor);
+        self.last = Some(LastEvent { lsn, events_at_lsn: nth, last_commit, xid, commit_us, message_type });
     }
 
     /// The open transaction's place in the batch.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use walspring_connect::Feedback;
+use walspring_debezium::DebeziumOffset;
 use walspring_record::{Lsn, SourceOffset};
 
 use crate::wire::StandbyWriter;
@@ -47,19 +48,27 @@ impl SlotProgress {
         Lsn(self.confirmed.load(Ordering::Acquire))
     }
 
+    /// The server wants to hear from us.
+    pub fn reply(&self) {
+        self.wake.lock().unwrap_or_else(|e| e.into_inner()).confirm = true;
+        self.changed.notify_all();
+    }
+
     pub fn confirm(&self, lsn: Lsn) {
         if self.manual || self.confirmed.fetch_max(lsn.0, Ordering::AcqRel) >= lsn.0 {
             return;
         }
-        self.wake.lock().unwrap_or_else(|e| e.into_inner()).confirm = true;
-        self.changed.notify_all();
+        self.reply();
     }
 }
 
 impl Feedback for SlotProgress {
     fn stored(&self, offset: &SourceOffset) {
-        if let Some(lsn) = offset.get("lsn_commit").and_then(serde_json::Value::as_u64) {
-            self.confirm(Lsn(lsn));
+        let offset = DebeziumOffset::parse(offset);
+        // A finished snapshot's offset says where it read.
+        let snapshot = offset.lsn.filter(|_| offset.snapshot.is_some() && offset.snapshot_completed);
+        if let Some(lsn) = offset.lsn_commit.or(snapshot) {
+            self.confirm(lsn);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The PostgreSQL source: from a database to `ChangeBatch`es, and back to the slot what is durable.
 //!
-//! `task` drives it: checks (`startup`), the snapshot, then the stream (`change_reader`), each on the wire connections of
-//! `wire`. Positions are in `position`; confirmations in `feedback`.
+//! `task` drives it: checks (`startup`), the snapshot, then the `stream` (read by `change_reader`), each on connections of
+//! `wire`. `relations` completes what the stream says of tables. Positions are in `position`; confirmations in `feedback`.
 
 pub mod catalog;
 mod change_reader;
@@ -10,13 +10,17 @@ mod copy_text;
 mod errors;
 mod events;
 mod feedback;
+mod limits;
 mod plugin;
 mod position;
 mod publication;
+mod relations;
 mod slot;
 mod snapshot;
 mod startup;
+mod stream;
 mod task;
 pub mod wire;
 
+pub use limits::Limits;
 pub use plugin::PostgresPlugin;

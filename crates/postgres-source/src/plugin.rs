@@ -5,12 +5,15 @@ use walspring_connect::{SourcePlugin, SourceTask, SourceTaskContext, TaskError};
 use crate::config::SourceConfig;
 use crate::errors::java_message;
 use crate::events::Events;
+use crate::limits::Limits;
 use crate::task::PostgresTask;
 use crate::wire::Connection;
 
 /// Debezium's PostgreSQL connector by its class name and configuration.
 #[derive(Debug, Default)]
-pub struct PostgresPlugin;
+pub struct PostgresPlugin {
+    limits: Limits,
+}
 
 impl PostgresPlugin {
     pub const CLASS: &str = "io.debezium.connector.postgresql.PostgresConnector";
@@ -19,7 +22,12 @@ impl PostgresPlugin {
     pub const VERSION: &str = "3.7.0.Final";
 
     pub fn new() -> PostgresPlugin {
-        PostgresPlugin
+        PostgresPlugin::default()
+    }
+
+    /// With other limits than the usual ones, for tests.
+    pub fn with_limits(limits: Limits) -> PostgresPlugin {
+        PostgresPlugin { limits }
     }
 }
 
@@ -61,6 +69,6 @@ impl SourcePlugin for PostgresPlugin {
     fn start(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>, TaskError> {
         let config = SourceConfig::parse(&context.config)?;
         let events = Events::new(&config, &context.connector, context.task)?;
-        Ok(Box::new(PostgresTask::new(config, events, context)))
+        Ok(Box::new(PostgresTask::new(config, self.limits, events, context)))
     }
 }

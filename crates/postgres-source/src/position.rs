@@ -36,6 +36,10 @@ pub struct Resume {
     /// Messages outside transactions up to here were sent.
     loose_until: Option<Lsn>,
     skipping: bool,
+    /// The transaction to skip in may still come: it is the first one after the start.
+    pending: bool,
+    /// What was sent had been committed before this point.
+    sent_before: Lsn,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +52,7 @@ struct Skip {
 impl Resume {
     /// Starts where the slot stands (or at `start`), skips nothing.
     pub fn at(start: Lsn) -> Resume {
-        Resume { start, skip: None, loose_until: None, skipping: false }
+        Resume { start, skip: None, loose_until: None, skipping: false, pending: false, sent_before: Lsn(u64::MAX) }
     }
 
     pub fn after(stored: &StoredPosition) -> Resume {
@@ -63,11 +67,29 @@ impl Resume {
             _ => None,
         };
         let loose_until = if stored.loose_message { stored.lsn } else { None };
-        Resume { start, skip, loose_until, skipping: false }
+        Resume { skip, loose_until, pending: skip.is_some(), ..Resume::at(start) }
+    }
+
+    /// Whether anything that comes again is to be skipped.
+    pub fn skips(&self) -> bool {
+        self.skip.is_some() || self.loose_until.is_some()
+    }
+
+    /// The end of the server's log when the stream was started: what was sent stands before it.
+    pub fn sent_before(&mut self, lsn: Lsn) {
+        self.sent_before = lsn;
+    }
+
+    /// Whether something that was sent before may still come after `lsn`, a position that the stream has reached outside a
+    /// transaction: an offset that only said `lsn` would let it be sent twice.
+    pub fn is_behind(&self, lsn: Lsn) -> bool {
+        (self.pending && lsn < self.sent_before) || self.loose_until.is_some_and(|until| lsn < until)
     }
 
     pub fn begin(&mut self, xid: u32) {
         self.skipping = self.skip.is_some_and(|s| s.xid == xid);
+        // Another transaction comes first: the slot has been moved past that one.
+        self.pending &= self.skipping;
     }
 
     /// After a commit nothing of that transaction can come again.
@@ -75,6 +97,7 @@ impl Resume {
         if self.skipping {
             self.skip = None;
             self.skipping = false;
+            self.pending = false;
         }
     }
 
@@ -85,8 +108,10 @@ impl Resume {
     }
 
     /// Whether a logical message outside any transaction has been sent before.
+    ///
+    /// Those that stand before the commit of a transaction come before its first event: they were sent if it was.
     pub fn loose_message_was_sent(&self, lsn: Lsn) -> bool {
-        self.loose_until.is_some_and(|until| lsn <= until)
+        (self.pending && lsn < self.sent_before) || self.loose_until.is_some_and(|until| lsn <= until)
     }
 }
 

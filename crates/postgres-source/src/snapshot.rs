@@ -11,7 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use walspring_connect::{CONNECT_EXCEPTION, TaskError};
 use walspring_record::{
@@ -20,7 +20,7 @@ use walspring_record::{
 
 use crate::copy_text;
 use crate::errors::{PSQL_EXCEPTION, java_message};
-use crate::wire::{ConnectConfig, Connection, PgError, quote_literal};
+use crate::wire::{CancelToken, ConnectConfig, Connection, PgError, quote_literal};
 
 /// One table to read.
 #[derive(Debug, Clone)]
@@ -48,9 +48,6 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// Rows without bytes are bounded too.
 const BATCH_ROWS: usize = 16 * 1024;
 
-/// Ranges of one table: enough that the threads end together, each at least 64 MiB, so that starting them costs nothing.
-const RANGE_PAGES: u64 = 8192;
-
 enum Message {
     Rows { table: usize, batch: ChangeBatch },
     RangeDone { table: usize },
@@ -68,7 +65,7 @@ pub struct Snapshot {
     messages: Receiver<Message>,
     recycled: Arc<Mutex<Vec<ChangeBatch>>>,
     stop: Arc<AtomicBool>,
-    threads: Vec<std::thread::JoinHandle<()>>,
+    threads: Vec<(CancelToken, std::thread::JoinHandle<()>)>,
     ranges_left: Vec<usize>,
     ranges_left_total: usize,
     marks: Marks,
@@ -83,10 +80,11 @@ impl Snapshot {
         point: &SnapshotPoint,
         config: &ConnectConfig,
         threads: usize,
+        range_pages: u64,
         before_read: &[String],
     ) -> Result<Snapshot, TaskError> {
         let tables = Arc::new(tables);
-        let ranges = ranges(&tables, threads);
+        let ranges = ranges(&tables, threads, range_pages);
         let mut ranges_left = vec![0; tables.len()];
         for range in &ranges {
             ranges_left[range.table] += 1;
@@ -115,10 +113,14 @@ impl Snapshot {
                     rows: rows.clone(),
                     point: point.clone(),
                 };
-                std::thread::Builder::new().name(format!("snapshot-{i}")).spawn(move || worker.run(connection))
+                let cancel = connection.cancel_token();
+                let thread = std::thread::Builder::new().name(format!("snapshot-{i}"));
+                Ok((cancel, thread.spawn(move || worker.run(connection))?))
             })
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| TaskError::transient(CONNECT_EXCEPTION, format!("Starting a snapshot thread failed: {e}")))?;
+            .map_err(|e: std::io::Error| {
+                TaskError::transient(CONNECT_EXCEPTION, format!("Starting a snapshot thread failed: {e}"))
+            })?;
         Ok(Snapshot {
             marks: Marks { in_order: threads == 1, ..Marks::default() },
             messages,
@@ -182,18 +184,28 @@ impl Drop for Snapshot {
         // Readers that wait for room in the channel are let go by its end.
         let (_, closed) = sync_channel(0);
         drop(std::mem::replace(&mut self.messages, closed));
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
+        for (cancel, thread) in self.threads.drain(..) {
+            // One that waits for the server, such as for a lock, is told to give up. It may be between two statements.
+            for _ in 0..20 {
+                if wait_for_end(&thread, Duration::from_millis(50)) || cancel.cancel().is_err() {
+                    break;
+                }
+            }
+            // A server that does not answer does not hold the task: the thread ends with its connection.
+            if wait_for_end(&thread, Duration::from_millis(200)) {
+                let _ = thread.join();
+            }
         }
     }
 }
 
-fn ranges(tables: &[SnapshotTable], threads: usize) -> Vec<Range> {
+/// Ranges of one table: enough that the threads end together.
+fn ranges(tables: &[SnapshotTable], threads: usize, range_pages: u64) -> Vec<Range> {
     let mut ranges = Vec::new();
     for (table, t) in tables.iter().enumerate() {
         match t.pages {
-            Some(pages) if threads > 1 && pages > RANGE_PAGES => {
-                let step = RANGE_PAGES.max(pages.div_ceil(threads as u64 * 4));
+            Some(pages) if threads > 1 && pages > range_pages => {
+                let step = range_pages.max(pages.div_ceil(threads as u64 * 4));
                 let mut from = 0;
                 while from < pages {
                     let to = from + step;
@@ -211,6 +223,14 @@ fn ranges(tables: &[SnapshotTable], threads: usize) -> Vec<Range> {
         }
     }
     ranges
+}
+
+fn wait_for_end(thread: &std::thread::JoinHandle<()>, limit: Duration) -> bool {
+    let end = Instant::now() + limit;
+    while !thread.is_finished() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    thread.is_finished()
 }
 
 fn reader(config: &ConnectConfig, point: &SnapshotPoint, before_read: &[String]) -> Result<Connection, PgError> {
@@ -250,7 +270,9 @@ fn table_failed(table: &str, e: PgError) -> TaskError {
     let failed = format!("{CONNECT_EXCEPTION}: Snapshotting of table {table} failed");
     let execution = "java.util.concurrent.ExecutionException";
     let message = "An exception occurred in the change event producer. This connector will be stopped.";
-    let error = if e.is_transient() {
+    // A table or column that went away since the catalog was read: the next start sees it.
+    let changed = matches!(e.code(), Some("42P01" | "42703" | "3F000"));
+    let error = if e.is_transient() || changed {
         TaskError::transient(CONNECT_EXCEPTION, message)
     } else {
         TaskError::definite(CONNECT_EXCEPTION, message)
@@ -278,6 +300,9 @@ struct Reader {
 impl Reader {
     fn run(self, mut connection: Connection) {
         loop {
+            if self.stop.load(Ordering::Acquire) {
+                return;
+            }
             let next = self.queue.lock().unwrap_or_else(|e| e.into_inner()).pop_front();
             let Some(range) = next else { break };
             match self.read(&mut connection, &range) {

@@ -9,7 +9,7 @@ use crate::config::{SourceConfig, too_complex};
 use crate::errors::from_pg;
 use crate::position::Resume;
 use crate::slot::Slot;
-use crate::wire::Connection;
+use crate::wire::{Connection, quote_identifier, quote_literal};
 
 /// The oldest major version whose stream and catalog we know: 14 has pgoutput's logical messages and TID range scans.
 pub const OLDEST_MAJOR: u32 = 14;
@@ -86,13 +86,49 @@ pub fn set_identities(connection: &mut Connection, config: &SourceConfig, captur
             Some(Identity::Default) => "DEFAULT".to_owned(),
             Some(Identity::Full) => "FULL".to_owned(),
             Some(Identity::Nothing) => "NOTHING".to_owned(),
-            Some(Identity::Index(name)) => format!("USING INDEX {}", crate::wire::quote_identifier(name)),
+            Some(Identity::Index(name)) if uses_index(connection, table, name)? => continue,
+            Some(Identity::Index(name)) => format!("USING INDEX {}", quote_identifier(name)),
         };
         let sql = format!("ALTER TABLE {} REPLICA IDENTITY {clause}", crate::publication::qualified(table));
         tracing::info!("setting the replica identity: {sql}");
-        connection.batch_execute(&sql).map_err(|e| {
+        // Everyone who wants the table would wait behind us.
+        let limit = config.typed.snapshot.lock_timeout.as_millis();
+        let limited = format!("SET lock_timeout = {limit}; {sql}; RESET lock_timeout");
+        connection.batch_execute(&limited).map_err(|e| {
             from_pg("Setting the replica identity", e).hint(format!("let the table's owner run: {sql}"))
         })?;
+    }
+    Ok(())
+}
+
+fn uses_index(connection: &mut Connection, table: &Table, index: &str) -> Result<bool, TaskError> {
+    let rows = connection
+        .query(&format!(
+            "SELECT 1 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
+             WHERE i.indrelid = {} AND i.indisreplident AND c.relname = {}",
+            table.oid,
+            quote_literal(index)
+        ))
+        .map_err(|e| from_pg("Reading the replica identity", e))?;
+    Ok(table.identity == ReplicaIdentity::Index && !rows.is_empty())
+}
+
+/// Whether the slot that is there can be read by us.
+pub fn check_slot(slot: &Slot, config: &SourceConfig) -> Result<(), TaskError> {
+    let name = &config.typed.slot.name;
+    let unfit = |message: String| {
+        TaskError::definite(DEBEZIUM_EXCEPTION, message).hint(format!(
+            "choose another slot.name, or, if nobody needs the slot: SELECT pg_drop_replication_slot({})",
+            quote_literal(name)
+        ))
+    };
+    if slot.plugin != "pgoutput" {
+        let plugin = if slot.plugin.is_empty() { "no plugin (it is a physical slot)" } else { &slot.plugin };
+        return Err(unfit(format!("Slot {name} uses the plugin {plugin} instead of pgoutput")));
+    }
+    let database = &config.typed.connection.database;
+    if slot.database != *database {
+        return Err(unfit(format!("Slot {name} belongs to the database {} instead of {database}", slot.database)));
     }
     Ok(())
 }

@@ -1,0 +1,225 @@
+//! What the stream says of a table, completed from the catalog: columns, keys and types become plans.
+//!
+//! Runs on an ordinary connection, which is opened again when it is lost. Asked once per version of a relation.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use walspring_connect::TaskError;
+use walspring_record::{Lsn, RecordPlan, Relation};
+
+use crate::catalog::{self, StreamColumn, Table, TableDetails, Types};
+use crate::change_reader::Relations;
+use crate::config::{SourceConfig, too_complex};
+use crate::errors::from_pg;
+use crate::events::Events;
+use crate::snapshot::SnapshotTable;
+use crate::wire::{Connection, quote_identifier};
+use crate::{publication, slot};
+
+/// Relations completed from the catalog, over an ordinary connection that is opened again when it is lost.
+pub struct CatalogRelations {
+    config: Arc<SourceConfig>,
+    pub connection: Connection,
+    pub events: Events,
+    types: Types,
+    /// Of the captured tables, as of the start; taken when the stream describes the table the same way.
+    preloaded: HashMap<u32, TableDetails>,
+    plans: HashMap<u32, Arc<RecordPlan>>,
+    /// Zero: none.
+    pub wal_sender_timeout: Duration,
+}
+
+impl CatalogRelations {
+    pub fn new(
+        config: Arc<SourceConfig>,
+        mut connection: Connection,
+        events: Events,
+        captured: &[Table],
+    ) -> Result<CatalogRelations, TaskError> {
+        let rows = connection
+            .query("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'")
+            .map_err(|e| from_pg("Reading wal_sender_timeout", e))?;
+        let timeout_ms = rows.first().map_or(0, |r| catalog::number(r, 0));
+        let mut relations = CatalogRelations {
+            config,
+            connection,
+            events,
+            types: Types::new(),
+            preloaded: HashMap::new(),
+            plans: HashMap::new(),
+            wal_sender_timeout: Duration::from_millis(timeout_ms),
+        };
+        relations.preload(captured)?;
+        Ok(relations)
+    }
+
+    /// Reads the details of all captured tables at once.
+    pub fn preload(&mut self, captured: &[Table]) -> Result<(), TaskError> {
+        let oids: Vec<u32> = captured.iter().map(|t| t.oid).collect();
+        let connection = &mut self.connection;
+        self.preloaded = catalog::details(connection, &oids).map_err(|e| from_pg("Reading the columns", e))?;
+        self.types.forget_user_types();
+        let used = self.preloaded.values().flat_map(|d| d.columns.iter().map(|c| c.type_oid));
+        self.types.load(connection, used).map_err(|e| from_pg("Reading the types", e))
+    }
+
+    /// Asks for the tables' real sizes: the catalog's are estimates of the last vacuum.
+    pub fn count_pages(&mut self, tables: &mut [Table]) -> Result<(), TaskError> {
+        let oids: Vec<u32> = tables.iter().map(|t| t.oid).collect();
+        let pages = catalog::pages(&mut self.connection, &oids).map_err(|e| from_pg("Reading the tables' sizes", e))?;
+        for table in tables {
+            table.pages = pages.get(&table.oid).copied().unwrap_or(table.pages);
+        }
+        Ok(())
+    }
+
+    pub fn current_lsn(&mut self) -> Result<Lsn, TaskError> {
+        let rows = self
+            .connection
+            .query(
+                "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
+                 ELSE pg_catalog.pg_current_wal_lsn() END",
+            )
+            .map_err(|e| from_pg("Reading the WAL position", e))?;
+        Ok(rows.first().and_then(|r| r.get(0)).and_then(|l| l.parse().ok()).unwrap_or_default())
+    }
+
+    /// Exports a snapshot from the catalog's connection; [`CatalogRelations::end_export`] lets it go.
+    pub fn export_snapshot(&mut self) -> Result<String, TaskError> {
+        self.connection
+            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .and_then(|()| self.connection.query("SELECT pg_catalog.pg_export_snapshot()"))
+            .map(|rows| rows.first().map(|r| catalog::text(r, 0)).unwrap_or_default())
+            .map_err(|e| from_pg("Exporting the snapshot", e))
+    }
+
+    pub fn end_export(&mut self) {
+        let _ = self.connection.batch_execute("COMMIT");
+    }
+
+    /// A transaction id that stands for the snapshot: the oldest that it does not see whole. None is used up.
+    pub fn snapshot_xid(&mut self) -> Result<u32, TaskError> {
+        let rows = self
+            .connection
+            .query("SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())")
+            .map_err(|e| from_pg("Reading the snapshot", e))?;
+        Ok(rows.first().map_or(0, |r| catalog::number::<u64>(r, 0)) as u32)
+    }
+
+    pub fn snapshot_table(&mut self, table: &Table) -> Result<SnapshotTable, TaskError> {
+        let details = self.preloaded.get(&table.oid).cloned().unwrap_or_default();
+        let columns: Vec<StreamColumn> = details
+            .columns
+            .iter()
+            .map(|c| StreamColumn { name: c.name.clone(), type_oid: c.type_oid, modifier: c.modifier, is_key: false })
+            .collect();
+        let relation = self.relation(table.oid, &table.namespace, &table.name, table.identity, &columns, &details)?;
+        let plan = self.events.snapshot_plan(Arc::new(relation))?;
+        let list = columns.iter().map(|c| quote_identifier(&c.name)).collect::<Vec<_>>().join(", ");
+        let select = format!("SELECT {list} FROM {}", publication::qualified(table));
+        // A parent's rows stand in several heaps: no range of one.
+        let pages = (table.kind == 'r' && table.pages > 0).then_some(table.pages as u64);
+        Ok(SnapshotTable { name: table.qualified_name(), plan, select, pages })
+    }
+
+    fn relation(
+        &self,
+        oid: u32,
+        namespace: &str,
+        name: &str,
+        identity: walspring_record::ReplicaIdentity,
+        columns: &[StreamColumn],
+        details: &TableDetails,
+    ) -> Result<Relation, TaskError> {
+        let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+        let custom = self.config.typed.key_columns.of_table(namespace, name, &names).map_err(too_complex)?;
+        Ok(catalog::relation(oid, namespace, name, identity, columns, details, custom, &self.types))
+    }
+
+    /// Runs what needs the catalog, once more on a new connection when the old one turns out to be gone.
+    fn with_connection<T>(
+        &mut self,
+        doing: &str,
+        mut run: impl FnMut(&mut Connection) -> Result<T, crate::wire::PgError>,
+    ) -> Result<T, TaskError> {
+        match run(&mut self.connection) {
+            Err(e) if e.is_transient() => {
+                self.connection = self.config.open(doing)?;
+                run(&mut self.connection).map_err(|e| from_pg(doing, e))
+            }
+            other => other.map_err(|e| from_pg(doing, e)),
+        }
+    }
+
+    pub fn heartbeat_action(&mut self, sql: &str) -> Result<(), TaskError> {
+        self.with_connection("heartbeat.action.query", |c| c.batch_execute(sql))
+    }
+
+    pub fn drop_slot(&mut self, slot: &str) -> Result<(), TaskError> {
+        // The walsender lets go of the slot a moment after its connection ended.
+        let end = Instant::now() + Duration::from_secs(5);
+        loop {
+            match slot::drop(&mut self.connection, slot) {
+                Err(e) if e.is_transient() && Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Relations for CatalogRelations {
+    fn describe(&mut self, m: &walspring_pgoutput::Relation<'_>) -> Result<Option<Arc<RecordPlan>>, TaskError> {
+        let namespace = if m.namespace.is_empty() { "pg_catalog".into() } else { String::from_utf8_lossy(m.namespace) };
+        let name = String::from_utf8_lossy(m.name);
+        if !self.config.captures(&namespace, &name)? {
+            return Ok(None);
+        }
+        let columns: Vec<StreamColumn> = m
+            .columns()
+            .map(|c| StreamColumn {
+                name: String::from_utf8_lossy(c.name).into_owned(),
+                type_oid: c.type_oid,
+                modifier: c.type_modifier,
+                is_key: c.is_key(),
+            })
+            .collect();
+        let identity = match m.replica_identity {
+            walspring_pgoutput::ReplicaIdentity::Default => walspring_record::ReplicaIdentity::Default,
+            walspring_pgoutput::ReplicaIdentity::Nothing => walspring_record::ReplicaIdentity::Nothing,
+            walspring_pgoutput::ReplicaIdentity::Full => walspring_record::ReplicaIdentity::Full,
+            walspring_pgoutput::ReplicaIdentity::Index => walspring_record::ReplicaIdentity::Index,
+        };
+        let details = match self.preloaded.remove(&m.oid).filter(|d| agrees(d, &columns)) {
+            Some(details) => details,
+            None => {
+                let oid = m.oid;
+                self.types.forget_user_types();
+                self.with_connection("Reading the columns", |c| catalog::details(c, &[oid]))?
+                    .remove(&oid)
+                    .unwrap_or_default()
+            }
+        };
+        let oids: Vec<u32> = columns.iter().map(|c| c.type_oid).collect();
+        let mut types = std::mem::take(&mut self.types);
+        let loaded = self.with_connection("Reading the types", |c| types.load(c, oids.iter().copied()));
+        self.types = types;
+        loaded?;
+        let relation = self.relation(m.oid, &namespace, &name, identity, &columns, &details)?;
+        if let Some(plan) = self.plans.get(&m.oid).filter(|p| *p.relation == relation) {
+            return Ok(Some(plan.clone()));
+        }
+        let plan = self.events.plan(Arc::new(relation))?;
+        self.plans.insert(m.oid, plan.clone());
+        Ok(Some(plan))
+    }
+}
+
+/// Whether what was read of the catalog at the start is what the stream describes.
+fn agrees(details: &TableDetails, columns: &[StreamColumn]) -> bool {
+    columns
+        .iter()
+        .all(|c| details.column(&c.name).is_some_and(|k| k.type_oid == c.type_oid && k.modifier == c.modifier))
+        && columns.len() == details.columns.iter().filter(|c| !c.generated).count()
+}

@@ -1,0 +1,264 @@
+//! The stream: frames to a `ChangeBatch`, quiet tables' positions, heartbeats.
+//!
+//! Invariant: an offset without an event (a quiet table's, a heartbeat's) is made only outside a transaction, at a position
+//! before which everything has been sent, and never while the events that a restart has to skip may still come.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use walspring_connect::{DEBEZIUM_EXCEPTION, Kind, TaskError};
+use walspring_record::{ChangeBatch, Lsn};
+
+use crate::change_reader::ChangeReader;
+use crate::config::SourceConfig;
+use crate::errors::from_pg;
+use crate::events::StoredOffset;
+use crate::feedback::{SlotProgress, StatusUpdates};
+use crate::limits::Limits;
+use crate::position::Resume;
+use crate::relations::CatalogRelations;
+use crate::snapshot::now_us;
+use crate::wire::{
+    Connection, Frame, PgError, ReplicationStream, publication_names, quote_identifier, quote_replication_literal,
+};
+
+/// A batch is closed when it holds this much of the stream: its events, encoded, stay well under a MiB, and the fixed cost
+/// of a batch is spread over some hundred rows.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Rows without bytes (a table without columns, truncates) are bounded too.
+const BATCH_CHANGES: usize = 16 * 1024;
+
+/// A server that shuts down asks again as soon as it is answered.
+const ASKED_INTERVAL: Duration = Duration::from_millis(100);
+
+/// From where, and what is known of what came before.
+#[derive(Debug)]
+pub struct StreamStart {
+    pub resume: Resume,
+    /// As the stored offset says.
+    pub last_commit: Option<Lsn>,
+    /// The slot stands before the start: offsets must say where the start is, or a restart would read what lies between.
+    pub floor: Option<Lsn>,
+    pub stored: Option<StoredOffset>,
+}
+
+pub struct Stream {
+    reader: ChangeReader<CatalogRelations>,
+    stream: ReplicationStream,
+    updates: StatusUpdates,
+    progress: Arc<SlotProgress>,
+    limits: Limits,
+    /// The newest position of a keepalive outside a transaction.
+    idle_lsn: Lsn,
+    /// The server waits for its position to be confirmed.
+    asked: bool,
+    /// What the last offset-only record said, and when.
+    quiet_lsn: Lsn,
+    quiet_at: Instant,
+    heartbeat_due: Option<Instant>,
+}
+
+impl Stream {
+    pub fn start(
+        config: &SourceConfig,
+        mut relations: CatalogRelations,
+        replication: Connection,
+        from: StreamStart,
+        progress: Arc<SlotProgress>,
+        limits: Limits,
+    ) -> Result<Stream, TaskError> {
+        let StreamStart { mut resume, last_commit, floor, stored } = from;
+        let start = resume.start;
+        if resume.skips() {
+            // What was sent had been committed before now.
+            resume.sent_before(relations.current_lsn()?);
+        }
+        let stream = replication.start_replication(&start_sql(config, start)).map_err(|e| {
+            let busy = e.code() == Some("55006");
+            let error = from_pg("Starting the replication stream", e);
+            if busy { error.hint("another session reads the slot; it is retried until that one ends") } else { error }
+        })?;
+        tracing::info!(slot = %config.typed.slot.name, %start, "streaming");
+        let mut events = relations.events.clone();
+        if let Some(stored) = &stored {
+            events.restore(stored);
+            progress.confirm(start);
+        }
+        let interval = config.typed.slot.status_interval;
+        let timeout = Some(relations.wal_sender_timeout).filter(|t| *t > Duration::ZERO);
+        let interval = timeout.map_or(interval, |t| interval.min(t / 3)).max(Duration::from_millis(100));
+        let updates = StatusUpdates::start(stream.writer(), progress.clone(), interval);
+        let now = Instant::now();
+        Ok(Stream {
+            reader: ChangeReader::new(relations, events, config.typed.events.skipped, resume, last_commit, floor),
+            stream,
+            updates,
+            progress,
+            limits,
+            idle_lsn: Lsn::ZERO,
+            asked: false,
+            quiet_lsn: start,
+            quiet_at: now,
+            heartbeat_due: config.typed.events.heartbeat_interval.map(|_| now),
+        })
+    }
+
+    /// Fills the batch; waits at most `wait` for the first change.
+    pub fn poll(&mut self, config: &SourceConfig, batch: &mut ChangeBatch, wait: Duration) -> Result<(), TaskError> {
+        self.reader.next_batch();
+        let deadline = Instant::now() + wait;
+        let mut seen_us = now_us();
+        let mut frames = 0u32;
+        let mut received = Lsn::ZERO;
+        loop {
+            let buffered = self.stream.has_buffered();
+            if !buffered {
+                if received != Lsn::ZERO {
+                    self.progress.received(received);
+                }
+                if !batch.changes.is_empty() && !self.stream.try_fill().map_err(stream_failed)? {
+                    batch.drained = true;
+                    break;
+                }
+            }
+            let left = if self.stream.has_buffered() {
+                Duration::ZERO
+            } else {
+                deadline.saturating_duration_since(Instant::now())
+            };
+            let Some(frame) = self.stream.next(left).map_err(stream_failed)? else {
+                batch.drained = true;
+                break;
+            };
+            frames += 1;
+            if !buffered || frames & 63 == 0 {
+                seen_us = now_us();
+            }
+            match frame {
+                Frame::XLogData { wal_start, wal_end, payload, .. } => {
+                    received = received.max(Lsn(wal_end.max(wal_start)));
+                    self.reader.read(Lsn(wal_start), payload, seen_us, batch)?;
+                }
+                Frame::KeepAlive { wal_end, reply_requested, .. } => {
+                    received = received.max(Lsn(wal_end));
+                    if reply_requested {
+                        self.progress.received(received);
+                        self.progress.reply();
+                    }
+                    if !self.reader.in_transaction() && batch.changes.is_empty() {
+                        self.idle_lsn = self.idle_lsn.max(Lsn(wal_end));
+                        self.asked |= reply_requested;
+                        if self.quiet_due().is_some() {
+                            break;
+                        }
+                    }
+                }
+            }
+            if batch.bytes.len() >= BATCH_BYTES || batch.changes.len() >= BATCH_CHANGES {
+                break;
+            }
+            // A flood of what is not captured, or was sent before, must not keep the caller from stopping.
+            if frames & 1023 == 0 && Instant::now() >= deadline {
+                break;
+            }
+        }
+        if received != Lsn::ZERO {
+            self.progress.received(received);
+        }
+        if batch.changes.is_empty() && !self.reader.in_transaction() {
+            self.quiet(batch);
+        }
+        self.heartbeat(config, seen_us, batch)?;
+        if batch.offset.is_none() && !batch.changes.is_empty() {
+            batch.offset = self.reader.offset();
+        }
+        Ok(())
+    }
+
+    /// Ends in order: a last status update, then the slot if it should go.
+    pub fn close(self, drop_slot: Option<&str>) {
+        let Stream { mut reader, stream, updates, .. } = self;
+        drop(updates);
+        drop(stream);
+        if let Some(slot) = drop_slot
+            && let Err(e) = reader.relations_mut().drop_slot(slot)
+        {
+            tracing::warn!("slot.drop.on.stop: {e}");
+        }
+    }
+
+    /// The position to store, when it is time, so that the slot does not hold the log for a quiet table.
+    fn quiet_due(&self) -> Option<Lsn> {
+        // Everything that committed before it has been read.
+        let at = self.idle_lsn.max(self.reader.last_commit().unwrap_or_default());
+        let stored = self.quiet_lsn.max(self.reader.stored_commit().unwrap_or_default());
+        let since = self.quiet_at.elapsed();
+        let due = at.0.saturating_sub(stored.0) > self.limits.quiet_bytes
+            || since > self.limits.quiet_interval
+            || (self.asked && since > ASKED_INTERVAL);
+        (at > stored && due).then_some(at)
+    }
+
+    /// An offset-only record, as the original's heartbeat makes after a COMMIT.
+    fn quiet(&mut self, batch: &mut ChangeBatch) {
+        let Some(at) = self.quiet_due() else { return };
+        let Some(offset) = self.reader.offset_at_commit(at) else { return };
+        batch.offset = Some(offset);
+        batch.store_offset = true;
+        batch.drained = true;
+        self.asked = false;
+        self.quiet_lsn = at;
+        self.quiet_at = Instant::now();
+    }
+
+    /// `heartbeat.interval.ms`: a record to the heartbeat topic, and the action query.
+    fn heartbeat(&mut self, config: &SourceConfig, now_us: i64, batch: &mut ChangeBatch) -> Result<(), TaskError> {
+        let (Some(interval), Some(due)) = (config.typed.events.heartbeat_interval, self.heartbeat_due) else {
+            return Ok(());
+        };
+        if Instant::now() < due {
+            return Ok(());
+        }
+        self.heartbeat_due = Some(Instant::now() + interval);
+        if let Some(sql) = &config.typed.events.heartbeat_query {
+            self.reader.relations_mut().heartbeat_action(sql)?;
+        }
+        if let Some(commit) = self.reader.last_commit()
+            && let Some(offset) = self.reader.offset_at_commit(commit.max(self.idle_lsn))
+        {
+            batch.offset = Some(offset);
+        }
+        let record = self.reader.events().heartbeat(now_us);
+        self.reader.push_record(record, batch);
+        Ok(())
+    }
+}
+
+fn start_sql(config: &SourceConfig, start: Lsn) -> String {
+    let slot = &config.typed.slot;
+    let mut options =
+        format!("proto_version '1', publication_names {}", publication_names([&config.typed.publication.name]));
+    options.push_str(", messages 'true'");
+    for (name, value) in &slot.stream_params {
+        options.push_str(&format!(", {} {}", quote_identifier(name), quote_replication_literal(value)));
+    }
+    format!("START_REPLICATION SLOT {} LOGICAL {start} ({options})", quote_identifier(&slot.name))
+}
+
+fn stream_failed(e: PgError) -> TaskError {
+    // The decoder looks the publication up as it was at the time of the change.
+    if e.code() == Some("42704") {
+        return TaskError::definite(DEBEZIUM_EXCEPTION, "Reading the replication stream failed")
+            .caused_by(crate::errors::PSQL_EXCEPTION, crate::errors::java_message(&e))
+            .hint(
+                "the slot stands before the publication was made, or it was dropped and made again: what changed meanwhile \
+                 cannot be read. Pass over it with SELECT pg_replication_slot_advance('SLOT', pg_current_wal_lsn()), or drop \
+                 the slot; then read the tables again",
+            );
+    }
+    let mut error = from_pg("Reading the replication stream", e);
+    // What ends a stream once is tried again: the start then tells what is definite.
+    error.kind = Kind::Transient;
+    error
+}
