@@ -23,37 +23,6 @@ Unknown options are accepted, as in Kafka Connect, with a warning that names the
 for each option has the same source as this page.
 ";
 
-/// Options that are read and checked, but that nothing acts on yet. When something does, or the table says so itself, the
-/// line goes.
-const INERT: &[(&str, &str)] = &[
-    ("config.action.reload", "secrets are resolved at each start of a task"),
-    ("database.query.timeout.ms", "statements have no time limit"),
-    ("errors.log.enable", "failures are always logged, without the record"),
-    ("errors.log.include.messages", "rows' values are never logged"),
-    ("errors.retry.delay.max.ms", "conversions are not repeated"),
-    ("errors.retry.timeout", "conversions are not repeated"),
-    ("event.processing.failure.handling.mode", "an event that cannot be processed fails the task"),
-    ("executor.shutdown.timeout.ms", "task.shutdown.graceful.timeout.ms bounds it"),
-    ("include.schema.comments", "Debezium's PostgreSQL connector ignores it as well"),
-    ("internal.create.slot.command.timeout", "making a slot is waited for, and the status says for whom"),
-    ("internal.slot.seek.to.known.offset.on.start", "the stored offset is always trusted"),
-    ("offset.flush.timeout.ms", "storing an offset is tried until it succeeds"),
-    ("offset.mismatch.strategy", "the stored offset is always trusted"),
-    ("rest.advertised.listener", "there are no requests between workers"),
-    ("retriable.restart.connector.wait.ms", "the back-off is from 0.2 to 30 seconds"),
-    ("slot.max.retries", "a slot that is in use is waited for with the task's back-off"),
-    ("slot.retry.delay.ms", "a slot that is in use is waited for with the task's back-off"),
-    ("tasks.max.enforce", "the connector never makes more than one task"),
-    ("topic.key.enforce.uniqueness", "it is for a naming strategy that is not built in"),
-    ("topic.key.field.name", "it is for a naming strategy that is not built in"),
-    ("topic.key.field.regex", "it is for a naming strategy that is not built in"),
-    ("topic.key.field.replacement", "it is for a naming strategy that is not built in"),
-    ("topic.regex", "it is for a naming strategy that is not built in"),
-    ("topic.replacement", "it is for a naming strategy that is not built in"),
-    ("transaction.boundary", "a transaction ends when nothing waits, at 250 ms or 8 MiB"),
-    ("transaction.boundary.interval.ms", "a transaction ends when nothing waits, at 250 ms or 8 MiB"),
-];
-
 /// The page's place in the repository.
 pub fn path() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "..", "..", "docs", "options.md"].iter().collect()
@@ -151,9 +120,8 @@ fn what(option: &OptionDef) -> String {
 }
 
 fn support(option: &OptionDef) -> String {
-    let inert = INERT.iter().find(|(name, _)| *name == option.name);
     match option.support {
-        Support::Yes => inert.map_or_else(|| "yes".into(), |(_, why)| format!("read, nothing acts on it: {why}")),
+        Support::Yes => "yes".into(),
         Support::Later(why) => format!("not yet: {}", cell(why)),
         Support::LaterValues(values, why) => {
             let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
@@ -166,19 +134,4 @@ fn support(option: &OptionDef) -> String {
 /// Text that neither ends a table's cell nor becomes a tag.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_nothing_acts_on_is_not_said_twice() {
-        let tables = [postgres::POSTGRES, source_connector::SOURCE_CONNECTOR, worker::WORKER];
-        for (name, _) in INERT {
-            let option = tables.iter().find_map(|table| table.get(name));
-            let support = option.unwrap_or_else(|| panic!("there is no option {name}: take its line out")).support;
-            assert_eq!(support, Support::Yes, "the table of {name} says it itself: take its line out");
-        }
-    }
 }

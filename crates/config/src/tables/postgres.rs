@@ -63,7 +63,8 @@ const OPTIONS: &[OptionDef] = &[
         .low()
         .at("CONNECTION", 6)
         .label("Query timeout")
-        .doc("Longest time for one statement outside replication, in milliseconds; 0 sets no limit."),
+        .doc("Longest time for one statement outside replication, in milliseconds; 0 sets no limit.")
+        .no_effect("statements have no time limit"),
     OptionDef::boolean("skip.messages.without.change")
         .default("false")
         .checks(&[Boolean, Boolean])
@@ -158,7 +159,8 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("CONNECTOR", 10)
         .label("Include Table and Column Comments")
-        .doc("Copy comments on tables and columns into the schemas."),
+        .doc("Copy comments on tables and columns into the schemas.")
+        .no_effect("Debezium's PostgreSQL connector ignores it as well"),
     OptionDef::string("hstore.handling.mode")
         .default("json")
         .checks(&[OneOf(&["json", "map"])])
@@ -625,7 +627,8 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Medium)
         .at("ADVANCED", 1)
         .label("Retriable restart wait (ms)")
-        .doc("Wait before a task that failed with a passing error starts again, in milliseconds."),
+        .doc("Wait before a task that failed with a passing error starts again, in milliseconds.")
+        .no_effect("the back-off is from 0.2 to 30 seconds"),
     OptionDef::int("max.queue.size")
         .default("8192")
         .checks(&[Int, QueueLargerThan("max.batch.size")])
@@ -663,7 +666,8 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("ADVANCED", 6)
         .label("Event deserialization failure handling")
-        .doc("What happens to an event that cannot be processed: fail, warn, skip or ignore."),
+        .doc("What happens to an event that cannot be processed: fail, warn, skip or ignore.")
+        .no_effect("an event that cannot be processed fails the task"),
     OptionDef::int("errors.max.retries")
         .default("-1")
         .checks(&[Int, Int])
@@ -701,7 +705,8 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Medium)
         .at("ADVANCED", 11)
         .label("Executor shutdown timeout (ms)")
-        .doc("Longest wait for the reading thread at a stop, in milliseconds."),
+        .doc("Longest wait for the reading thread at a stop, in milliseconds.")
+        .no_effect("task.shutdown.graceful.timeout.ms bounds it"),
     OptionDef::boolean("openlineage.integration.enabled")
         .default("false")
         .checks(&[Boolean])
@@ -1035,14 +1040,16 @@ const OPTIONS: &[OptionDef] = &[
         .low()
         .at("CONNECTION_ADVANCED_REPLICATION", 9)
         .label("Retry count")
-        .doc("How often to try again to start reading the slot."),
+        .doc("How often to try again to start reading the slot.")
+        .no_effect("a slot that is in use is waited for with the task's back-off"),
     OptionDef::long("slot.retry.delay.ms")
         .default("10000")
         .checks(&[Long, Int])
         .low()
         .at("CONNECTION_ADVANCED_REPLICATION", 10)
         .label("Retry delay")
-        .doc("Wait between these attempts, in milliseconds."),
+        .doc("Wait between these attempts, in milliseconds.")
+        .no_effect("a slot that is in use is waited for with the task's back-off"),
     OptionDef::int("status.update.interval.ms")
         .default("10000")
         .checks(&[Int, PositiveInt])
@@ -1089,18 +1096,21 @@ const OPTIONS: &[OptionDef] = &[
         .unlisted()
         .default("no_validation")
         .checks(&[OneOf(&["no_validation", "trust_offset", "trust_slot", "trust_greater_lsn"])])
-        .doc("What happens when the stored position and the slot's differ: no_validation, trust_offset, trust_slot or trust_greater_lsn."),
+        .doc("What happens when the stored position and the slot's differ: no_validation, trust_offset, trust_slot or trust_greater_lsn.")
+        .no_effect("the stored offset is always trusted"),
     OptionDef::boolean("internal.slot.seek.to.known.offset.on.start")
         .unlisted()
         .default("false")
         .checks(&[Boolean])
         .doc("Older spelling: true means offset.mismatch.strategy=trust_offset.")
-        .aliases(&["slot.seek.to.known.offset.on.start"]),
+        .aliases(&["slot.seek.to.known.offset.on.start"])
+        .no_effect("the stored offset is always trusted"),
     OptionDef::long("internal.create.slot.command.timeout")
         .unlisted()
         .default("90")
         .checks(&[Long, PositiveLong])
-        .doc("Longest wait for the creation of slot and publication, in seconds."),
+        .doc("Longest wait for the creation of slot and publication, in seconds.")
+        .no_effect("making a slot is waited for, and the status says for whom"),
     OptionDef::int("money.fraction.digits")
         .unlisted()
         .default("2")
@@ -1131,26 +1141,32 @@ const OPTIONS: &[OptionDef] = &[
     OptionDef::string("topic.regex")
         .unlisted()
         .checks(&[Regex])
-        .doc("Regular expression that a table's topic name is matched against by the regex strategies."),
+        .doc("Regular expression that a table's topic name is matched against by the regex strategies.")
+        .no_effect("it is for a naming strategy that is not built in"),
     OptionDef::string("topic.replacement")
         .unlisted()
-        .doc("What topic.regex is replaced by."),
+        .doc("What topic.regex is replaced by.")
+        .no_effect("it is for a naming strategy that is not built in"),
     OptionDef::boolean("topic.key.enforce.uniqueness")
         .unlisted()
         .default("true")
         .checks(&[Boolean])
-        .doc("Add the table's name to the key when several tables share a topic."),
+        .doc("Add the table's name to the key when several tables share a topic.")
+        .no_effect("it is for a naming strategy that is not built in"),
     OptionDef::string("topic.key.field.name")
         .unlisted()
         .default("__dbz__sourceIdentifier")
-        .doc("Name of that key field."),
+        .doc("Name of that key field.")
+        .no_effect("it is for a naming strategy that is not built in"),
     OptionDef::string("topic.key.field.regex")
         .unlisted()
         .checks(&[Regex])
-        .doc("Regular expression that gives that key field's value."),
+        .doc("Regular expression that gives that key field's value.")
+        .no_effect("it is for a naming strategy that is not built in"),
     OptionDef::string("topic.key.field.replacement")
         .unlisted()
-        .doc("What topic.key.field.regex is replaced by."),
+        .doc("What topic.key.field.regex is replaced by.")
+        .no_effect("it is for a naming strategy that is not built in"),
     OptionDef::string("snapshot.select.statement.overrides.SCHEMA.TABLE")
         .unlisted()
         .doc("Query by which the snapshot reads that table.")

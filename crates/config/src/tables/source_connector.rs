@@ -52,7 +52,8 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("Common", 5)
         .label("Enforce tasks max")
-        .doc("Fail a connector that makes more tasks than tasks.max."),
+        .doc("Fail a connector that makes more tasks than tasks.max.")
+        .no_effect("the connector never makes more than one task"),
     OptionDef::class("key.converter")
         .low()
         .width(Width::Short)
@@ -112,19 +113,22 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Medium)
         .at("Common", 14)
         .label("Reload Action")
-        .doc("Whether a connector restarts when a value from a provider expires: restart or none."),
+        .doc("Whether a connector restarts when a value from a provider expires: restart or none.")
+        .no_effect("secrets are resolved at each start of a task"),
     OptionDef::long("errors.retry.timeout")
         .default("0")
         .width(Width::Medium)
         .at("Error Handling", 1)
         .label("Retry Timeout for Errors")
-        .doc("How long a failed operation is tried again, in milliseconds; -1 for ever, 0 not at all."),
+        .doc("How long a failed operation is tried again, in milliseconds; -1 for ever, 0 not at all.")
+        .no_effect("conversions are not repeated"),
     OptionDef::long("errors.retry.delay.max.ms")
         .default("60000")
         .width(Width::Medium)
         .at("Error Handling", 2)
         .label("Maximum Delay Between Retries for Errors")
-        .doc("Longest wait between these attempts, in milliseconds."),
+        .doc("Longest wait between these attempts, in milliseconds.")
+        .no_effect("conversions are not repeated"),
     OptionDef::string("errors.tolerance")
         .default("none")
         .checks(&[OneOfExactly(&["none", "all"])])
@@ -137,13 +141,15 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("Error Handling", 4)
         .label("Log Errors")
-        .doc("Log each failed operation."),
+        .doc("Log each failed operation.")
+        .no_effect("failures are always logged, without the record"),
     OptionDef::boolean("errors.log.include.messages")
         .default("false")
         .width(Width::Short)
         .at("Error Handling", 5)
         .label("Log Error Details")
-        .doc("Name the failed record's topic and offset in that log."),
+        .doc("Name the failed record's topic and offset in that log.")
+        .no_effect("rows' values are never logged"),
     OptionDef::list("topic.creation.groups")
         .default("")
         .checks(&[NoDuplicates])
@@ -165,14 +171,16 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("Exactly Once Support", 3)
         .label("Transaction Boundary")
-        .doc("What ends a Kafka transaction: poll (a batch), interval (time), connector."),
+        .doc("What ends a Kafka transaction: poll (a batch), interval (time), connector.")
+        .no_effect("a transaction ends when nothing waits, at 250 ms or 8 MiB"),
     OptionDef::long("transaction.boundary.interval.ms")
         .checks(&[AtLeast(0)])
         .low()
         .width(Width::Short)
         .at("Exactly Once Support", 4)
         .label("Transaction boundary interval")
-        .doc("With transaction.boundary=interval: how long a transaction lasts, in milliseconds."),
+        .doc("With transaction.boundary=interval: how long a transaction lasts, in milliseconds.")
+        .no_effect("a transaction ends when nothing waits, at 250 ms or 8 MiB"),
     OptionDef::string("offsets.storage.topic")
         .checks(&[NonEmpty])
         .low()

@@ -25,6 +25,10 @@ pub const WALSPRING_CONNECTOR: OptionTable = OptionTable::new(&[
         .unlisted()
         .checks(&[OneOf(&["native", "librdkafka"])])
         .doc("What writes this connector's records; by default what the worker says."),
+    OptionDef::boolean("walspring.slot.temporary")
+        .unlisted()
+        .checks(&[Boolean])
+        .doc("Read through a slot that ends with the connection, so that nothing is left in the database."),
     OptionDef::boolean("walspring.strict")
         .unlisted()
         .checks(&[Boolean])

@@ -130,7 +130,8 @@ const OPTIONS: &[OptionDef] = &[
         .low()
         .default("5000")
         .checks(&[AtLeast(0)])
-        .doc("Longest wait for that, in milliseconds."),
+        .doc("Longest wait for that, in milliseconds.")
+        .no_effect("storing an offset is tried until it succeeds"),
     OptionDef::long("task.shutdown.graceful.timeout.ms")
         .low()
         .default("5000")
@@ -173,7 +174,8 @@ const OPTIONS: &[OptionDef] = &[
     OptionDef::int("rest.advertised.port").low().doc("Port under which other workers reach this one."),
     OptionDef::string("rest.advertised.listener")
         .low()
-        .doc("Protocol under which other workers reach this one: http or https."),
+        .doc("Protocol under which other workers reach this one: http or https.")
+        .no_effect("there are no requests between workers"),
     OptionDef::list("admin.listeners")
         .low()
         .doc("Where the admin resources are served; with the others by default, nowhere if empty."),
