@@ -12,7 +12,8 @@ use crate::answer::refused_by_http;
 use crate::guard::{self, Access};
 use crate::loggers::LoggerLevels;
 use crate::{
-    config, connector, connectors, health, lifecycle, loggers, metrics, offsets, plugins, root, status, tasks, topics,
+    config, connector, connectors, health, lifecycle, loggers, metrics, offsets, plugins, root, starting, status,
+    tasks, topics,
 };
 
 /// Bodies beyond this are refused, in bytes.
@@ -72,6 +73,7 @@ pub fn router(rest: Rest, extra: Router) -> Router {
         .fallback(async || refused_by_http(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || refused_by_http(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(rest.clone(), starting::wait))
         .layer(middleware::from_fn_with_state(rest, guard::check))
 }
 
