@@ -151,6 +151,11 @@ impl RecordWriter for KafkaProducer {
     }
 
     fn abort(self: Box<Self>) {}
+
+    fn interrupter(&self) -> Option<Arc<dyn Fn() + Send + Sync>> {
+        let handle = self.handle();
+        Some(Arc::new(move || handle.abort()))
+    }
 }
 
 impl Drop for KafkaProducer {
