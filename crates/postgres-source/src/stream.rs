@@ -22,13 +22,6 @@ use crate::wire::{
     Connection, Frame, PgError, ReplicationStream, publication_names, quote_identifier, quote_replication_literal,
 };
 
-/// A batch is closed when it holds this much of the stream: its events, encoded, stay well under a MiB, and the fixed cost
-/// of a batch is spread over some hundred rows.
-const BATCH_BYTES: usize = 256 * 1024;
-
-/// Rows without bytes (a table without columns, truncates) are bounded too.
-const BATCH_CHANGES: usize = 16 * 1024;
-
 /// A server that shuts down asks again as soon as it is answered.
 const ASKED_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -36,6 +29,8 @@ const ASKED_INTERVAL: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct StreamStart {
     pub resume: Resume,
+    /// Where the slot stands.
+    pub slot: Lsn,
     /// As the stored offset says.
     pub last_commit: Option<Lsn>,
     /// The slot stands before the start: offsets must say where the start is, or a restart would read what lies between.
@@ -68,7 +63,7 @@ impl Stream {
         progress: Arc<SlotProgress>,
         limits: Limits,
     ) -> Result<Stream, TaskError> {
-        let StreamStart { mut resume, last_commit, floor, stored } = from;
+        let StreamStart { mut resume, slot, last_commit, floor, stored } = from;
         let start = resume.start;
         if resume.skips() {
             // What was sent had been committed before now.
@@ -98,7 +93,7 @@ impl Stream {
             limits,
             idle_lsn: Lsn::ZERO,
             asked: false,
-            quiet_lsn: start,
+            quiet_lsn: start.max(slot),
             quiet_at: now,
             heartbeat_due: config.typed.events.heartbeat_interval.map(|_| now),
         })
@@ -155,7 +150,7 @@ impl Stream {
                     }
                 }
             }
-            if batch.bytes.len() >= BATCH_BYTES || batch.changes.len() >= BATCH_CHANGES {
+            if batch.bytes.len() >= self.limits.batch_bytes || batch.changes.len() >= self.limits.batch_changes {
                 break;
             }
             // A flood of what is not captured, or was sent before, must not keep the caller from stopping.

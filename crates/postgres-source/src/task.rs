@@ -114,26 +114,28 @@ impl PostgresTask {
 
         let mut relations = CatalogRelations::new(config.clone(), connection, events, &captured)?;
         startup::set_identities(&mut relations.connection, &config, &captured)?;
+        // A role that may not replicate hears that first, as from the original, and no publication is left behind.
+        let makes_slot = streams && (snapshot || existing.is_none());
+        let mut replication = if makes_slot { Some(self.replication_connection()?) } else { None };
         if streams {
             publication::prepare(&mut relations.connection, &config.typed, &captured)?;
         }
         if snapshot {
-            return self.start_snapshot(relations, captured, existing.is_some(), streams);
+            return self.start_snapshot(relations, captured, existing.is_some(), replication);
         }
         if !streams {
             return Ok(State::Finished);
         }
-        let mut replication = None;
-        if existing.is_none() {
-            let mut connection = self.replication_connection()?;
-            self.make_slot(&mut connection, &config.typed.slot.name, config.slot_temporary, false)?;
-            replication = Some(connection);
+        let mut slot = existing.and_then(|s| s.confirmed_lsn).unwrap_or_default();
+        if let Some(connection) = &mut replication {
+            let made = self.make_slot(connection, &config.typed.slot.name, config.slot_temporary, false)?;
+            slot = made.consistent_point;
         }
         let resume = stored.as_ref().map_or_else(|| Resume::at(Lsn::ZERO), |s| Resume::after(&s.position));
-        let behind = existing.and_then(|s| s.confirmed_lsn).is_some_and(|confirmed| confirmed < resume.start);
         let from = StreamStart {
             last_commit: stored.as_ref().and_then(|s| s.position.last_commit),
-            floor: behind.then_some(resume.start),
+            floor: (slot < resume.start).then_some(resume.start),
+            slot,
             resume,
             stored,
         };
@@ -221,20 +223,17 @@ impl PostgresTask {
         mut relations: CatalogRelations,
         mut captured: Vec<Table>,
         slot_existed: bool,
-        streams: bool,
+        mut replication: Option<Connection>,
     ) -> Result<State, TaskError> {
         let config = self.config.clone();
         self.pause(config.typed.snapshot.delay)?;
-        let mut replication = None;
-        let (lsn, exported) = if streams {
-            let mut connection = self.replication_connection()?;
+        let (lsn, exported) = if let Some(connection) = &mut replication {
             // A slot that is there already may stand before what can be read now: a temporary one tells the point at which
             // a snapshot and a stream meet, and the real one is streamed from there. Its name is one that no other session
             // of the server can have.
             let temporary = format!("walspring_snapshot_{}", connection.backend_pid());
             let name = if slot_existed { &temporary } else { &config.typed.slot.name };
-            let made = self.make_slot(&mut connection, name, slot_existed || config.slot_temporary, true)?;
-            replication = Some(connection);
+            let made = self.make_slot(connection, name, slot_existed || config.slot_temporary, true)?;
             captured = self.captured_since(&mut relations, &captured)?;
             (made.consistent_point, made.snapshot)
         } else {
@@ -336,6 +335,7 @@ impl PostgresTask {
         } else {
             let from = StreamStart {
                 resume: Resume::at(point.lsn),
+                slot: point.lsn,
                 last_commit: None,
                 floor: slot_existed.then_some(point.lsn),
                 stored: None,

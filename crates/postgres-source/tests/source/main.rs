@@ -1,0 +1,10 @@
+//! The source as the runtime drives it: against real servers, through the plugin.
+
+mod ddl;
+mod errors;
+mod liveness;
+mod preparing;
+mod quiet;
+mod resume;
+mod snapshot;
+mod support;
