@@ -192,7 +192,7 @@ impl Kafka {
     }
 
     fn try_start(options: &KafkaOptions) -> Result<Kafka> {
-        let libs = jars(&options.version)?;
+        let libs = kafka_libs(&options.version)?;
         let names = options.listeners.iter().map(|l| l.name.clone());
         let names: Vec<String> = ["PLAINTEXT".into(), "CONTROLLER".into()].into_iter().chain(names).collect();
         let nodes: Vec<Vec<(String, u16)>> = (0..options.brokers)
@@ -542,7 +542,7 @@ fn live_brokers(port: u16) -> Option<usize> {
 
 /// The folder with the jars of this version, fetched once. The reference stack's folder serves as well, where it has
 /// this version.
-fn jars(version: &str) -> Result<PathBuf> {
+pub fn kafka_libs(version: &str) -> Result<PathBuf> {
     let reference = std::env::var_os("STACK_DIR")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/walspring-reference")));

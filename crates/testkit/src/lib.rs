@@ -19,7 +19,7 @@ mod postgres;
 mod wait;
 
 pub use crate::certificates::Certificates;
-pub use crate::kafka::{KAFKA_VERSION, Kafka, KafkaOptions, Listener, kafka};
+pub use crate::kafka::{KAFKA_VERSION, Kafka, KafkaOptions, Listener, kafka, kafka_libs};
 pub use crate::postgres::{Postgres, TempDatabase, postgres};
 pub use crate::wait::wait_for;
 
