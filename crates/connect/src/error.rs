@@ -25,6 +25,7 @@ pub struct TaskError {
     pub hint: Option<String>,
 }
 
+pub const CONFIG_EXCEPTION: &str = "org.apache.kafka.common.config.ConfigException";
 pub const CONNECT_EXCEPTION: &str = "org.apache.kafka.connect.errors.ConnectException";
 pub const DEBEZIUM_EXCEPTION: &str = "io.debezium.DebeziumException";
 

@@ -53,6 +53,10 @@ pub trait Backend: Send + Sync {
         request: WriterRequest,
         listener: Arc<dyn crate::writer::DurabilityListener>,
     ) -> Result<Box<dyn crate::writer::RecordWriter>, crate::writer::WriteError>;
+    /// Refuses what a connector's configuration says about its topics, in Connect's words, before a task is made of it.
+    fn check(&self, _config: &[(String, String)]) -> Result<(), String> {
+        Ok(())
+    }
     /// Whether task writers store the offset in the records' transaction (exactly once).
     fn transactional(&self) -> bool;
     /// Whether this worker still is the one of its group: asked when a writer was fenced, which a transaction that timed

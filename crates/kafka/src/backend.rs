@@ -282,6 +282,10 @@ impl Backend for KafkaBackend {
         Ok(Box::new(KafkaProducer::connect(config, listener, topic_admin)?))
     }
 
+    fn check(&self, config: &[(String, String)]) -> Result<(), String> {
+        TopicRules::parse(&self.worker, pairs(config)).map(drop)
+    }
+
     fn transactional(&self) -> bool {
         self.transactional
     }

@@ -6,15 +6,15 @@
 //! Invariant: [`ChangeReader::offset`] is the offset of the last event in the batch, and reading on from it gives exactly
 //! the events after it (see `position`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use walspring_config::postgres::SkippedOperations;
 use walspring_connect::TaskError;
 use walspring_pgoutput::{CellKind, Decoder, Message, OldTuple, Tuple};
 use walspring_record::{
-    Cell, Change, ChangeBatch, ChangeKind, Lsn, OldRow, RecordPlan, SnapshotMark, SourceOffset, Transaction,
-    TransactionOrder,
+    Cell, Change, ChangeBatch, ChangeKind, Column, Lsn, OldRow, RecordPlan, SnapshotMark, SourceOffset, Transaction,
+    TransactionOrder, TypeKind,
 };
 
 use crate::events::Events;
@@ -24,6 +24,12 @@ use crate::position::{EventCounter, Resume};
 pub trait Relations {
     /// The plan for the relation as the message describes it; `None`: not captured.
     fn describe(&mut self, relation: &walspring_pgoutput::Relation<'_>) -> Result<Option<Arc<RecordPlan>>, TaskError>;
+
+    /// The plan with the labels that enumerations have now: a row has one that the plan does not list. The stream does not
+    /// tell when an enumeration gains or renames a label.
+    fn relabel(&mut self, plan: &Arc<RecordPlan>) -> Result<Arc<RecordPlan>, TaskError> {
+        Ok(plan.clone())
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -56,6 +62,10 @@ pub struct ChangeReader<R> {
     known: HashMap<u32, Option<Arc<RecordPlan>>>,
     /// The relation of the last change: nearly always the next one's too.
     recent: Option<(u32, Arc<RecordPlan>)>,
+    /// Of tables that have any: the columns whose type is an enumeration.
+    enumerations: HashMap<u32, Vec<u32>>,
+    /// Labels that the catalog does not have any more; asked for once.
+    lost_labels: HashSet<(u32, Box<[u8]>)>,
     resume: Resume,
     counter: EventCounter,
     open: Option<OpenTransaction>,
@@ -65,6 +75,15 @@ pub struct ChangeReader<R> {
     /// Where a restart may begin although no transaction ended there.
     floor: Option<Lsn>,
     pub transactions_seen: u64,
+}
+
+/// How many labels that are gone are remembered.
+const LOST_LABELS_MAX: usize = 1000;
+
+/// The columns whose type is an enumeration.
+fn enumerations(plan: &RecordPlan) -> Vec<u32> {
+    let is_enumeration = |column: &Column| matches!(column.ty.kind, TypeKind::Enum(_));
+    (0..).zip(&plan.relation.columns).filter(|(_, column)| is_enumeration(column)).map(|(n, _)| n).collect()
 }
 
 /// A row's position inside the batch's buffer, made before it is known whether the change counts.
@@ -89,6 +108,8 @@ impl<R: Relations> ChangeReader<R> {
             decoder: Decoder::new(),
             known: HashMap::new(),
             recent: None,
+            enumerations: HashMap::new(),
+            lost_labels: HashSet::new(),
             resume,
             counter: EventCounter::default(),
             open: None,
@@ -167,6 +188,7 @@ impl<R: Relations> ChangeReader<R> {
                 }
                 let base = append(payload, batch);
                 let new = push_row(&m.new, base, &plan, batch)?;
+                let plan = self.with_labels_of(plan, &new, batch)?;
                 self.change(ChangeKind::Insert, &plan, wal_start, nth, seen_us, Some(new), None, batch);
             }
             Message::Update(m) => {
@@ -186,6 +208,7 @@ impl<R: Relations> ChangeReader<R> {
                     fill_unchanged(batch, old.first, new.first, plan.relation.columns.len());
                 }
                 let old = old.map(|row| (row, kind));
+                let plan = self.with_labels_of(plan, &new, batch)?;
                 self.change(ChangeKind::Update, &plan, wal_start, nth, seen_us, Some(new), old, batch);
             }
             Message::Delete(m) => {
@@ -220,6 +243,11 @@ impl<R: Relations> ChangeReader<R> {
             Message::Relation(m) => {
                 let plan = self.relations.describe(&m)?;
                 self.recent = None;
+                self.enumerations.remove(&m.oid);
+                let columns = plan.as_ref().map(|plan| enumerations(plan)).unwrap_or_default();
+                if !columns.is_empty() {
+                    self.enumerations.insert(m.oid, columns);
+                }
                 self.known.insert(m.oid, plan);
             }
             Message::Truncate(m) => {
@@ -278,6 +306,48 @@ impl<R: Relations> ChangeReader<R> {
                 format!("The server sent a change of table {oid} without describing the table first"),
             )),
         }
+    }
+
+    /// The plan, or a newer one when the row has a label that it does not list.
+    #[inline]
+    fn with_labels_of(
+        &mut self,
+        plan: Arc<RecordPlan>,
+        row: &Row,
+        batch: &ChangeBatch,
+    ) -> Result<Arc<RecordPlan>, TaskError> {
+        if self.enumerations.is_empty() { Ok(plan) } else { self.check_labels(plan, row, batch) }
+    }
+
+    fn check_labels(
+        &mut self,
+        plan: Arc<RecordPlan>,
+        row: &Row,
+        batch: &ChangeBatch,
+    ) -> Result<Arc<RecordPlan>, TaskError> {
+        let oid = plan.relation.oid;
+        let columns = self.enumerations.get(&oid).map(Vec::as_slice).unwrap_or_default();
+        let unlisted = |plan: &RecordPlan, column: u32| {
+            let label = batch.cells[(row.first + column) as usize].get(&batch.bytes)?;
+            let listed = match &plan.relation.columns[column as usize].ty.kind {
+                TypeKind::Enum(labels) => labels.iter().any(|l| l.as_bytes() == label),
+                _ => true,
+            };
+            (!listed).then(|| (oid, Box::from(label)))
+        };
+        let asked = |label: &(u32, Box<[u8]>)| self.lost_labels.contains(label);
+        if !columns.iter().filter_map(|&column| unlisted(&plan, column)).any(|label| !asked(&label)) {
+            return Ok(plan);
+        }
+        let newer = self.relations.relabel(&plan)?;
+        let lost: Vec<_> = columns.iter().filter_map(|&column| unlisted(&newer, column)).collect();
+        if self.lost_labels.len() >= LOST_LABELS_MAX {
+            self.lost_labels.clear();
+        }
+        self.lost_labels.extend(lost);
+        self.known.insert(oid, Some(newer.clone()));
+        self.recent = None;
+        Ok(newer)
     }
 
     /// Counts the event; `None` when it was sent before.

@@ -17,7 +17,14 @@ pub fn from_pg(doing: &str, e: PgError) -> TaskError {
     error.caused_by(PSQL_EXCEPTION, java_message(&e))
 }
 
-/// The first line as the JDBC driver prints it: `FATAL: …`; clients match on it.
+/// As the JDBC driver prints it, since people and programs look for its words: `FATAL: …`.
 pub fn java_message(e: &PgError) -> String {
-    e.to_string()
+    let Some(server) = e.server() else { return e.to_string() };
+    let mut text = format!("{}: {}", server.severity, server.message);
+    for (label, field) in [("Detail", &server.detail), ("Hint", &server.hint)] {
+        if let Some(field) = field {
+            text.push_str(&format!("\n  {label}: {field}"));
+        }
+    }
+    text
 }

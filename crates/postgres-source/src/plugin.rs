@@ -1,5 +1,7 @@
 //! The connector's class: checks, task configurations, starting a task.
 
+use std::io::ErrorKind;
+
 use walspring_connect::{SourcePlugin, SourceTask, SourceTaskContext, TaskError};
 
 use crate::config::SourceConfig;
@@ -7,7 +9,7 @@ use crate::errors::java_message;
 use crate::events::Events;
 use crate::limits::Limits;
 use crate::task::PostgresTask;
-use crate::wire::Connection;
+use crate::wire::{Connection, PgError};
 
 /// Debezium's PostgreSQL connector by its class name and configuration.
 #[derive(Debug, Default)]
@@ -52,10 +54,10 @@ impl SourcePlugin for PostgresPlugin {
         connect.read_timeout = Some(limit);
         match Connection::connect(&connect) {
             Ok(_) => Vec::new(),
-            Err(e) => vec![(
-                "database.hostname".into(),
-                format!("Error while validating connector config: {}", java_message(&e)),
-            )],
+            Err(e) => {
+                let why = refused(&connect.hosts, &e).unwrap_or_else(|| java_message(&e));
+                vec![("database.hostname".into(), format!("Error while validating connector config: {why}"))]
+            }
         }
     }
 
@@ -70,5 +72,20 @@ impl SourcePlugin for PostgresPlugin {
         let config = SourceConfig::parse(&context.config)?;
         let events = Events::new(&config, &context.connector, context.task)?;
         Ok(Box::new(PostgresTask::new(config, self.limits, events, context)))
+    }
+}
+
+/// Nothing listens at the only address, in the words of the JDBC driver.
+fn refused(hosts: &[(String, u16)], e: &PgError) -> Option<String> {
+    match (hosts, e) {
+        ([(host, port)], PgError::Io { source, .. })
+            if source.kind() == ErrorKind::ConnectionRefused && !host.starts_with('/') =>
+        {
+            Some(format!(
+                "Connection to {host}:{port} refused. Check that the hostname and port are correct and that the \
+                 postmaster is accepting TCP/IP connections."
+            ))
+        }
+        _ => None,
     }
 }

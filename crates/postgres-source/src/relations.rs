@@ -113,7 +113,12 @@ impl CatalogRelations {
         let columns: Vec<StreamColumn> = details
             .columns
             .iter()
-            .map(|c| StreamColumn { name: c.name.clone(), type_oid: c.type_oid, modifier: c.modifier, is_key: false })
+            .map(|c| StreamColumn {
+                name: c.name.clone(),
+                type_oid: c.type_oid,
+                modifier: c.modifier,
+                is_key: details.primary_key.contains(&c.name),
+            })
             .collect();
         let relation = self.relation(table.oid, &table.namespace, &table.name, table.identity, &columns, &details)?;
         let plan = self.events.snapshot_plan(Arc::new(relation))?;
@@ -213,6 +218,25 @@ impl Relations for CatalogRelations {
         let plan = self.events.plan(Arc::new(relation))?;
         self.plans.insert(m.oid, plan.clone());
         Ok(Some(plan))
+    }
+
+    fn relabel(&mut self, plan: &Arc<RecordPlan>) -> Result<Arc<RecordPlan>, TaskError> {
+        let mut relation = Relation::clone(&plan.relation);
+        let oids: Vec<u32> = relation.columns.iter().map(|c| c.ty.oid).collect();
+        let mut types = std::mem::take(&mut self.types);
+        types.forget_user_types();
+        let loaded = self.with_connection("Reading the types", |c| types.load(c, oids.iter().copied()));
+        self.types = types;
+        loaded?;
+        for column in &mut relation.columns {
+            column.ty = self.types.get(column.ty.oid);
+        }
+        if relation == *plan.relation {
+            return Ok(plan.clone());
+        }
+        let plan = self.events.plan(Arc::new(relation))?;
+        self.plans.insert(plan.relation.oid, plan.clone());
+        Ok(plan)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use walspring_connect::{CONNECT_EXCEPTION, Props, SourcePlugin, StoreError, TaskError};
+use walspring_connect::{CONFIG_EXCEPTION, CONNECT_EXCEPTION, Props, SourcePlugin, StoreError, TaskError};
 
 use super::{Phase, Supervisor};
 use crate::committer::store_error;
@@ -129,7 +129,9 @@ impl Supervisor {
         let mut configs = self.lock().configs.tasks(name).to_vec();
         if all_anew || job.restart_connector {
             // Stored task configurations are not relied on: they are made again, and written if they differ.
-            let made = task_configs(&*plugin, &config, &resolved).and_then(|made| {
+            let checked = self.backend().map_or(Ok(()), |backend| backend.check(&resolved));
+            let checked = checked.map_err(|why| TaskError::definite(CONFIG_EXCEPTION, why));
+            let made = checked.and_then(|()| task_configs(&*plugin, &config, &resolved)).and_then(|made| {
                 if made != configs {
                     self.write_tasks(name, &made)?;
                     all_anew = true;
