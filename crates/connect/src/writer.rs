@@ -108,6 +108,11 @@ pub trait RecordWriter: Send {
     fn interrupter(&self) -> Option<Arc<dyn Fn() + Send + Sync>> {
         None
     }
+
+    /// Says, to another thread, what the writer waits for; empty while it waits for nothing.
+    fn watcher(&self) -> Option<Arc<dyn Fn() -> String + Send + Sync>> {
+        None
+    }
 }
 
 /// Names a topic to a [`BatchAssembler`].

@@ -27,6 +27,8 @@ const ACCEPTED_AFTER: Duration = Duration::from_millis(300);
 const PREDECESSOR_LEAVES_WITHIN: Duration = Duration::from_millis(2500);
 /// For finding the coordinator, which on a new cluster first makes its topic.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// Who asks hears by then why a cluster that is not there cannot be reached; it is tried again.
+const TROUBLE_AFTER: Duration = Duration::from_secs(3);
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What to do about a worker of ours that may still be there.
@@ -117,22 +119,26 @@ impl Membership {
     }
 
     fn wait_for_place(&self, predecessors: Predecessors) -> Result<(), StoreError> {
-        let wait = |timeout: Duration, busy: fn(&Progress) -> bool| {
+        let wait = |timeout: Duration, busy: fn(&State) -> bool| {
             let state = self.shared.lock();
             let (state, _) = self
                 .shared
                 .changed
-                .wait_timeout_while(state, timeout, |state| !state.ended && busy(&state.progress))
+                .wait_timeout_while(state, timeout, |state| !state.ended && busy(state))
                 .unwrap_or_else(PoisonError::into_inner);
             state.progress.clone()
         };
-        let mut progress = wait(JOIN_TIMEOUT, |progress| *progress == Progress::Starting);
+        let mut progress = wait(TROUBLE_AFTER, |state| state.progress == Progress::Starting);
+        if progress == Progress::Starting {
+            let left = JOIN_TIMEOUT - TROUBLE_AFTER;
+            progress = wait(left, |state| state.progress == Progress::Starting && state.trouble.is_none());
+        }
         if progress == Progress::Joining {
             let grace = match predecessors {
                 Predecessors::Fence => ACCEPTED_AFTER,
                 Predecessors::WaitFor => PREDECESSOR_LEAVES_WITHIN,
             };
-            progress = wait(grace, |progress| *progress == Progress::Joining);
+            progress = wait(grace, |state| state.progress == Progress::Joining);
         }
         match progress {
             Progress::Joining | Progress::Active => Ok(()),

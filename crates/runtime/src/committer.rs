@@ -14,6 +14,8 @@ use crate::metrics::TaskMetrics;
 use crate::offset_tracker::OffsetTracker;
 use crate::offsets_store::{self, ConnectorOffsets};
 
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What the threads of one attempt at a task share.
 pub(crate) struct Commits {
     state: Mutex<State>,
@@ -107,13 +109,13 @@ impl Commits {
         self.changed.notify_all();
     }
 
-    /// The thread's work. `key` is that of the offset's record.
-    pub fn run(&self, store: &Store, feedback: &dyn Feedback) {
+    /// The thread's work. `look` is called about once a second while there is nothing else to do.
+    pub fn run(&self, store: &Store, feedback: &dyn Feedback, look: &dyn Fn()) {
         let mut due = Instant::now();
         let mut beside_due = Instant::now();
         let mut retry = Duration::from_millis(200);
         loop {
-            match self.next_job(due) {
+            match self.next_job(due, look) {
                 Job::End => return,
                 Job::Confirm(offset) => {
                     feedback.stored(&offset);
@@ -156,8 +158,9 @@ impl Commits {
         }
     }
 
-    fn next_job(&self, due: Instant) -> Job {
+    fn next_job(&self, due: Instant, look: &dyn Fn()) -> Job {
         let mut state = self.lock();
+        let mut look_at = Instant::now() + LOOK_INTERVAL;
         loop {
             if state.phase == Phase::Abandoned {
                 return Job::End;
@@ -169,7 +172,15 @@ impl Commits {
                 if state.phase == Phase::Closing {
                     return Job::End;
                 }
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                let left = look_at.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    drop(state);
+                    look();
+                    look_at = Instant::now() + LOOK_INTERVAL;
+                    state = self.lock();
+                } else {
+                    state = self.wait(state, left);
+                }
                 continue;
             }
             let left = due.saturating_duration_since(Instant::now());

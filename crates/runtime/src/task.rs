@@ -206,7 +206,12 @@ struct Seen {
     /// The source has started in this attempt.
     started: bool,
     waits_for: Option<String>,
+    /// Since when the writer waits, and whether that was said.
+    writer_waits: Option<(Instant, bool)>,
 }
+
+/// A broker that restarts is no news before this.
+const WRITER_WAITS_MAX: Duration = Duration::from_secs(3);
 
 impl TaskStatus {
     fn set(&self, state: State, trace: Option<String>) {
@@ -218,6 +223,29 @@ impl TaskStatus {
 
     fn set_running(&self) {
         self.set(if self.control.wish() == Wish::Pause { State::Paused } else { State::Running }, None);
+    }
+
+    /// Shows and logs what the writer waits for, once it has for a while.
+    fn look(&self, watcher: Option<&(dyn Fn() -> String + Send + Sync)>) {
+        let what = watcher.map_or_else(String::new, |watch| watch());
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match (seen.writer_waits, what.is_empty()) {
+            (None, false) => seen.writer_waits = Some((Instant::now(), false)),
+            (Some((since, false)), false) if since.elapsed() >= WRITER_WAITS_MAX => {
+                seen.writer_waits = Some((since, true));
+                tracing::warn!(connector = %self.connector, task = self.task, "{what}");
+                self.set(State::Restarting, Some(what));
+            }
+            (Some((since, said)), true) => {
+                seen.writer_waits = None;
+                if said {
+                    let seconds = since.elapsed().as_secs();
+                    tracing::info!(connector = %self.connector, task = self.task, seconds, "the writer goes on");
+                    self.set_running();
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -380,8 +408,11 @@ impl<'a> Life<'a> {
 
         let transactional = backend.transactional();
         // Read here, too: when a source asks is its own matter.
-        let stored_offset =
-            read_offset(&source.partition()).map_err(|error| AttemptFailed { error, progress: false, of_source: false })?;
+        let stored_offset = read_offset(&source.partition()).map_err(|error| AttemptFailed {
+            error,
+            progress: false,
+            of_source: false,
+        })?;
         let key = offsets_store::key(connector, &source.partition());
         let store = Store {
             beside: transactional && offsets.has_own_topic(),
@@ -402,10 +433,11 @@ impl<'a> Life<'a> {
         self.shared.set_running();
         tracing::info!(connector = %connector, task, "the task runs");
         let feedback = source.feedback();
+        let watcher = writer.get().watcher();
         let result = std::thread::scope(|scope| {
             let committer = std::thread::Builder::new()
                 .name(format!("commit-{connector}-{task}"))
-                .spawn_scoped(scope, || commits.run(&store, &*feedback))
+                .spawn_scoped(scope, || commits.run(&store, &*feedback, &|| self.shared.look(watcher.as_deref())))
                 .map_err(|e| {
                     TaskError::transient(CONNECT_EXCEPTION, format!("no thread can be started for the offsets: {e}"))
                 })?;

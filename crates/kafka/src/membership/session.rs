@@ -88,6 +88,7 @@ impl Session {
                 End::Again(reason) => {
                     tracing::debug!(group_id = %*self.group_id.0, reason, "the group's coordinator is asked again");
                     shared.lock().trouble = Some(reason);
+                    shared.changed.notify_all();
                     tokio::select! {
                         () = shared.leave.notified() => {
                             self.leave().await;

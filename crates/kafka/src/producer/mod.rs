@@ -156,6 +156,11 @@ impl RecordWriter for KafkaProducer {
         let handle = self.handle();
         Some(Arc::new(move || handle.abort()))
     }
+
+    fn watcher(&self) -> Option<Arc<dyn Fn() -> String + Send + Sync>> {
+        let handle = self.handle();
+        Some(Arc::new(move || handle.status()))
+    }
 }
 
 impl Drop for KafkaProducer {
