@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use support::{Worker, connector, request, walspring};
 use walspring_testkit::client::{Client, NoTls};
-use walspring_testkit::{Postgres, Shutdown, TempDatabase, kafka, postgres};
+use walspring_testkit::{Kafka, KafkaOptions, Postgres, Shutdown, TempDatabase, kafka, postgres};
 
 const ROWS: i32 = 50;
 /// From a fault until records come again; generous, for a machine that does other things too.
@@ -31,17 +31,17 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(server: &Arc<Postgres>, exactly_once: &str) -> Rig {
+    fn new(server: &Arc<Postgres>, kafka: &Kafka, exactly_once: &str) -> Rig {
         let db = server.database();
         db.sql("create table account (id int primary key, version int not null)");
-        let (bootstrap, group) = (kafka().bootstrap(), db.slot("group"));
+        let (bootstrap, group) = (kafka.bootstrap(), db.slot("group"));
         let lines = format!(
             "bootstrap.servers={bootstrap}\ngroup.id={group}\nconfig.storage.topic={group}-configs\n\
              offset.storage.topic={group}-offsets\nstatus.storage.topic={group}-status\n\
              config.storage.replication.factor=1\noffset.storage.replication.factor=1\n\
              status.storage.replication.factor=1\nkey.converter=org.apache.kafka.connect.json.JsonConverter\n\
              value.converter=org.apache.kafka.connect.json.JsonConverter\n\
-             exactly.once.source.support={exactly_once}\n"
+             exactly.once.source.support={exactly_once}\ntask.shutdown.graceful.timeout.ms=3000\n"
         );
         let topic = format!("{}.public.account", db.slot("f"));
         let dir = tempfile::tempdir().unwrap();
@@ -151,7 +151,7 @@ fn write(url: &str, on: &AtomicBool) {
 
 #[test]
 fn killed_cut_off_and_stopped_under_load_it_goes_on_where_it_was() {
-    let mut rig = Rig::new(&postgres(17), "enabled");
+    let mut rig = Rig::new(&postgres(17), &kafka(), "enabled");
     let mut worker = rig.start();
     for _ in 0..2 {
         worker.signal("KILL");
@@ -176,7 +176,7 @@ fn killed_cut_off_and_stopped_under_load_it_goes_on_where_it_was() {
 
 #[test]
 fn a_second_worker_of_the_group_takes_over() {
-    let mut rig = Rig::new(&postgres(17), "enabled");
+    let mut rig = Rig::new(&postgres(17), &kafka(), "enabled");
     let mut first = rig.start();
     let seen = rig.read().len();
     let second = rig.worker();
@@ -198,7 +198,7 @@ fn a_second_worker_of_the_group_takes_over() {
 #[test]
 fn postgres_crashes_and_restarts() {
     let server = Arc::new(Postgres::start(Postgres::builder(17).durable(true)));
-    let mut rig = Rig::new(&server, "enabled");
+    let mut rig = Rig::new(&server, &kafka(), "enabled");
     let worker = rig.start();
     for how in [Shutdown::Kill, Shutdown::Fast] {
         server.server().restart(how).unwrap();
@@ -211,7 +211,7 @@ fn postgres_crashes_and_restarts() {
 
 #[test]
 fn at_least_once_repeats_no_more_than_a_moment() {
-    let mut rig = Rig::new(&postgres(17), "disabled");
+    let mut rig = Rig::new(&postgres(17), &kafka(), "disabled");
     let mut worker = rig.start();
     worker.signal("KILL");
     worker.wait_exit(RECOVERY);
@@ -226,4 +226,32 @@ fn at_least_once_repeats_no_more_than_a_moment() {
     rig.wait_more(seen);
     // A second's worth, at most 300 transactions of three rows, and room for a machine that stalls.
     rig.check(3000);
+}
+
+#[test]
+fn without_kafka_it_says_so_stops_in_time_and_goes_on_later() {
+    let kafka = Kafka::start(KafkaOptions::default());
+    let mut rig = Rig::new(&postgres(17), &kafka, "enabled");
+    let mut worker = rig.start();
+    kafka.broker(0).kill();
+    let waits = |s: &Value| {
+        let task = &s["tasks"][0];
+        task["state"] == "RESTARTING" && task["trace"].as_str().is_some_and(|t| t.contains("waiting for Kafka"))
+    };
+    worker.wait("/connectors/one/status", waits);
+    assert!(worker.log().contains("waiting for Kafka"), "{}", worker.log());
+    let begun = Instant::now();
+    worker.signal("TERM");
+    assert_eq!(worker.wait_exit(Duration::from_secs(20)).code(), Some(0), "{}", worker.log());
+    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+
+    let worker = rig.worker();
+    walspring_testkit::wait_for("the reason", RECOVERY, || {
+        worker.get("/health").1.contains("waiting for Kafka").then_some(())
+    });
+    kafka.broker(0).start();
+    worker.wait("/connectors/one/status", |s| s["tasks"][0]["state"] == "RUNNING");
+    let seen = rig.read().len();
+    rig.wait_more(seen);
+    rig.check(0);
 }
