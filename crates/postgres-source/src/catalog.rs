@@ -87,6 +87,8 @@ pub struct TableDetails {
     pub columns: Vec<CatalogColumn>,
     /// Names in key order; empty: none.
     pub primary_key: Vec<String>,
+    /// The primary key can be the replica identity: it is not deferrable.
+    pub primary_identifies: bool,
     /// Of the first unique index (by name) that is valid and has no expressions.
     pub unique_key: Vec<String>,
 }
@@ -127,7 +129,7 @@ pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32,
         }
     }
     let keys = connection.query(&format!(
-        "SELECT i.indrelid, i.indisprimary, c.relname, a.attname \
+        "SELECT i.indrelid, i.indisprimary, c.relname, a.attname, i.indimmediate \
          FROM pg_catalog.pg_index i \
          JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
          CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS k(n) \
@@ -142,6 +144,7 @@ pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32,
         let Some(table) = all.get_mut(&oid) else { continue };
         if primary {
             table.primary_key.push(column);
+            table.primary_identifies = row.get(4) == Some("t");
         } else if *first_unique.entry(oid).or_insert_with(|| index.clone()) == index {
             table.unique_key.push(column);
         }
@@ -331,10 +334,33 @@ pub fn relation(
     };
     let key = match custom_key {
         Some(key) => Some(key),
-        None => positions(&details.primary_key).or_else(|| positions(&details.unique_key)),
+        None => match former_key(identity, stream, details) {
+            Some(former) if former.is_empty() => positions(&details.unique_key),
+            Some(former) => Some(former),
+            None => positions(&details.primary_key).or_else(|| positions(&details.unique_key)),
+        },
     }
     .unwrap_or_default();
     Relation { oid, namespace: namespace.into(), name: name.into(), identity, columns, key }
+}
+
+/// The primary key that the table had at the time of the change, where the stream shows that it is not today's.
+fn former_key(identity: ReplicaIdentity, stream: &[StreamColumn], details: &TableDetails) -> Option<Vec<usize>> {
+    if identity != ReplicaIdentity::Default {
+        return None;
+    }
+    let today = &details.primary_key;
+    let former: Vec<usize> = (0..stream.len()).filter(|&i| stream[i].is_key).collect();
+    if former.is_empty() {
+        return (details.primary_identifies && !today.is_empty()).then(Vec::new);
+    }
+    if former.len() == today.len() && former.iter().all(|&i| today.contains(&stream[i].name)) {
+        return None;
+    }
+    // A publication's column list may leave a part of the key out: what is left is no key.
+    let listed = stream.iter().all(|c| details.column(&c.name).is_some())
+        && !today.iter().all(|name| stream.iter().any(|c| c.name == *name));
+    (!listed).then_some(former)
 }
 
 pub fn identity(letter: &str) -> ReplicaIdentity {

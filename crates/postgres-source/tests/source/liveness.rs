@@ -1,1 +1,114 @@
-//! x
+//! Connections that live on while nobody reads, and waits that end when they should.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use walspring_testkit::{Postgres, postgres, wait_for};
+
+use crate::support::Connector;
+
+#[test]
+fn a_reader_that_does_not_read_keeps_its_connection() {
+    let server = Arc::new(Postgres::start(Postgres::builder(15).option("wal_sender_timeout", "1s")));
+    let db = server.database();
+    db.sql("create table a (id int primary key, v text)");
+    let mut source = Connector::new(&db, &[]).start(None);
+    source.read_snapshot();
+    db.sql("insert into a values (0, '')");
+    source.take(1);
+    let sender = "select active_pid from pg_replication_slots where active";
+    let pid = server.value("postgres", sender);
+    // More than the socket's buffers hold.
+    db.sql("insert into a select g, repeat('x', 1000) from generate_series(1, 20000) g");
+    std::thread::sleep(Duration::from_secs(5));
+    let rows = source.events_until("the last row", |e| e.number("id") == 20000);
+    assert_eq!(rows.len(), 20000);
+    assert_eq!(server.value("postgres", sender), pid);
+}
+
+#[test]
+fn a_slot_that_waits_for_an_old_transaction_names_it_and_is_given_up_at_a_stop() {
+    let db = postgres(15).database();
+    db.sql("create table a (id int primary key)");
+    let mut old = db.connect();
+    old.batch_execute("begin; insert into a values (1)").unwrap();
+    let pid = old.query_one("select pg_backend_pid()::text", &[]).unwrap().get::<_, String>(0);
+    let mut source = Connector::new(&db, &[]).start(None);
+    let (stop, heard) = (source.stop.clone(), source.heard.clone());
+    let task = std::thread::spawn(move || {
+        let result = source.poll(Duration::from_millis(100)).map(|_| ());
+        (result, source)
+    });
+    wait_for("the pid", Duration::from_secs(20), || {
+        let heard = heard.waiting.lock().unwrap();
+        heard.iter().flatten().any(|w| w.contains(&format!("pid {pid} "))).then_some(())
+    });
+    let begin = Instant::now();
+    stop.stop();
+    let (result, source) = task.join().expect("the task");
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert!(result.is_err());
+    drop(source);
+    assert_eq!(heard.waiting.lock().unwrap().last(), Some(&None));
+    old.batch_execute("rollback").unwrap();
+    // No half a slot is left.
+    let left = format!("select 1 from pg_replication_slots where slot_name = '{}'", db.slot("s"));
+    wait_for("the slot to go", Duration::from_secs(5), || db.sql(&left).is_empty().then_some(()));
+}
+
+#[test]
+fn a_snapshot_that_waits_for_a_locked_table_is_given_up_at_a_stop() {
+    let db = postgres(15).database();
+    db.sql("create table a (id int primary key); create table b (id int primary key)");
+    // Without a slot: the lock gives its holder a transaction id, for which a slot would wait.
+    let mut source = Connector::new(&db, &[("snapshot.mode", "initial_only")]).start(None);
+    let mut lock = db.connect();
+    lock.batch_execute("begin; lock table b in access exclusive mode").unwrap();
+    source.poll(Duration::ZERO).expect("a start");
+    wait_for("the wait", Duration::from_secs(10), || {
+        source.poll(Duration::from_millis(10)).expect("no error");
+        let waits = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        (!db.sql(waits).is_empty()).then_some(())
+    });
+    let begin = Instant::now();
+    drop(source);
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    let waits =
+        "select 1 from pg_stat_activity where datname = current_database() and query like 'COPY%' and state = 'active'";
+    wait_for("the server to give up", Duration::from_secs(5), || db.sql(waits).is_empty().then_some(()));
+}
+
+#[test]
+fn a_delay_ends_at_a_stop() {
+    let db = postgres(15).database();
+    db.sql("create table a (id int primary key)");
+    let mut source = Connector::new(&db, &[("snapshot.delay.ms", "60000")]).start(None);
+    let stop = source.stop.clone();
+    let task = std::thread::spawn(move || source.poll(Duration::ZERO).map(|_| ()));
+    std::thread::sleep(Duration::from_millis(300));
+    stop.stop();
+    let begin = Instant::now();
+    assert!(task.join().expect("the task").is_err());
+    assert!(begin.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn a_flood_of_what_is_not_captured_lets_the_caller_go() {
+    let db = postgres(15).database();
+    db.sql("create table a (id int primary key); create table other (id int)");
+    let options = [("table.include.list", "public.a"), ("publication.autocreate.mode", "all_tables")];
+    let mut source = Connector::new(&db, &options).start(None);
+    source.read_snapshot();
+    source.poll(Duration::ZERO).expect("a stream");
+    db.sql("insert into other select generate_series(1, 300000)");
+    db.sql("insert into a values (1)");
+    let mut slowest = Duration::ZERO;
+    let mut found = false;
+    while !found {
+        let begin = Instant::now();
+        let step = source.poll(Duration::from_millis(50)).expect("no error");
+        slowest = slowest.max(begin.elapsed());
+        found = step.is_some_and(|s| !s.events.is_empty());
+    }
+    assert!(slowest < Duration::from_millis(800), "{slowest:?}");
+}

@@ -20,6 +20,7 @@ pub struct Event {
     /// Name and value of each column; the new row's, else the old one's.
     pub row: Vec<(String, Option<String>)>,
     pub key: Vec<String>,
+    pub types: Vec<String>,
     pub lsn: u64,
     pub xid: Option<u32>,
     pub mark: &'static str,
@@ -255,7 +256,16 @@ fn event(batch: &ChangeBatch, change: &Change) -> Event {
         bytes(&record.value.value, &mut content);
         let row = vec![("content".to_owned(), Some(String::from_utf8_lossy(&content).into_owned()))];
         let table = record.topic.to_string();
-        return Event { table, op: 'm', row, key: Vec::new(), lsn: change.change_lsn.0, xid: None, mark: "false" };
+        return Event {
+            table,
+            op: 'm',
+            row,
+            key: Vec::new(),
+            types: Vec::new(),
+            lsn: change.change_lsn.0,
+            xid: None,
+            mark: "false",
+        };
     }
     let relation = &batch.plans[change.plan as usize].relation;
     let columns = relation.columns.len();
@@ -276,6 +286,7 @@ fn event(batch: &ChangeBatch, change: &Change) -> Event {
         op,
         row: names.zip(values).collect(),
         key: relation.key.iter().map(|&i| relation.columns[i].name.to_string()).collect(),
+        types: relation.columns.iter().map(|c| c.ty.name.to_string()).collect(),
         lsn: change.change_lsn.0,
         xid: transaction.and_then(|t| t.xid),
         mark: change.snapshot.as_str(),
