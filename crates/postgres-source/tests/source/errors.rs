@@ -73,7 +73,7 @@ fn a_server_that_is_too_old() {
         stream.read_exact(&mut length).expect("a startup message");
         let mut body = vec![0; u32::from_be_bytes(length) as usize - 4];
         stream.read_exact(&mut body).expect("a startup message");
-        let status = b"S\0\0\0\x19server_version\012.22\0";
+        let status = b"S\0\0\0\x19server_version\x0012.22\0";
         let ready = b"R\0\0\0\x08\0\0\0\0K\0\0\0\x0c\0\0\0\x01\0\0\0\x02Z\0\0\0\x05I";
         stream.write_all(&ready[..9]).and_then(|()| stream.write_all(status)).expect("room");
         stream.write_all(&ready[9..]).expect("room");
