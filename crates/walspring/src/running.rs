@@ -86,8 +86,8 @@ impl RunningWorker {
     /// Drains, commits, confirms. False: not all of it within `task.shutdown.graceful.timeout.ms`.
     pub fn stop(self, background: &Background) -> bool {
         self.stopping.send_replace(true);
-        // A task takes up to a second to answer, then as long to flush as it is given.
-        let drained = self.supervisor.shutdown(self.graceful_timeout * 2 + Duration::from_secs(2));
+        // A task that does not end in time is interrupted, and then needs a moment.
+        let drained = self.supervisor.shutdown(self.graceful_timeout + Duration::from_secs(2));
         let _ = background.handle().block_on(async { tokio::time::timeout(REST_END, self.rest).await });
         drained
     }

@@ -252,10 +252,8 @@ impl Supervisor {
 
     fn stop(&self, tasks: Vec<TaskHandle>) {
         tasks.iter().for_each(|task| task.control.set(Wish::Stop));
-        // A poll answers within a second; then records are flushed and the offset is stored. A task that waits for a
-        // broker that is not there is interrupted after this.
-        let timeout = self.settings.graceful_timeout + Duration::from_secs(1);
-        tasks.into_iter().for_each(|task| task.join(timeout));
+        // A task that still waits for a broker after this is interrupted.
+        tasks.into_iter().for_each(|task| task.join(self.settings.graceful_timeout));
     }
 
     /// The worker stops, or has lost its group: nothing runs here any more.
