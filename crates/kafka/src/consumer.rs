@@ -81,6 +81,8 @@ impl TopicConsumer {
             .set("queued.min.messages", "1000")
             .set("fetch.message.max.bytes", FETCH_BYTES_MAX)
             .set("fetch.error.backoff.ms", "50")
+            // By default a second passes after each time that the queue was full: a replay would take one for each MiB.
+            .set("fetch.queue.backoff.ms", "2")
             .set("auto.offset.reset", "earliest")
             .set("isolation.level", Isolation::ReadCommitted.name())
             .set(
