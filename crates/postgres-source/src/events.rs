@@ -63,8 +63,7 @@ pub struct Events {
 }
 
 impl Events {
-    pub fn new(config: &SourceConfig, connector: &str, task: u32) -> Result<Events, TaskError> {
-        let _ = connector;
+    pub fn new(config: &SourceConfig, task: u32) -> Result<Events, TaskError> {
         let typed = &config.typed;
         let names = topic_names(typed)?;
         let mut events = EventConfig::new(names, typed.connection.database.as_str(), run_id());

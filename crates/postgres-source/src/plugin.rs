@@ -70,7 +70,7 @@ impl SourcePlugin for PostgresPlugin {
 
     fn start(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>, TaskError> {
         let config = SourceConfig::parse(&context.config)?;
-        let events = Events::new(&config, &context.connector, context.task)?;
+        let events = Events::new(&config, context.task)?;
         Ok(Box::new(PostgresTask::new(config, self.limits, events, context)))
     }
 }

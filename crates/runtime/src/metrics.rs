@@ -49,9 +49,12 @@ impl Gauge {
 
 /// What a number is about; series without help print none.
 const HELP: &[(&str, &str)] = &[
-    ("walspring_source_lag_bytes", "How far the confirmed position is behind the end of the server's log."),
+    ("walspring_source_lag_bytes", "How far the confirmed position is behind what has been received."),
     ("walspring_source_lag_seconds", "From the commit in the database until its event was seen here."),
-    ("walspring_confirmed_lsn", "The position up to which the database need not keep its log."),
+    ("walspring_source_received_lsn", "The position up to which the log has been received."),
+    ("walspring_source_confirmed_lsn", "The position up to which the database need not keep its log."),
+    ("walspring_source_events_total", "Changes and other records that were read from the stream."),
+    ("walspring_snapshot_rows_total", "Rows read by the running snapshot; begins again with it."),
     ("walspring_queue_bytes", "Encoded records that are not durable yet."),
     ("walspring_records_total", "Records handed to the writer."),
     ("walspring_record_bytes_total", "Bytes of encoded records handed to the writer."),
