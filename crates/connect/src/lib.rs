@@ -3,13 +3,19 @@
 //! Nothing here knows a concrete plugin or broker. Source: the interfaces of `org.apache.kafka.connect`, reshaped for
 //! batches of rows.
 
+mod consumer;
 mod converter;
 mod error;
+mod observe;
+mod sink;
 mod source;
 mod store;
 pub mod writer;
 
+pub use consumer::*;
 pub use converter::*;
 pub use error::*;
+pub use observe::*;
+pub use sink::*;
 pub use source::*;
 pub use store::*;

@@ -3,6 +3,10 @@
 
 use std::sync::Arc;
 
+use crate::consumer::{
+    ConsumerRequest, DeadLetterQueue, DeadLetterRequest, GroupOffset, RecordConsumer, TopicPartition,
+};
+
 /// A store could not be read or written; transient unless it says otherwise.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -66,6 +70,27 @@ pub trait Backend: Send + Sync {
     }
     /// Calls the listener when another worker has taken over; at once when that was before. Not on the caller's thread.
     fn on_taken_over(&self, _listener: Box<dyn Fn(&str) + Send + Sync>) {}
+
+    /// Joins a consumer group, for one task of a sink.
+    fn consumer(&self, _request: ConsumerRequest) -> Result<Box<dyn RecordConsumer>, StoreError> {
+        Err(StoreError::Definite("there are no consumer groups here".into()))
+    }
+    /// What a group has stored, by topic and partition.
+    fn group_offsets(&self, _group: &str) -> Result<Vec<GroupOffset>, StoreError> {
+        Err(StoreError::Definite("there are no consumer groups here".into()))
+    }
+    /// Sets offsets of a group without members; `None` deletes what is stored for the partition.
+    fn alter_group_offsets(&self, _group: &str, _offsets: &[(TopicPartition, Option<i64>)]) -> Result<(), StoreError> {
+        Err(StoreError::Definite("there are no consumer groups here".into()))
+    }
+    /// Forgets a group; one that is not there is no error.
+    fn delete_group(&self, _group: &str) -> Result<(), StoreError> {
+        Err(StoreError::Definite("there are no consumer groups here".into()))
+    }
+    /// Where a sink's poison records go.
+    fn dead_letters(&self, _request: DeadLetterRequest) -> Result<Box<dyn DeadLetterQueue>, StoreError> {
+        Err(StoreError::Definite("there is no dead letter queue here".into()))
+    }
 }
 
 pub struct WriterRequest {

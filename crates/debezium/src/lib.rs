@@ -4,6 +4,7 @@
 //! `tests/cases` holds more answers. Where a column goes: `types` (schema and leaf), `field` (null, default, placeholder),
 //! `envelope` (the plan).
 
+mod change_event;
 mod config;
 mod counters;
 mod defaults;
@@ -16,6 +17,7 @@ mod records;
 mod semantic;
 mod types;
 
+pub use change_event::{ChangeEvent, Op};
 pub use config::{
     DecimalHandling, EventConfig, HstoreHandling, IntervalHandling, MappingConfig, TimePrecision, Unavailable,
 };

@@ -4,6 +4,7 @@
 //! together (encode(row) = encode(tree(row))).
 
 mod batch;
+mod fields;
 pub mod leaf;
 mod lsn;
 mod plan;
@@ -12,6 +13,7 @@ mod schema;
 mod value;
 
 pub use batch::*;
+pub use fields::{FieldRef, Fields};
 pub use leaf::{Leaf, LeafError};
 pub use lsn::{Lsn, LsnError};
 pub use plan::*;

@@ -1,0 +1,5 @@
+//! The options of the transforms and predicates.
+
+use crate::option::OptionTable;
+
+pub const TRANSFORMS: OptionTable = OptionTable::new(&[]);

@@ -1,0 +1,1 @@
+//! A PostgreSQL database that takes records as rows, under the class name of Debezium's JDBC sink.

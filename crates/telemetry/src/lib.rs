@@ -1,0 +1,1 @@
+//! Spans and metrics over OTLP, in the names of the OpenTelemetry conventions.
