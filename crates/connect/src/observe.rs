@@ -1,5 +1,5 @@
-//! Who is told of each record that a sink has dealt with, for spans and log lines. Absent unless tracing is configured:
-//! then nothing is done per record.
+//! Who is told of each record that a sink has dealt with, for spans and log lines. Unless somebody asked for those, it
+//! wants to hear of failures only: then nothing is done for the records that went through.
 
 use std::time::SystemTime;
 
@@ -41,6 +41,12 @@ pub struct SinkIdentity {
 
 /// Hears of records that were dealt with, a batch at a time. Must not wait.
 pub trait SinkObserver: Send + Sync {
+    /// Whether to tell it of every record; if not, only of those that failed. Asked once a batch: log levels may change
+    /// at any time.
+    fn wants_all(&self) -> bool {
+        true
+    }
+
     fn processed(&self, task: &SinkIdentity, records: &[Processed<'_>]);
 }
 
