@@ -16,6 +16,7 @@ mod offset;
 mod records;
 mod semantic;
 mod types;
+mod unavailable;
 
 pub use change_event::{ChangeEvent, Op};
 pub use config::{
@@ -28,3 +29,4 @@ pub use modifier::{Modifier, parse_modifier};
 pub use naming::{NameAdjustment, TopicNames, TopicNaming};
 pub use offset::{DebeziumOffset, SnapshotKind};
 pub use records::{LogicalMessage, heartbeat, logical_message, transaction_begin, transaction_end};
+pub use unavailable::UnavailableValues;

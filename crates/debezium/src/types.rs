@@ -411,7 +411,7 @@ fn zero_text(scale: usize) -> String {
 }
 
 /// Java's `UUID.nameUUIDFromBytes`: version 3 without a namespace.
-fn name_based_uuid(name: &[u8]) -> String {
+pub(crate) fn name_based_uuid(name: &[u8]) -> String {
     use md5::Digest;
     let mut bytes: [u8; 16] = md5::Md5::digest(name).into();
     bytes[6] = bytes[6] & 0x0F | 0x30;
