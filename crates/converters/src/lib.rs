@@ -6,11 +6,12 @@
 pub mod binary_data;
 pub mod byte_array;
 pub mod header;
-pub mod java;
 pub mod json;
 pub mod number;
 mod options;
 pub mod registry;
 pub mod string;
+
+pub use walspring_record::java;
 
 pub use registry::{Plugin, PluginType, converter, header_converter, plugins};

@@ -1,7 +1,7 @@
 //! What a record says happened to a row: read from an envelope or from a flat record, with or without schemas. What sinks
 //! ask instead of looking into values themselves.
 
-use walspring_record::{FieldRef, Fields, Schema, Typed, Value};
+use walspring_record::{FieldRef, Fields, Typed, Value};
 
 /// What happened, as the envelope's `op` says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,7 +45,7 @@ impl<'a> ChangeEvent<'a> {
             return ChangeEvent::Tombstone;
         }
         let Some(fields) = Fields::of_typed(value) else { return ChangeEvent::Other(value) };
-        if !is_envelope(&fields) {
+        if !fields.is_envelope() {
             let op = if is_flat_delete(&fields) { Op::Delete } else { Op::Read };
             return ChangeEvent::Row { op, before: None, after: Some(fields), source: None, flat: true };
         }
@@ -59,20 +59,6 @@ impl<'a> ChangeEvent<'a> {
         };
         let (before, after, source) = (fields.below("before"), fields.below("after"), fields.below("source"));
         ChangeEvent::Row { op, before, after, source, flat: false }
-    }
-}
-
-/// With a schema its name tells, as in the original; without one its fields do: a row that has a column called `op` is not
-/// taken for an envelope.
-fn is_envelope(fields: &Fields<'_>) -> bool {
-    match fields.schema().and_then(|schema: &Schema| schema.name.as_deref()) {
-        Some(name) => name.ends_with(".Envelope") || name == "Envelope",
-        None => {
-            let has = |name| fields.get(name).is_some();
-            has("op")
-                && has("source")
-                && (has("after") || has("before") || has("message") || fields.below("source").is_some())
-        }
     }
 }
 
@@ -92,7 +78,7 @@ fn text(field: FieldRef<'_>) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use walspring_record::Type;
+    use walspring_record::{Schema, Type};
 
     fn map(pairs: &[(&str, Value)]) -> Value {
         Value::Map(pairs.iter().map(|(k, v)| (Value::string(*k), v.clone())).collect())

@@ -59,6 +59,20 @@ impl<'a> Fields<'a> {
         self.len() == 0
     }
 
+    /// Whether they are those of Debezium's envelope around a row. With a schema its name tells, as in the original;
+    /// without one its fields do: a row that has a column called `op` is not taken for an envelope.
+    pub fn is_envelope(&self) -> bool {
+        match self.schema().and_then(|schema| schema.name.as_deref()) {
+            Some(name) => name.ends_with(".Envelope") || name == "Envelope",
+            None => {
+                let has = |name| self.get(name).is_some();
+                has("op")
+                    && has("source")
+                    && (has("after") || has("before") || has("message") || self.below("source").is_some())
+            }
+        }
+    }
+
     pub fn get(&self, name: &str) -> Option<FieldRef<'a>> {
         self.iter().find(|field| field.name == name)
     }

@@ -5,8 +5,11 @@
 
 mod batch;
 mod fields;
+pub mod java;
 pub mod leaf;
+pub mod literal;
 mod lsn;
+mod names;
 mod plan;
 mod relation;
 mod schema;
@@ -16,6 +19,7 @@ pub use batch::*;
 pub use fields::{FieldRef, Fields};
 pub use leaf::{Leaf, LeafError};
 pub use lsn::{Lsn, LsnError};
+pub use names::{NameAdjustment, escape_unit};
 pub use plan::*;
 pub use relation::*;
 pub use schema::{Field, Schema, SchemaRef, Type};

@@ -8,7 +8,7 @@ pub use date::{civil, write_date, write_iso_date};
 pub use decimal::{decimal_bytes, decimal_text, minimal, scale};
 pub use float::{write_f32, write_f64};
 
-use walspring_record::{Schema, Type, Value};
+use crate::{Schema, Type, Value};
 
 /// The semantic names that Connect itself gives a meaning.
 pub mod logical {

@@ -1,6 +1,6 @@
 //! `java.math.BigDecimal`, kept as its unscaled number's bytes and a scale.
 
-use walspring_record::Schema;
+use crate::Schema;
 
 /// The parameter `scale` of a Decimal's schema.
 pub fn scale(schema: &Schema) -> Option<i32> {
