@@ -1,4 +1,5 @@
-//! Real servers for tests: PostgreSQL 13 to 18 and Kafka, started once a test process, gone when it ends.
+//! Real servers for tests: PostgreSQL 13 to 18 and Kafka, started once a test process, gone when it ends; and a receiver
+//! of OTLP.
 //!
 //! ```no_run
 //! use walspring_testkit::{kafka, postgres};
@@ -15,12 +16,15 @@
 
 mod certificates;
 mod kafka;
+pub mod otlp;
 mod postgres;
+mod redis;
 mod wait;
 
 pub use crate::certificates::Certificates;
 pub use crate::kafka::{KAFKA_VERSION, Kafka, KafkaOptions, Listener, kafka, kafka_libs};
 pub use crate::postgres::{Postgres, TempDatabase, postgres};
+pub use crate::redis::{Redis, redis};
 pub use crate::wait::wait_for;
 
 /// The client for tests that need a session, prepared statements or COPY.
