@@ -345,6 +345,9 @@ impl Broker {
     /// Starts it again, with its data, on its ports; returns once it answers.
     #[track_caller]
     pub fn start(&self) {
+        if !self.is_running() {
+            self.end(libc::SIGKILL);
+        }
         self.spawn().and_then(|()| self.wait_ready(1)).unwrap_or_else(|e| panic!("{e}"));
     }
 
@@ -365,6 +368,16 @@ impl Broker {
 
     pub fn resume(&self) {
         self.signal(libc::SIGCONT);
+    }
+
+    /// From now on no write of it succeeds, as where the disk is full: it gives its data up and ends by itself. Until
+    /// the next start.
+    pub fn fill_disk(&self) {
+        let Some(pid) = self.child().as_ref().map(Child::id) else { return };
+        let limit = libc::rlimit { rlim_cur: 0, rlim_max: libc::RLIM_INFINITY };
+        // SAFETY: the limit is read only, and nothing is written back. A JVM ignores SIGXFSZ, so its writes fail.
+        let done = unsafe { libc::prlimit(pid as libc::pid_t, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) };
+        assert_eq!(done, 0, "prlimit: {}", std::io::Error::last_os_error());
     }
 
     fn signal(&self, signal: i32) {

@@ -25,6 +25,8 @@ use crate::protocol::produce::{self, ProduceFrame, TopicBatches};
 /// A batch damaged on its way arrives whole the next time; old brokers also say this of a record without a key in a
 /// compacted topic.
 const CORRUPT_ATTEMPTS_MAX: u32 = 10;
+/// What a broker may ask for at a time, whatever its answer says.
+const HOLD_BACK_MAX: Duration = Duration::from_secs(60);
 
 /// A broker, as a receiver of requests.
 #[derive(Default)]
@@ -33,6 +35,8 @@ pub(super) struct Node {
     connecting: bool,
     /// Requests without an answer.
     pub in_flight: usize,
+    /// Asked by the broker to send nothing before (a quota, KIP-219).
+    held_back_until: Option<Instant>,
 }
 
 /// A partition that must wait before it is tried again.
@@ -131,6 +135,10 @@ impl Sender {
 
     fn send_to(&mut self, node_id: i32, slots: &[usize], now: Instant) -> Result<(), WriteError> {
         let node = self.nodes.entry(node_id).or_default();
+        if let Some(until) = node.held_back_until.filter(|until| *until > now) {
+            self.wake_by(until);
+            return Ok(());
+        }
         let usable = node.connection.as_ref().filter(|c| c.is_alive() && !c.should_retire()).cloned();
         let Some(connection) = usable else {
             // What the old connection leaves unanswered is settled first: order across two is nobody's promise.
@@ -277,7 +285,9 @@ impl Sender {
                 return Ok(());
             }
         };
-        self.pacing.answered(Instant::now());
+        let now = Instant::now();
+        self.pacing.answered(now);
+        self.hold_back(sent.node, response.throttle_time_ms, now);
         let mut codes: HashMap<(&str, i32), (i16, Option<&str>)> = HashMap::new();
         for topic in &response.responses {
             for partition in &topic.partition_responses {
@@ -299,6 +309,22 @@ impl Sender {
         }
         self.report_prefix();
         Ok(())
+    }
+
+    /// A client over its quota waits before it sends more (KIP-219): the broker would not read it before, and the request's
+    /// own timeout would run meanwhile.
+    fn hold_back(&mut self, node: i32, throttle_time_ms: i32, now: Instant) {
+        let Ok(asked @ 1..) = u64::try_from(throttle_time_ms) else { return };
+        let time = Duration::from_millis(asked).min(HOLD_BACK_MAX);
+        if self.counters.throttled_nanos.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+            let time_ms = time.as_millis() as u64;
+            let client_id = &self.config.client_id;
+            tracing::warn!(node, time_ms, client_id, "the broker holds this client back: its quota is used up");
+        }
+        add(&self.counters.throttled_nanos, time.as_nanos() as u64);
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.held_back_until = Some(now + time);
+        }
     }
 
     fn acknowledge(&mut self, slot: usize, sequence: i32) {

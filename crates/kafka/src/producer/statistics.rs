@@ -16,6 +16,8 @@ pub struct ProducerStatistics {
     pub transactions: u64,
     /// From the first ticket to the coordinator's answer, all transactions together.
     pub transaction_nanos: u64,
+    /// What brokers asked us to wait because of a quota, all requests together.
+    pub throttled_nanos: u64,
 }
 
 #[derive(Default)]
@@ -26,6 +28,7 @@ pub(super) struct Counters {
     pub retries: AtomicU64,
     pub transactions: AtomicU64,
     pub transaction_nanos: AtomicU64,
+    pub throttled_nanos: AtomicU64,
 }
 
 impl Counters {
@@ -38,6 +41,7 @@ impl Counters {
             retries: get(&self.retries),
             transactions: get(&self.transactions),
             transaction_nanos: get(&self.transaction_nanos),
+            throttled_nanos: get(&self.throttled_nanos),
         }
     }
 }
