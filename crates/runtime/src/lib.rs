@@ -20,11 +20,15 @@ mod record_encoder;
 mod refusal;
 mod restarts;
 mod settings;
+mod sink;
+mod source_attempt;
 mod source_task;
 pub mod status_store;
 mod supervisor;
 mod table_options;
 mod task;
+mod task_control;
+mod task_status;
 mod transform_chain;
 mod validation;
 

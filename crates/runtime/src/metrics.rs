@@ -7,10 +7,28 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Kind {
     Counter,
     Gauge,
+    Histogram(&'static [f64]),
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram(_) => "histogram",
+        }
+    }
+}
+
+/// What stands for one series.
+#[derive(Debug, Clone)]
+enum Series {
+    Number(Arc<AtomicU64>),
+    Histogram(Arc<Buckets>),
 }
 
 #[derive(Debug, Default)]
@@ -22,7 +40,7 @@ pub struct Metrics {
 struct Family {
     kind: Kind,
     /// By the labels as they are printed.
-    series: BTreeMap<String, Arc<AtomicU64>>,
+    series: BTreeMap<String, Series>,
 }
 
 #[derive(Debug, Clone)]
@@ -38,12 +56,68 @@ impl Counter {
     }
 }
 
+impl Counter {
+    /// One that is not printed.
+    pub(crate) fn unseen() -> Counter {
+        Counter(Arc::default())
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Gauge(Arc<AtomicU64>);
 
 impl Gauge {
     pub fn set(&self, value: f64) {
         self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
+}
+
+impl Gauge {
+    /// One that is not printed.
+    pub(crate) fn unseen() -> Gauge {
+        Gauge(Arc::default())
+    }
+}
+
+/// How many values were in each of its buckets, and their sum.
+#[derive(Debug, Clone)]
+pub struct Histogram(Arc<Buckets>);
+
+#[derive(Debug)]
+struct Buckets {
+    /// Upper bounds, ascending; one more bucket takes what is above the last.
+    bounds: &'static [f64],
+    counts: Vec<AtomicU64>,
+    /// As the bits of a float; there is one writer a series.
+    sum: AtomicU64,
+}
+
+impl Histogram {
+    pub fn observe(&self, value: f64) {
+        let buckets = &self.0;
+        let bucket = buckets.bounds.partition_point(|bound| *bound < value);
+        buckets.counts[bucket].fetch_add(1, Ordering::Relaxed);
+        let add = |sum: u64| Some((f64::from_bits(sum) + value).to_bits());
+        let _ = buckets.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+}
+
+impl Buckets {
+    fn new(bounds: &'static [f64]) -> Buckets {
+        let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        Buckets { bounds, counts, sum: AtomicU64::new(0f64.to_bits()) }
+    }
+
+    fn render(&self, out: &mut String, name: &str, labels: &str) {
+        let comma = if labels.is_empty() { "" } else { "," };
+        let mut total = 0;
+        for (i, count) in self.counts.iter().enumerate() {
+            total += count.load(Ordering::Relaxed);
+            let bound = self.bounds.get(i).map_or("+Inf".to_owned(), f64::to_string);
+            line(out, &format!("{name}_bucket"), &format!("{labels}{comma}le=\"{bound}\""), &total);
+        }
+        line(out, &format!("{name}_sum"), labels, &f64::from_bits(self.sum.load(Ordering::Relaxed)));
+        line(out, &format!("{name}_count"), labels, &total);
     }
 }
 
@@ -61,22 +135,61 @@ const HELP: &[(&str, &str)] = &[
     ("walspring_records_skipped_total", "Records left out because errors.tolerance is all."),
     ("walspring_conversion_warnings_total", "Values that could not be converted and became null."),
     ("walspring_offset_stores_total", "Offsets that were stored."),
+    ("walspring_sink_records_total", "Records that a sink has dealt with, by outcome."),
+    ("walspring_sink_errors_total", "Records that could not be converted, transformed or written, by stage."),
+    ("walspring_sink_put_errors_total", "Batches that the sink could not write and that are put again."),
+    ("walspring_sink_dead_letters_total", "Records written to the dead letter queue."),
+    ("walspring_sink_lag_records", "Records of the partition that wait behind what the task has read."),
+    ("walspring_sink_put_seconds", "How long the sink took to make a batch durable."),
+    ("walspring_sink_batch_records", "Records in a batch that the sink made durable."),
+    ("walspring_sink_partitions", "Partitions that the task reads."),
+    ("walspring_sink_commits_total", "Times that offsets were committed to the group."),
     ("walspring_task_restarts_total", "Times that a task was started again after an error that goes away by itself."),
 ];
 
 impl Metrics {
     pub fn counter(&self, name: &str, labels: &[(&str, &str)]) -> Counter {
-        Counter(self.series(name, labels, Kind::Counter))
+        Counter(self.number(name, labels, Kind::Counter))
     }
 
     pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Gauge {
-        Gauge(self.series(name, labels, Kind::Gauge))
+        Gauge(self.number(name, labels, Kind::Gauge))
     }
 
-    fn series(&self, name: &str, labels: &[(&str, &str)], kind: Kind) -> Arc<AtomicU64> {
+    /// `bounds`: the upper bounds of its buckets, ascending.
+    pub fn histogram(&self, name: &str, labels: &[(&str, &str)], bounds: &'static [f64]) -> Histogram {
+        match self.series(name, labels, Kind::Histogram(bounds)) {
+            Series::Histogram(buckets) => Histogram(buckets),
+            Series::Number(_) => Histogram(Arc::new(Buckets::new(bounds))),
+        }
+    }
+
+    fn number(&self, name: &str, labels: &[(&str, &str)], kind: Kind) -> Arc<AtomicU64> {
+        match self.series(name, labels, kind) {
+            Series::Number(number) => number,
+            // The name stands for something else: nobody can tell what it would mean.
+            Series::Histogram(_) => Arc::default(),
+        }
+    }
+
+    fn series(&self, name: &str, labels: &[(&str, &str)], kind: Kind) -> Series {
         let mut families = self.lock();
         let family = families.entry(name.to_owned()).or_insert_with(|| Family { kind, series: BTreeMap::new() });
-        family.series.entry(print_labels(labels)).or_default().clone()
+        let new = || match family.kind {
+            Kind::Histogram(bounds) => Series::Histogram(Arc::new(Buckets::new(bounds))),
+            _ => Series::Number(Arc::default()),
+        };
+        family.series.entry(print_labels(labels)).or_insert_with(new).clone()
+    }
+
+    /// Forgets one series, such as that of a partition that another task has now.
+    pub(crate) fn remove(&self, name: &str, labels: &[(&str, &str)]) {
+        let mut families = self.lock();
+        let Some(family) = families.get_mut(name) else { return };
+        family.series.remove(&print_labels(labels));
+        if family.series.is_empty() {
+            families.remove(name);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Family>> {
@@ -95,12 +208,14 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut out = String::new();
         for (name, family) in self.lock().iter() {
-            header(&mut out, name, if family.kind == Kind::Counter { "counter" } else { "gauge" });
-            for (labels, value) in &family.series {
-                let bits = value.load(Ordering::Relaxed);
-                match family.kind {
-                    Kind::Counter => line(&mut out, name, labels, &bits),
-                    Kind::Gauge => line(&mut out, name, labels, &f64::from_bits(bits)),
+            header(&mut out, name, family.kind.name());
+            for (labels, series) in &family.series {
+                match (series, family.kind) {
+                    (Series::Histogram(buckets), _) => buckets.render(&mut out, name, labels),
+                    (Series::Number(number), Kind::Gauge) => {
+                        line(&mut out, name, labels, &f64::from_bits(number.load(Ordering::Relaxed)));
+                    }
+                    (Series::Number(number), _) => line(&mut out, name, labels, &number.load(Ordering::Relaxed)),
                 }
             }
         }
@@ -145,18 +260,20 @@ pub(crate) struct TaskMetrics {
 }
 
 impl TaskMetrics {
-    pub fn new(metrics: &Arc<Metrics>, connector: &str, task: u32) -> TaskMetrics {
+    /// Of a sink's task those numbers that are about a source are not printed.
+    pub fn new(metrics: &Arc<Metrics>, connector: &str, task: u32, of_source: bool) -> TaskMetrics {
         let task = task.to_string();
         let labels = [("connector", connector), ("task", task.as_str())];
-        let counter = |name| metrics.counter(name, &labels);
+        let counter = |name| if of_source { metrics.counter(name, &labels) } else { Counter::unseen() };
+        let gauge = |name| if of_source { metrics.gauge(name, &labels) } else { Gauge::unseen() };
         TaskMetrics {
             records: counter("walspring_records_total"),
             record_bytes: counter("walspring_record_bytes_total"),
-            skipped: counter("walspring_records_skipped_total"),
+            skipped: metrics.counter("walspring_records_skipped_total", &labels),
             warnings: counter("walspring_conversion_warnings_total"),
-            queue_bytes: metrics.gauge("walspring_queue_bytes", &labels),
+            queue_bytes: gauge("walspring_queue_bytes"),
             offset_stores: counter("walspring_offset_stores_total"),
-            restarts: counter("walspring_task_restarts_total"),
+            restarts: metrics.counter("walspring_task_restarts_total", &labels),
             metrics: metrics.clone(),
             connector: connector.to_owned(),
             task,
@@ -175,7 +292,12 @@ impl TaskMetrics {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_insert_with(make).add(by);
     }
 
-    fn labels(&self) -> [(&str, &str); 2] {
+    /// The registry, for numbers with more labels.
+    pub fn registry(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    pub fn labels(&self) -> [(&str, &str); 2] {
         [("connector", &self.connector), ("task", &self.task)]
     }
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 pub use walspring_config::validate::{Definition as ConfigKeyInfo, ValidationReport as ConfigInfos};
 use walspring_connect::writer::BatchAssembler;
-use walspring_connect::{ConvertError, Converter, HeaderConverter, Predicate, Props, Side, SourcePlugin, Transform};
+use walspring_connect::{
+    ConvertError, Converter, HeaderConverter, Predicate, Props, Side, SinkObserver, SinkPlugin, SourceObserver,
+    SourcePlugin, Transform,
+};
 
 use crate::info::PluginInfo;
 use crate::settings::{below, value};
@@ -48,6 +51,7 @@ pub struct ValidationContext {
 /// The plugins of this process.
 pub struct Plugins {
     pub sources: Vec<Arc<dyn SourcePlugin>>,
+    pub sinks: Vec<Arc<dyn SinkPlugin>>,
     pub converters: Vec<Plugin<MakeConverter>>,
     pub header_converters: Vec<Plugin<MakeHeaderConverter>>,
     pub transforms: Vec<Plugin<MakeTransform>>,
@@ -55,6 +59,49 @@ pub struct Plugins {
     /// Makes the assembler of a task.
     pub assembler: Box<dyn Fn() -> Box<dyn BatchAssembler> + Send + Sync>,
     pub options: Box<dyn Options>,
+    /// Gives the records of sources a trace context; absent unless tracing is configured.
+    pub source_observer: Option<Arc<dyn SourceObserver>>,
+    /// Hears of each record that a sink has dealt with; absent unless tracing is configured.
+    pub sink_observer: Option<Arc<dyn SinkObserver>>,
+}
+
+/// What a connector's class stands for.
+#[derive(Clone)]
+pub enum ConnectorPlugin {
+    Source(Arc<dyn SourcePlugin>),
+    Sink(Arc<dyn SinkPlugin>),
+}
+
+impl ConnectorPlugin {
+    pub fn class(&self) -> &'static str {
+        match self {
+            ConnectorPlugin::Source(plugin) => plugin.class(),
+            ConnectorPlugin::Sink(plugin) => plugin.class(),
+        }
+    }
+
+    pub fn version(&self) -> &'static str {
+        match self {
+            ConnectorPlugin::Source(plugin) => plugin.version(),
+            ConnectorPlugin::Sink(plugin) => plugin.version(),
+        }
+    }
+
+    /// As REST calls it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            ConnectorPlugin::Source(_) => "source",
+            ConnectorPlugin::Sink(_) => "sink",
+        }
+    }
+
+    /// What only the plugin can check: errors by option name.
+    pub fn check(&self, config: &[(String, String)]) -> Vec<(String, String)> {
+        match self {
+            ConnectorPlugin::Source(plugin) => plugin.check(config),
+            ConnectorPlugin::Sink(plugin) => plugin.check(config),
+        }
+    }
 }
 
 /// The converters of one task.
@@ -63,12 +110,22 @@ pub(crate) struct Converters {
     pub key: Arc<dyn Converter>,
     pub value: Arc<dyn Converter>,
     pub header: Arc<dyn HeaderConverter>,
+    /// Their classes, for what is said of records that they refuse.
+    pub key_class: &'static str,
+    pub value_class: &'static str,
+    pub header_class: &'static str,
 }
 
 impl Plugins {
     /// By its class, its simple name, or that without `Connector`.
-    pub fn source(&self, class: &str) -> Option<&Arc<dyn SourcePlugin>> {
-        self.sources.iter().find(|s| is_called(s.class(), class, "Connector"))
+    pub fn connector(&self, class: &str) -> Option<ConnectorPlugin> {
+        self.connectors().find(|plugin| is_called(plugin.class(), class, "Connector"))
+    }
+
+    /// Sinks first, as the original lists them.
+    fn connectors(&self) -> impl Iterator<Item = ConnectorPlugin> {
+        let sinks = self.sinks.iter().cloned().map(ConnectorPlugin::Sink);
+        sinks.chain(self.sources.iter().cloned().map(ConnectorPlugin::Source))
     }
 
     /// What `/connector-plugins` lists.
@@ -77,8 +134,8 @@ impl Plugins {
         let mut add = |class: &str, kind, version: Option<&str>| {
             list.push(PluginInfo { class: class.to_owned(), kind, version: version.map(str::to_owned) })
         };
-        for s in &self.sources {
-            add(s.class(), "source", Some(s.version()));
+        for plugin in self.connectors() {
+            add(plugin.class(), plugin.kind(), Some(plugin.version()));
         }
         if !connectors_only {
             self.converters.iter().for_each(|p| add(p.class, "converter", p.version));
@@ -91,7 +148,7 @@ impl Plugins {
 
     /// The full class of a plugin of any kind, by any of its names.
     pub fn class_of(&self, name: &str) -> Option<&'static str> {
-        let connectors = self.sources.iter().map(|s| s.class()).find(|c| is_called(c, name, "Connector"));
+        let connectors = self.connector(name).map(|plugin| plugin.class());
         let others = || {
             (self.converters.iter().map(|p| p.class))
                 .chain(self.header_converters.iter().map(|p| p.class))
@@ -105,14 +162,14 @@ impl Plugins {
     /// What the original says of a class that it does not have; clients look for its beginning.
     pub fn unknown_class(&self, class: &str) -> String {
         let known: Vec<String> = self
-            .sources
-            .iter()
-            .map(|s| {
+            .connectors()
+            .map(|plugin| {
                 format!(
-                    "PluginDesc{{klass=class {c}, name='{c}', version='{v}', encodedVersion={v}, type=source, \
-                     typeName='source', location='built-in'}}",
-                    c = s.class(),
-                    v = s.version()
+                    "PluginDesc{{klass=class {c}, name='{c}', version='{v}', encodedVersion={v}, type={kind}, \
+                     typeName='{kind}', location='built-in'}}",
+                    c = plugin.class(),
+                    v = plugin.version(),
+                    kind = plugin.kind()
                 )
             })
             .collect();
@@ -128,16 +185,23 @@ impl Plugins {
         let make = |option: &str, side: Side| {
             let (class, config) = choose(option, config, worker, "org.apache.kafka.connect.json.JsonConverter");
             let plugin = self.converters.iter().find(|p| is_called(p.class, &class, ""));
-            (plugin.ok_or_else(|| class_not_found(option, &class))?.make)(&config, side)
+            let plugin = plugin.ok_or_else(|| class_not_found(option, &class))?;
+            Ok::<_, ConvertError>(((plugin.make)(&config, side)?, plugin.class))
         };
         let option = "header.converter";
         let (class, header_config) =
             choose(option, config, worker, "org.apache.kafka.connect.storage.SimpleHeaderConverter");
         let header = self.header_converters.iter().find(|p| is_called(p.class, &class, ""));
+        let header = header.ok_or_else(|| class_not_found(option, &class))?;
+        let (key, key_class) = make("key.converter", Side::Key)?;
+        let (value, value_class) = make("value.converter", Side::Value)?;
         Ok(Converters {
-            key: make("key.converter", Side::Key)?,
-            value: make("value.converter", Side::Value)?,
-            header: (header.ok_or_else(|| class_not_found(option, &class))?.make)(&header_config)?,
+            key,
+            value,
+            header: (header.make)(&header_config)?,
+            key_class,
+            value_class,
+            header_class: header.class,
         })
     }
 }

@@ -44,6 +44,24 @@ impl Backoff {
     }
 }
 
+/// When a sink whose system is away is tried again: after 0.2 s, then twice as long each time, up to a minute.
+#[derive(Debug, Default)]
+pub(crate) struct PutBackoff {
+    attempts: u32,
+}
+
+impl PutBackoff {
+    pub fn reset(&mut self) {
+        self.attempts = 0;
+    }
+
+    pub fn next(&mut self) -> Duration {
+        let wait = FIRST.saturating_mul(1 << self.attempts.min(10)).min(Duration::from_secs(60));
+        self.attempts += 1;
+        wait
+    }
+}
+
 /// How often in a row an error of the source is retried (`errors.max.retries`): -1, the default, is for ever.
 pub(crate) fn source_retries_max(config: &[(String, String)]) -> Option<u32> {
     crate::settings::value(config, "errors.max.retries")?.trim().parse::<i64>().ok()?.try_into().ok()

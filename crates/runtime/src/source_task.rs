@@ -13,7 +13,7 @@ use walspring_record::{ChangeBatch, SourceOffset};
 use crate::committer::{Commits, write_error};
 use crate::offsets_store;
 use crate::record_encoder::RecordEncoder;
-use crate::task::{TaskControl, Wish};
+use crate::task_control::{TaskControl, Wish};
 
 /// How long a poll waits for something to come; how late a pause or a failure of the writer may be noticed.
 const POLL_WAIT: Duration = Duration::from_millis(250);

@@ -4,7 +4,9 @@ use serde_json::Value;
 use walspring_config::config::Config;
 use walspring_config::option::OptionTable;
 use walspring_config::providers::Providers;
-use walspring_config::validate::{ConnectorContext, Definition, PluginInfo, Plugins, list_options, validate_connector};
+use walspring_config::validate::{
+    ConnectorContext, Definition, PluginInfo, PluginKind, Plugins, Words, list_options, validate_connector,
+};
 use walspring_connect::Props;
 
 use crate::plugins::{ConfigInfos, ConfigKeyInfo, Options, ValidationContext, is_called};
@@ -19,7 +21,7 @@ pub struct TableOptions {
     pub key_converter: String,
     pub value_converter: String,
     pub header_converter: String,
-    /// Judges `producer.override.*`: the policy's message for a name that it does not allow.
+    /// Judges `producer.override.*` and `consumer.override.*`: the policy's message for a name that it does not allow.
     pub override_policy: OverridePolicy,
 }
 
@@ -28,9 +30,13 @@ pub type OverridePolicy = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// The options of a connector's class.
 pub struct ConnectorTable {
+    /// Source or sink.
+    pub kind: PluginKind,
     pub class: &'static str,
     pub version: &'static str,
     pub table: OptionTable,
+    /// In whose words values are refused.
+    pub words: Words,
     pub groups: &'static [&'static str],
 }
 
@@ -44,7 +50,9 @@ impl TableOptions {
     ) -> T {
         ask(&ConnectorContext {
             plugins: Plugins(&self.plugins),
+            kind: connector.kind,
             table: connector.table,
+            words: connector.words,
             groups: connector.groups,
             version: connector.version,
             key_converter: &self.key_converter,

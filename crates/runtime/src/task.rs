@@ -1,153 +1,26 @@
 //! The life of a task: attempts, one after the other, until it is stopped or fails for good.
 //!
 //! ```text
-//!   attempt ── stopped ──▶ end          an attempt: writer (fences older ones) → stored offset → source → loop
+//!   attempt ── stopped ──▶ end          an attempt: see `source_attempt.rs` and `sink/mod.rs`
 //!      ▲  └─── definite, panic ──▶ FAILED
 //!      └ back-off ◀── transient: RESTARTING, the trace says what is waited for
 //! ```
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
-use walspring_connect::writer::RecordWriter;
-use walspring_connect::{
-    Backend, CONNECT_EXCEPTION, ConvertError, Progress, SourcePlugin, SourceTaskContext, StopToken, TaskError,
-    WriterRequest,
-};
+use walspring_connect::{Backend, CONNECT_EXCEPTION, ConvertError, TaskError};
 
-use crate::committer::{Commits, FENCED, Store, store_error, write_error};
+use crate::committer::FENCED;
 use crate::info::State;
 use crate::metrics::{Metrics, TaskMetrics};
-use crate::offsets_store::{self, ConnectorOffsets};
-use crate::plugins::Plugins;
-use crate::record_encoder::{RecordEncoder, Tolerance};
+use crate::plugins::{ConnectorPlugin, Plugins};
 use crate::restarts::{Backoff, source_retries_max};
-use crate::settings::{OFFSET_STORE_INTERVAL, WorkerSettings, value};
-use crate::source_task::SourceLoop;
+use crate::settings::WorkerSettings;
 use crate::status_store::StatusBoard;
-use crate::transform_chain::TransformChain;
-
-/// What a task should be doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wish {
-    Run,
-    Pause,
-    Stop,
-}
-
-type Interrupter = Arc<dyn Fn() + Send + Sync>;
-
-/// How the supervisor steers a task.
-pub(crate) struct TaskControl {
-    stop: StopToken,
-    state: Mutex<ControlState>,
-    changed: Condvar,
-}
-
-struct ControlState {
-    wish: Wish,
-    ended: bool,
-    /// Nobody waits for it any more; what it says is no longer heard.
-    left_behind: bool,
-    interrupter: Option<Interrupter>,
-}
-
-impl TaskControl {
-    fn new(wish: Wish) -> Arc<TaskControl> {
-        Arc::new(TaskControl {
-            stop: StopToken::default(),
-            state: Mutex::new(ControlState { wish, ended: false, left_behind: false, interrupter: None }),
-            changed: Condvar::new(),
-        })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ControlState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait_for<'a>(&self, state: MutexGuard<'a, ControlState>, time: Duration) -> MutexGuard<'a, ControlState> {
-        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    pub fn wish(&self) -> Wish {
-        self.lock().wish
-    }
-
-    /// A stopped task stays stopped.
-    pub fn set(&self, wish: Wish) {
-        let mut state = self.lock();
-        if state.wish != Wish::Stop {
-            state.wish = wish;
-        }
-        if wish == Wish::Stop {
-            self.stop.stop();
-        }
-        self.changed.notify_all();
-    }
-
-    pub fn wait_while_paused(&self) -> Wish {
-        let mut state = self.lock();
-        while state.wish == Wish::Pause {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.wish
-    }
-
-    /// For the time, or until something is wished.
-    pub fn wait(&self, time: Duration) {
-        let end = Instant::now() + time;
-        let mut state = self.lock();
-        while state.wish == Wish::Run {
-            match end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-                Some(left) => state = self.wait_for(state, left),
-                None => return,
-            }
-        }
-    }
-
-    fn wait_ended(&self, time: Duration) -> bool {
-        let end = Instant::now() + time;
-        let mut state = self.lock();
-        while !state.ended {
-            match end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-                Some(left) => state = self.wait_for(state, left),
-                None => return false,
-            }
-        }
-        true
-    }
-}
-
-/// A task that was started.
-pub(crate) struct TaskHandle {
-    pub task: u32,
-    pub control: Arc<TaskControl>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl TaskHandle {
-    /// Waits until a task that was told to stop has ended. One that does not end in time is left behind: its successor's
-    /// writer fences it.
-    pub fn join(mut self, timeout: Duration) {
-        if !self.control.wait_ended(timeout) {
-            let interrupter = self.control.lock().interrupter.clone();
-            if let Some(interrupt) = interrupter {
-                interrupt();
-            }
-            if !self.control.wait_ended(Duration::from_secs(2)) {
-                self.control.lock().left_behind = true;
-                tracing::warn!(task = self.task, "the task did not end in time and is left behind");
-                return;
-            }
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
+use crate::task_control::{TaskControl, TaskHandle, Wish};
+use crate::task_status::TaskStatus;
 
 /// Everything that a task needs.
 pub(crate) struct TaskContext {
@@ -155,7 +28,7 @@ pub(crate) struct TaskContext {
     pub task: u32,
     /// As stored, with its references.
     pub config: walspring_connect::Props,
-    pub plugin: Arc<dyn SourcePlugin>,
+    pub plugin: ConnectorPlugin,
     pub plugins: Arc<Plugins>,
     pub settings: Arc<WorkerSettings>,
     pub backend: Arc<dyn Backend>,
@@ -176,115 +49,26 @@ pub(crate) fn spawn(context: TaskContext, paused: bool) -> std::io::Result<TaskH
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| life.live())) {
                 life.shared.set(State::Failed, Some(panicked(&*panic).trace()));
             }
-            control.lock().ended = true;
-            control.changed.notify_all();
+            control.end();
         })?
     };
     Ok(TaskHandle { task, control, thread: Some(thread) })
 }
 
-struct Life<'a> {
-    context: &'a TaskContext,
-    control: &'a Arc<TaskControl>,
-    metrics: Arc<TaskMetrics>,
-    shared: Arc<TaskStatus>,
-}
-
-/// The task's state as REST shows it. What the source waits for shows as its trace.
-struct TaskStatus {
-    connector: String,
-    task: u32,
-    version: &'static str,
-    statuses: Arc<StatusBoard>,
-    metrics: Arc<TaskMetrics>,
-    control: Arc<TaskControl>,
-    seen: Mutex<Seen>,
-}
-
-#[derive(Default)]
-struct Seen {
-    /// The source has started in this attempt.
-    started: bool,
-    waits_for: Option<String>,
-    /// Since when the writer waits, and whether that was said.
-    writer_waits: Option<(Instant, bool)>,
-}
-
-/// A broker that restarts is no news before this.
-const WRITER_WAITS_MAX: Duration = Duration::from_secs(3);
-
-impl TaskStatus {
-    fn set(&self, state: State, trace: Option<String>) {
-        if self.control.lock().left_behind {
-            return;
-        }
-        self.statuses.set_task(&self.connector, self.task, state, trace, Some(self.version));
-    }
-
-    fn set_running(&self) {
-        self.set(if self.control.wish() == Wish::Pause { State::Paused } else { State::Running }, None);
-    }
-
-    /// Shows and logs what the writer waits for, once it has for a while.
-    fn look(&self, watcher: Option<&(dyn Fn() -> String + Send + Sync)>) {
-        let what = watcher.map_or_else(String::new, |watch| watch());
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        match (seen.writer_waits, what.is_empty()) {
-            (None, false) => seen.writer_waits = Some((Instant::now(), false)),
-            (Some((since, false)), false) if since.elapsed() >= WRITER_WAITS_MAX => {
-                seen.writer_waits = Some((since, true));
-                tracing::warn!(connector = %self.connector, task = self.task, "{what}");
-                self.set(State::Restarting, Some(what));
-            }
-            (Some((since, said)), true) => {
-                seen.writer_waits = None;
-                if said {
-                    let seconds = since.elapsed().as_secs();
-                    tracing::info!(connector = %self.connector, task = self.task, seconds, "the writer goes on");
-                    self.set_running();
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Progress for TaskStatus {
-    fn waiting(&self, what: Option<String>) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        match what {
-            Some(what) => {
-                if seen.waits_for.as_ref() != Some(&what) {
-                    tracing::warn!(connector = %self.connector, task = self.task, "{what}");
-                    seen.waits_for = Some(what.clone());
-                }
-                self.set(State::Restarting, Some(what));
-            }
-            None => {
-                seen.waits_for = None;
-                if seen.started {
-                    self.set_running();
-                }
-            }
-        }
-    }
-
-    fn gauge(&self, name: &'static str, value: f64) {
-        self.metrics.gauge(name, value);
-    }
-
-    fn add(&self, name: &'static str, by: u64) {
-        self.metrics.add(name, by);
-    }
+pub(crate) struct Life<'a> {
+    pub context: &'a TaskContext,
+    pub control: &'a Arc<TaskControl>,
+    pub metrics: Arc<TaskMetrics>,
+    pub shared: Arc<TaskStatus>,
 }
 
 /// How an attempt ended, when not in order.
-struct AttemptFailed {
-    error: TaskError,
+pub(crate) struct AttemptFailed {
+    pub error: TaskError,
     /// Something was stored: the next attempt begins further on.
-    progress: bool,
+    pub progress: bool,
     /// It came from the source, whose retries may be limited.
-    of_source: bool,
+    pub of_source: bool,
 }
 
 impl From<TaskError> for AttemptFailed {
@@ -295,7 +79,12 @@ impl From<TaskError> for AttemptFailed {
 
 impl<'a> Life<'a> {
     fn new(context: &'a TaskContext, control: &'a Arc<TaskControl>) -> Life<'a> {
-        let metrics = Arc::new(TaskMetrics::new(&context.metrics, &context.connector, context.task));
+        let metrics = Arc::new(TaskMetrics::new(
+            &context.metrics,
+            &context.connector,
+            context.task,
+            matches!(context.plugin, ConnectorPlugin::Source(_)),
+        ));
         let shared = Arc::new(TaskStatus {
             connector: context.connector.clone(),
             task: context.task,
@@ -303,7 +92,7 @@ impl<'a> Life<'a> {
             statuses: context.statuses.clone(),
             metrics: metrics.clone(),
             control: control.clone(),
-            seen: Mutex::default(),
+            seen: Default::default(),
         });
         Life { context, control, metrics, shared }
     }
@@ -318,8 +107,8 @@ impl<'a> Life<'a> {
                 return;
             }
             let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt()));
-            self.control.lock().interrupter = None;
-            *self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen::default();
+            self.control.set_interrupter(None);
+            self.shared.begin_anew();
             let failed = match attempt {
                 Ok(Ok(())) => return,
                 Ok(Err(failed)) => failed,
@@ -369,144 +158,10 @@ impl<'a> Life<'a> {
     }
 
     fn attempt(&self) -> Result<(), AttemptFailed> {
-        let TaskContext { connector, task, plugins, settings, backend, .. } = self.context;
-        let config = resolve(plugins, &self.context.config)?;
-        let converters = plugins.converters(&config, &settings.worker_config).map_err(not_configured)?;
-        let chain = TransformChain::new(plugins, &config).map_err(not_configured)?;
-        let offsets_topic = value(&config, "offsets.storage.topic").map(str::to_owned);
-
-        let commits = Commits::new(self.metrics.clone());
-        let request = WriterRequest {
-            connector: connector.clone(),
-            task: *task,
-            config: config.clone(),
-            offsets_topic: offsets_topic.clone(),
-        };
-        // Older writers are fenced when this returns: only now the stored offset is final.
-        let mut writer = Writer(Some(backend.writer(request, commits.clone()).map_err(|e| write_error(&e))?));
-        self.control.lock().interrupter = writer.get().interrupter();
-        let offsets =
-            ConnectorOffsets::open(&**backend, connector, offsets_topic.as_deref()).map_err(|e| store_error(&e))?;
-
-        let read_offset = {
-            let offsets = offsets.clone();
-            move |partition: &walspring_connect::SourcePartition| {
-                let all = offsets.read().map_err(|e| store_error(&e))?;
-                Ok(all.into_iter().find(|(p, _)| p == partition).map(|(_, offset)| offset))
-            }
-        };
-        let context = SourceTaskContext {
-            connector: connector.clone(),
-            task: *task,
-            config: config.clone(),
-            offset: Box::new(read_offset.clone()),
-            stop: self.control.stop.clone(),
-            progress: self.shared.clone(),
-        };
-        let of_source = |error| AttemptFailed { error, progress: false, of_source: true };
-        let mut source = self.context.plugin.start(context).map_err(of_source)?;
-
-        let transactional = backend.transactional();
-        // Read here, too: when a source asks is its own matter.
-        let stored_offset = read_offset(&source.partition()).map_err(|error| AttemptFailed {
-            error,
-            progress: false,
-            of_source: false,
-        })?;
-        let key = offsets_store::key(connector, &source.partition());
-        let store = Store {
-            beside: transactional && offsets.has_own_topic(),
-            offsets,
-            key: key.clone(),
-            interval: settings.offset_flush_interval.min(OFFSET_STORE_INTERVAL),
-        };
-        let mut encoder = RecordEncoder::new(
-            converters,
-            chain,
-            (plugins.assembler)(),
-            tolerance(&config, settings),
-            self.metrics.clone(),
-            self.track_topics(),
-        );
-
-        self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner).started = true;
-        self.shared.set_running();
-        tracing::info!(connector = %connector, task, "the task runs");
-        let feedback = source.feedback();
-        let watcher = writer.get().watcher();
-        let result = std::thread::scope(|scope| {
-            let committer = std::thread::Builder::new()
-                .name(format!("commit-{connector}-{task}"))
-                .spawn_scoped(scope, || commits.run(&store, &*feedback, &|| self.shared.look(watcher.as_deref())))
-                .map_err(|e| {
-                    TaskError::transient(CONNECT_EXCEPTION, format!("no thread can be started for the offsets: {e}"))
-                })?;
-            // Whatever happens here, the other thread ends, so that the scope does.
-            let guard = AbandonOnDrop(&commits);
-            let result = SourceLoop {
-                source: &mut *source,
-                writer: writer.get(),
-                encoder: &mut encoder,
-                commits: &commits,
-                control: self.control,
-                offset_key: key,
-                transactional,
-                stored_offset,
-                graceful_timeout: settings.graceful_timeout,
-                on_pause: &|paused| self.shared.set(if paused { State::Paused } else { State::Running }, None),
-            }
-            .run();
-            // What is durable by now is stored; a fenced task stores nothing more.
-            if result.as_ref().is_err_and(|e| e.causes.iter().any(|(class, _)| *class == FENCED)) {
-                commits.abandon();
-            } else {
-                commits.close();
-            }
-            let _ = committer.join();
-            drop(guard);
-            result
-        });
-        let of_source = result.is_err() && commits.check().is_ok();
-        drop(writer);
-        source.close();
-        result.map_err(|error| AttemptFailed { error, progress: commits.made_progress(), of_source })
-    }
-
-    fn track_topics(&self) -> Box<dyn FnMut(&str) + Send> {
-        if !self.context.settings.topic_tracking {
-            return Box::new(|_| ());
+        match &self.context.plugin {
+            ConnectorPlugin::Source(plugin) => self.source_attempt(&**plugin),
+            ConnectorPlugin::Sink(plugin) => self.sink_attempt(&**plugin),
         }
-        let (statuses, connector, task) =
-            (self.context.statuses.clone(), self.context.connector.clone(), self.context.task);
-        Box::new(move |topic| {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
-            statuses.topic_used(&connector, task, topic, now);
-        })
-    }
-}
-
-/// Aborts the writer whichever way an attempt ends.
-struct Writer(Option<Box<dyn RecordWriter>>);
-
-impl Writer {
-    fn get(&mut self) -> &mut dyn RecordWriter {
-        &mut **self.0.as_mut().expect("the writer is there until it is dropped")
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        if let Some(writer) = self.0.take() {
-            writer.abort();
-        }
-    }
-}
-
-struct AbandonOnDrop<'a>(&'a Commits);
-
-impl Drop for AbandonOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.abandon();
     }
 }
 
@@ -520,17 +175,7 @@ pub(crate) fn resolve(
     Ok(resolved.into_iter().filter_map(|(k, v)| Some((k, v?))).collect())
 }
 
-fn tolerance(config: &[(String, String)], settings: &WorkerSettings) -> Tolerance {
-    if !value(config, "errors.tolerance").is_some_and(|v| v.eq_ignore_ascii_case("all")) {
-        return Tolerance::None;
-    }
-    let given = value(config, "producer.override.max.request.size")
-        .or_else(|| settings.worker_value("producer.max.request.size"));
-    // The default of Java's producer.
-    Tolerance::All { record_bytes_max: given.and_then(|v| v.trim().parse().ok()).unwrap_or(1_048_576) }
-}
-
-fn not_configured(e: ConvertError) -> TaskError {
+pub(crate) fn not_configured(e: ConvertError) -> TaskError {
     TaskError::definite(e.class, e.message)
 }
 

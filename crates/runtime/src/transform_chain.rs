@@ -9,9 +9,12 @@ use crate::settings::{below, value};
 #[derive(Default)]
 pub(crate) struct TransformChain {
     steps: Vec<Step>,
+    /// The step that was begun last.
+    last: usize,
 }
 
 struct Step {
+    class: &'static str,
     transform: Box<dyn Transform>,
     /// Applied where the predicate holds, or where it does not (`negate`).
     condition: Option<(Box<dyn Predicate>, bool)>,
@@ -33,10 +36,15 @@ impl TransformChain {
             };
             let own: Vec<_> =
                 own.into_iter().filter(|(k, _)| !matches!(k.as_str(), "type" | "predicate" | "negate")).collect();
-            Ok(Step { transform: (plugin.make)(&own)?, condition })
+            Ok(Step { class: plugin.class, transform: (plugin.make)(&own)?, condition })
         };
         let steps = aliases(config, "transforms").map(step).collect::<Result<_, ConvertError>>()?;
-        Ok(TransformChain { steps })
+        Ok(TransformChain { steps, last: 0 })
+    }
+
+    /// The transform that refused the record, after an error.
+    pub fn last_class(&self) -> &'static str {
+        self.steps.get(self.last).map_or("", |step| step.class)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -46,7 +54,8 @@ impl TransformChain {
     /// `None`: the record is dropped.
     pub fn apply(&mut self, record: Record) -> Result<Option<Record>, ConvertError> {
         let mut record = record;
-        for step in &mut self.steps {
+        for (place, step) in self.steps.iter_mut().enumerate() {
+            self.last = place;
             if step.condition.as_ref().is_some_and(|(predicate, negate)| predicate.test(&record) == *negate) {
                 continue;
             }

@@ -12,16 +12,16 @@ pub(crate) fn validate(plugins: &Plugins, config: &Props, context: ValidationCon
         Some((_, Some(class))) => class.clone(),
         _ => return Err(Refusal::bad_request(no_class(config))),
     };
-    let Some(source) = plugins.source(&class) else {
+    let Some(plugin) = plugins.connector(&class) else {
         return Err(Refusal::bad_request(plugins.unknown_class(&class)));
     };
-    let mut infos = plugins.options.validate(source.class(), &resolved, context);
+    let mut infos = plugins.options.validate(plugin.class(), &resolved, context);
     // As it was given, be it a short name.
     infos.name = class;
     // The name is the worker's matter: `validate` is asked without one.
     if infos.entries.iter().all(|e| e.value.errors.is_empty() || e.value.name == "name") {
         let values: Vec<_> = resolved.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
-        for (option, message) in source.check(&values) {
+        for (option, message) in plugin.check(&values) {
             infos.add_error(&option, message);
         }
     }

@@ -1,5 +1,6 @@
 //! The tables. Each file is one flat list; see `option.rs` for what an entry says.
 
+mod connector;
 pub mod converters;
 pub mod http_sink;
 pub mod opensearch_sink;

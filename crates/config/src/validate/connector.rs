@@ -1,23 +1,28 @@
-//! A source connector's configuration as a whole: the framework's options, the transforms and predicates it names,
+//! A connector's configuration as a whole: the framework's options, the transforms and predicates it names,
 //! the connector's own, and those of its converters, in the order in which Kafka Connect answers them.
 
 use crate::config::Config;
 use crate::legacy;
 use crate::nearest::nearest;
 use crate::option::{OptionDef, OptionTable, Support, Width};
-use crate::tables::source_connector::{FRAMEWORK_GROUPS, SOURCE_CONNECTOR};
+use crate::tables::sink_connector::{self, SINK_CONNECTOR};
+use crate::tables::source_connector::{self, SOURCE_CONNECTOR};
 use crate::tables::walspring::WALSPRING_CONNECTOR;
 use crate::validate::plugins::{PluginKind, Plugins};
 use crate::validate::report::{ConfigEntry, ConfigValue, Definition, ValidationReport};
 use crate::validate::section::{Section, Words, unsupported};
+use crate::validate::sink;
 use crate::values;
 use crate::warning::{Warning, WarningKind};
 
 /// The worker around the connector.
 pub struct ConnectorContext<'a> {
     pub plugins: Plugins<'a>,
-    /// The connector's table and the order of its groups.
+    /// Source or sink.
+    pub kind: PluginKind,
+    /// The connector's table, in whose words it refuses values, and the order of its groups.
     pub table: OptionTable,
+    pub words: Words,
     pub groups: &'a [&'a str],
     pub version: &'a str,
     /// The worker's converters: what holds for a connector that names none.
@@ -28,8 +33,28 @@ pub struct ConnectorContext<'a> {
     pub exactly_once: bool,
     /// Options that JSON gave as null.
     pub null_names: &'a [&'a str],
-    /// Judges `producer.override.*`: the policy's message for a name that it does not allow.
+    /// Judges `producer.override.*` and `consumer.override.*`: the policy's message for a name that it does not allow.
     pub override_policy: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl ConnectorContext<'_> {
+    fn is_sink(&self) -> bool {
+        self.kind == PluginKind::Sink
+    }
+
+    /// What Kafka Connect itself reads.
+    fn framework(&self) -> OptionTable {
+        if self.is_sink() { SINK_CONNECTOR } else { SOURCE_CONNECTOR }
+    }
+
+    fn framework_groups(&self) -> &'static [&'static str] {
+        if self.is_sink() { sink_connector::FRAMEWORK_GROUPS } else { source_connector::FRAMEWORK_GROUPS }
+    }
+
+    /// Our own options; those of a sink are in its table.
+    fn ours(&self) -> OptionTable {
+        if self.is_sink() { OptionTable::new(&[]) } else { WALSPRING_CONNECTOR }
+    }
 }
 
 const CONVERTERS: [(&str, &str, PluginKind); 3] = [
@@ -40,16 +65,20 @@ const CONVERTERS: [(&str, &str, PluginKind); 3] = [
 
 /// Validates without looking outside. Older spellings are understood; each is a warning.
 pub fn validate_connector(config: &Config, context: &ConnectorContext<'_>) -> ValidationReport {
-    let (config, mut warnings) = legacy::modernized(config);
+    let (config, mut warnings) =
+        if context.is_sink() { (config.clone(), Vec::new()) } else { legacy::modernized(config) };
     let config = &config;
     let defaults = framework_defaults(config, context);
-    let framework = Section { prefix: "", table: SOURCE_CONNECTOR, words: Words::Kafka, defaults: &defaults };
-    let connector = Section { prefix: "", table: context.table, words: Words::Debezium, defaults: &[] };
-    let own = Section { prefix: "", table: WALSPRING_CONNECTOR, words: Words::Debezium, defaults: &[] };
-    let mut groups: Vec<String> = FRAMEWORK_GROUPS.iter().map(|group| (*group).to_owned()).collect();
+    let framework = Section { prefix: "", table: context.framework(), words: Words::Kafka, defaults: &defaults };
+    let connector = Section { prefix: "", table: context.table, words: context.words, defaults: &[] };
+    let own = Section { prefix: "", table: context.ours(), words: Words::Debezium, defaults: &[] };
+    let mut groups: Vec<String> = context.framework_groups().iter().map(|group| (*group).to_owned()).collect();
 
     let mut entries = framework.entries(config);
     judge_framework(&mut entries, config, context);
+    if context.is_sink() {
+        sink::judge_topics(&mut entries, config);
+    }
     for part in [TRANSFORMS, PREDICATES] {
         for alias in aliases(config, part.list) {
             groups.push(format!("{}: {alias}", part.group));
@@ -89,7 +118,8 @@ pub fn validate_connector(config: &Config, context: &ConnectorContext<'_>) -> Va
 /// that depend on the worker have no default here.
 pub fn list_options(context: &ConnectorContext<'_>) -> Vec<Definition> {
     let own = context.table.iter().filter(|option| option.listed).map(Definition::of);
-    let framework = SOURCE_CONNECTOR.iter().filter(|option| option.listed).map(|option| {
+    let framework = context.framework();
+    let framework = framework.iter().filter(|option| option.listed).map(|option| {
         let mut definition = Definition::of(option);
         if option.name == "connector.plugin.version" {
             definition.default_value = Some(context.version.to_owned());
@@ -277,13 +307,24 @@ fn rename_in_errors(errors: &mut [String], name: &str, full: &str) {
 }
 
 fn override_entries(config: &Config, context: &ConnectorContext<'_>) -> Vec<ConfigEntry> {
-    let prefix = "producer.override.";
-    let overridden = config.iter().filter(|(name, _)| name.starts_with(prefix));
-    overridden
-        .map(|(name, given)| {
+    // What a sink writes goes to its dead letter queue only.
+    let has_queue = || config.get("errors.deadletterqueue.topic.name").is_some_and(|name| !name.trim().is_empty());
+    let prefixes: &[&'static str] = match context.is_sink() {
+        false => &["producer.override."],
+        true if has_queue() => &["consumer.override.", "producer.override."],
+        true => &["consumer.override."],
+    };
+    let of_prefix = |prefix: &&'static str| {
+        let prefix = *prefix;
+        config.iter().filter_map(move |(name, given)| Some((name, name.strip_prefix(prefix)?, given)))
+    };
+    prefixes
+        .iter()
+        .flat_map(of_prefix)
+        .map(|(name, option, given)| {
             let mut value = ConfigValue::new(name);
             value.value = Some(given.to_owned());
-            value.errors.extend((context.override_policy)(&name[prefix.len()..]));
+            value.errors.extend((context.override_policy)(option));
             ConfigEntry { definition: None, value }
         })
         .collect()
@@ -292,7 +333,7 @@ fn override_entries(config: &Config, context: &ConnectorContext<'_>) -> Vec<Conf
 /// An option that we know and cannot follow is refused, unless it says what holds anyway.
 fn refuse_unsupported(entries: &mut Vec<ConfigEntry>, config: &Config, context: &ConnectorContext<'_>) {
     for (name, given) in config.iter() {
-        let option = [context.table, WALSPRING_CONNECTOR].iter().find_map(|table| table.get(name));
+        let option = [context.table, context.ours()].iter().find_map(|table| table.get(name));
         let Some((option, reason)) = option.and_then(|option| Some((option, unsupported(option, given)?))) else {
             continue;
         };
@@ -310,7 +351,7 @@ fn refuse_unsupported(entries: &mut Vec<ConfigEntry>, config: &Config, context: 
 }
 
 fn warnings_about(config: &Config, context: &ConnectorContext<'_>) -> Vec<Warning> {
-    let tables = [SOURCE_CONNECTOR, context.table, WALSPRING_CONNECTOR];
+    let tables = [context.framework(), context.table, context.ours()];
     let known = || tables.into_iter().flat_map(|table| table.options.iter()).filter(|option| option.pattern.is_none());
     // Custom converters are named by their own first word: `isbn.type` for `converters=isbn`.
     let converters = config.get("converters").map(values::list).unwrap_or_default();

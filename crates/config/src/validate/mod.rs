@@ -9,6 +9,7 @@ mod connector;
 mod plugins;
 mod report;
 mod section;
+mod sink;
 
 pub use connector::{ConnectorContext, list_options, validate_connector};
 pub use plugins::{PluginInfo, PluginKind, Plugins};

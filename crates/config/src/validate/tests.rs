@@ -54,7 +54,9 @@ fn plugins() -> Vec<PluginInfo> {
 fn with_context<T>(null_names: &[&str], run: impl FnOnce(&ConnectorContext<'_>) -> T) -> T {
     run(&ConnectorContext {
         plugins: Plugins(&plugins()),
+        kind: PluginKind::Source,
         table: POSTGRES,
+        words: Words::Debezium,
         groups: POSTGRES_GROUPS,
         version: "3.7.0.Final",
         key_converter: JSON_CONVERTER_CLASS,

@@ -236,6 +236,7 @@ enum Way {
 fn encode(way: Way, batch: &ChangeBatch, tolerance: Tolerance) -> (Vec<String>, Result<(), TaskError>) {
     let plugins = Plugins {
         sources: Vec::new(),
+        sinks: Vec::new(),
         converters: Vec::new(),
         header_converters: Vec::new(),
         transforms: vec![Plugin { class: "test.Nothing", version: None, make: Box::new(|_| Ok(Box::new(Nothing))) }],
@@ -250,6 +251,8 @@ fn encode(way: Way, batch: &ChangeBatch, tolerance: Tolerance) -> (Vec<String>, 
             header_converter: String::new(),
             override_policy: Box::new(|_| None),
         }),
+        source_observer: None,
+        sink_observer: None,
     };
     let config: Vec<(String, String)> =
         [("transforms", "a"), ("transforms.a.type", "Nothing")].map(|(k, v)| (k.into(), v.into())).into();
@@ -259,11 +262,18 @@ fn encode(way: Way, batch: &ChangeBatch, tolerance: Tolerance) -> (Vec<String>, 
     let heard = topics.clone();
     let printer = || Arc::new(Printer { compiled: way == Way::ByPlan });
     let mut encoder = RecordEncoder::new(
-        Converters { key: printer(), value: printer(), header: printer() },
+        Converters {
+            key: printer(),
+            value: printer(),
+            header: printer(),
+            key_class: "k",
+            value_class: "v",
+            header_class: "h",
+        },
         TransformChain::new(&plugins, &config).unwrap(),
         Box::new(Lines(lines.clone(), Vec::new())),
         tolerance,
-        Arc::new(TaskMetrics::new(&Arc::new(Metrics::default()), "a", 0)),
+        Arc::new(TaskMetrics::new(&Arc::new(Metrics::default()), "a", 0, true)),
         Box::new(move |topic| heard.lock().unwrap().push(topic.to_owned())),
     );
     let mut writer = NoWriter(Vec::new());

@@ -13,6 +13,7 @@ mod offsets;
 mod operations;
 mod reconcile;
 mod report;
+mod sink_offsets;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -26,7 +27,7 @@ use crate::plugins::Plugins;
 use crate::refusal::Refusal;
 use crate::settings::WorkerSettings;
 use crate::status_store::StatusBoard;
-use crate::task::TaskHandle;
+use crate::task_control::TaskHandle;
 
 /// Reaches the store; called until it succeeds.
 pub type Connect = Box<dyn FnMut() -> Result<Arc<dyn Backend>, StoreError> + Send>;

@@ -1,23 +1,47 @@
 //! Reading and changing the stored offsets of a connector. They are changed only while it is stopped, which includes
 //! that its last task has ended here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use walspring_connect::StoreError;
+use walspring_connect::{Backend, StoreError};
 
-use super::Supervisor;
+use super::{Supervisor, sink_offsets};
 use crate::configs_store::TargetState;
 use crate::info::ConnectorOffset;
 use crate::offsets_store::{ConnectorOffsets, is_primitive};
+use crate::plugins::ConnectorPlugin;
 use crate::refusal::Refusal;
+use crate::settings::value;
+use crate::sink::group;
+
+const ALTERED: &str = "The Connect framework-managed offsets for this connector have been altered successfully. However, if \
+                       this connector manages offsets externally, they will need to be manually altered in the system \
+                       that the connector uses.";
+const RESET: &str = "The Connect framework-managed offsets for this connector have been reset successfully. However, if \
+                     this connector manages offsets externally, they will need to be manually reset in the system that \
+                     the connector uses.";
+
+/// Where a connector's offsets are.
+enum Stored {
+    /// Of a source: in the offsets topic.
+    Log(ConnectorOffsets),
+    /// Of a sink: in its consumer group.
+    Group { backend: Arc<dyn Backend>, group: String },
+}
 
 /// How long a change waits for tasks to end.
 const STOP_WAIT: Duration = Duration::from_secs(30);
 
 impl Supervisor {
     pub fn offsets(&self, name: &str) -> Result<Vec<ConnectorOffset>, Refusal> {
-        let offsets = self.open_offsets(name)?.read().map_err(|e| self.store_failed(e))?;
+        let offsets = match self.open_offsets(name)? {
+            Stored::Group { backend, group } => {
+                return sink_offsets::read(&*backend, &group).map_err(|e| self.store_failed(e));
+            }
+            Stored::Log(log) => log.read().map_err(|e| self.store_failed(e))?,
+        };
         Ok(offsets.into_iter().map(|(partition, offset)| ConnectorOffset { partition, offset: Some(offset) }).collect())
     }
 
@@ -26,7 +50,14 @@ impl Supervisor {
         if offsets.is_empty() {
             return Err(Refusal::bad_request("Partitions / offsets need to be provided for an alter offsets request"));
         }
-        let log = self.open_for_change(name)?;
+        let log = match self.open_for_change(name)? {
+            Stored::Group { backend, group } => {
+                let changes = offsets.into_iter().map(sink_offsets::parse).collect::<Result<Vec<_>, _>>()?;
+                backend.alter_group_offsets(&group, &changes).map_err(|e| self.group_failed("alter", name, e))?;
+                return Ok(ALTERED);
+            }
+            Stored::Log(log) => log,
+        };
         let primitive = |map: &Option<Map<String, Value>>| map.as_ref().is_none_or(is_primitive);
         if offsets.iter().any(|o| !is_primitive(&o.partition) || !primitive(&o.offset)) {
             return Err(Refusal::bad_request(
@@ -35,30 +66,37 @@ impl Supervisor {
         }
         let offsets: Vec<_> = offsets.into_iter().map(|o| (o.partition, o.offset)).collect();
         log.alter(&offsets).map_err(|e| self.store_failed(e))?;
-        Ok("The Connect framework-managed offsets for this connector have been altered successfully. However, if this \
-            connector manages offsets externally, they will need to be manually altered in the system that the \
-            connector uses.")
+        Ok(ALTERED)
     }
 
     pub fn reset_offsets(&self, name: &str) -> Result<&'static str, Refusal> {
-        let log = self.open_for_change(name)?;
+        let log = match self.open_for_change(name)? {
+            Stored::Group { backend, group } => {
+                backend.delete_group(&group).map_err(|e| self.group_failed("reset", name, e))?;
+                return Ok(RESET);
+            }
+            Stored::Log(log) => log,
+        };
         let all = log.read().map_err(|e| self.store_failed(e))?;
         let deleted: Vec<_> = all.into_iter().map(|(partition, _)| (partition, None)).collect();
         log.alter(&deleted).map_err(|e| self.store_failed(e))?;
-        Ok("The Connect framework-managed offsets for this connector have been reset successfully. However, if this \
-            connector manages offsets externally, they will need to be manually reset in the system that the connector \
-            uses.")
+        Ok(RESET)
     }
 
-    fn open_offsets(&self, name: &str) -> Result<ConnectorOffsets, Refusal> {
+    fn open_offsets(&self, name: &str) -> Result<Stored, Refusal> {
         let backend = self.ready()?;
         let config = self.config(name)?;
         let resolved = self.plugins.options.resolve(&config).map_err(Refusal::internal)?;
-        let topic = resolved.iter().find(|(k, _)| k == "offsets.storage.topic").and_then(|(_, v)| v.as_deref());
-        ConnectorOffsets::open(&*backend, name, topic).map_err(|e| self.store_failed(e))
+        let resolved: Vec<_> = resolved.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
+        let plugin = value(&resolved, "connector.class").and_then(|class| self.plugins.connector(class));
+        if let Some(ConnectorPlugin::Sink(_)) = plugin {
+            return Ok(Stored::Group { backend, group: group(name, &resolved) });
+        }
+        let log = ConnectorOffsets::open(&*backend, name, value(&resolved, "offsets.storage.topic"));
+        log.map(Stored::Log).map_err(|e| self.store_failed(e))
     }
 
-    fn open_for_change(&self, name: &str) -> Result<ConnectorOffsets, Refusal> {
+    fn open_for_change(&self, name: &str) -> Result<Stored, Refusal> {
         self.ready()?;
         let is_stopped = || {
             let state = self.lock();
@@ -78,6 +116,22 @@ impl Supervisor {
             ));
         }
         self.open_offsets(name)
+    }
+
+    /// A group with members takes no changes, which is what a task that was left behind keeps it.
+    fn group_failed(&self, verb: &str, name: &str, error: StoreError) -> Refusal {
+        let why = error.to_string();
+        let refusal = self.store_failed(error);
+        Refusal {
+            message: format!(
+                "Failed to {verb} consumer group offsets for connector {name} either because its tasks haven't stopped \
+                 completely yet or the connector was resumed before the request to {verb} its offsets could be \
+                 successfully completed. If the connector is in a stopped state, this operation can be safely retried. \
+                 If it doesn't eventually succeed, the Connect cluster may need to be restarted to get rid of the \
+                 zombie sink tasks. ({why})"
+            ),
+            ..refusal
+        }
     }
 
     fn store_failed(&self, error: StoreError) -> Refusal {

@@ -39,10 +39,8 @@ impl Supervisor {
     }
 
     fn kind(&self, config: &Props) -> &'static str {
-        match config.get("connector.class").and_then(Value::as_str).and_then(|c| self.plugins.source(c)) {
-            Some(_) => "source",
-            None => "unknown",
-        }
+        let plugin = config.get("connector.class").and_then(Value::as_str).and_then(|c| self.plugins.connector(c));
+        plugin.map_or("unknown", |plugin| plugin.kind())
     }
 
     pub fn config(&self, name: &str) -> Result<Props, Refusal> {

@@ -6,13 +6,15 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use walspring_connect::{CONFIG_EXCEPTION, CONNECT_EXCEPTION, Props, SourcePlugin, StoreError, TaskError};
+use walspring_connect::{CONFIG_EXCEPTION, CONNECT_EXCEPTION, Props, StoreError, TaskError};
 
 use super::{Phase, Supervisor};
 use crate::committer::store_error;
 use crate::configs_store::{self, TargetState};
 use crate::info::State;
-use crate::task::{TaskContext, TaskHandle, Wish, resolve, spawn};
+use crate::plugins::ConnectorPlugin;
+use crate::task::{TaskContext, resolve, spawn};
+use crate::task_control::{TaskHandle, Wish};
 
 /// What a reconciler starts from.
 struct Job {
@@ -34,7 +36,7 @@ struct Done {
 }
 
 /// A connector's class, and its configuration with references replaced.
-type Found = (Arc<dyn SourcePlugin>, Vec<(String, String)>);
+type Found = (ConnectorPlugin, Vec<(String, String)>);
 
 impl Done {
     fn nothing_runs() -> Done {
@@ -129,11 +131,14 @@ impl Supervisor {
         let mut configs = self.lock().configs.tasks(name).to_vec();
         if all_anew || job.restart_connector {
             // Stored task configurations are not relied on: they are made again, and written if they differ.
-            let checked = self.backend().map_or(Ok(()), |backend| backend.check(&resolved));
+            let checked = match (&plugin, self.backend()) {
+                (ConnectorPlugin::Source(_), Some(backend)) => backend.check(&resolved),
+                _ => Ok(()),
+            };
             let checked = checked.map_err(|why| TaskError::definite(CONFIG_EXCEPTION, why));
-            let made = checked.and_then(|()| task_configs(&*plugin, &config, &resolved)).and_then(|made| {
+            let made = checked.and_then(|()| task_configs(&plugin, &config, &resolved)).and_then(|made| {
                 if made != configs {
-                    self.write_tasks(name, &made)?;
+                    self.write_tasks(name, &plugin, &made)?;
                     all_anew = true;
                 }
                 Ok(made)
@@ -184,7 +189,7 @@ impl Supervisor {
     fn resolve_connector(&self, config: &Props) -> Result<Found, TaskError> {
         let resolved = resolve(&self.plugins, config)?;
         let class = crate::settings::value(&resolved, "connector.class").unwrap_or_default();
-        let plugin = self.plugins.source(class).cloned();
+        let plugin = self.plugins.connector(class);
         let plugin = plugin.ok_or_else(|| {
             TaskError::definite(CONNECT_EXCEPTION, self.plugins.unknown_class(class))
                 .hint("the connector's records are left as they are; a worker that has this class can run it")
@@ -192,13 +197,7 @@ impl Supervisor {
         Ok((plugin, resolved))
     }
 
-    fn task_context(
-        &self,
-        name: &str,
-        task: u32,
-        config: &Props,
-        plugin: &Arc<dyn SourcePlugin>,
-    ) -> Option<TaskContext> {
+    fn task_context(&self, name: &str, task: u32, config: &Props, plugin: &ConnectorPlugin) -> Option<TaskContext> {
         let this = self.this.clone();
         Some(TaskContext {
             connector: name.to_owned(),
@@ -218,7 +217,7 @@ impl Supervisor {
         })
     }
 
-    fn write_tasks(&self, name: &str, configs: &[Props]) -> Result<(), TaskError> {
+    fn write_tasks(&self, name: &str, plugin: &ConnectorPlugin, configs: &[Props]) -> Result<(), TaskError> {
         let Some(backend) = self.backend() else {
             return Err(store_error(&StoreError::Transient("the store is not reached yet".into())));
         };
@@ -231,7 +230,8 @@ impl Supervisor {
                 return Err(TaskError::transient(CONNECT_EXCEPTION, "the connector was stopped"));
             }
             let count = configs.len() as u32;
-            if backend.transactional() && state.configs.fenced_tasks(name) != Some(count) {
+            let fences = backend.transactional() && matches!(plugin, ConnectorPlugin::Source(_));
+            if fences && state.configs.fenced_tasks(name) != Some(count) {
                 entries.push(configs_store::tasks_fencing(name, count));
             }
         }
@@ -279,12 +279,16 @@ impl Supervisor {
 
 /// What the plugin makes of the configuration, with the references of the connector put back, as it is stored.
 fn task_configs(
-    plugin: &dyn SourcePlugin,
+    plugin: &ConnectorPlugin,
     config: &Props,
     resolved: &[(String, String)],
 ) -> Result<Vec<Props>, TaskError> {
     let max = crate::settings::value(resolved, "tasks.max").and_then(|v| v.trim().parse().ok()).unwrap_or(1);
-    let made = plugin.task_configs(resolved, max)?;
+    let made = match plugin {
+        ConnectorPlugin::Source(source) => source.task_configs(resolved, max)?,
+        // Tasks of a sink differ in nothing but the partitions that the group gives them.
+        ConnectorPlugin::Sink(_) => vec![resolved.to_vec(); max as usize],
+    };
     let class = format!("{}Task", plugin.class());
     let props = |task: Vec<(String, String)>| {
         let mut props = Props::new();

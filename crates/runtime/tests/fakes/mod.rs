@@ -556,6 +556,7 @@ impl Options for FakeOptions {
 pub fn plugins(source: Arc<Source>) -> Plugins {
     Plugins {
         sources: vec![Arc::new(FakePlugin(source))],
+        sinks: Vec::new(),
         converters: vec![Plugin { class: "test.Text", version: None, make: Box::new(|_, _| Ok(Arc::new(Text))) }],
         header_converters: vec![Plugin {
             class: "test.Text",
@@ -570,5 +571,7 @@ pub fn plugins(source: Arc<Source>) -> Plugins {
         predicates: Vec::new(),
         assembler: Box::new(|| Box::new(Lines::default())),
         options: Box::new(FakeOptions),
+        source_observer: None,
+        sink_observer: None,
     }
 }

@@ -82,9 +82,9 @@ fn check(file: &ConnectorFile, plugins: &Plugins) -> Vec<String> {
     };
     let class = resolved.iter().find(|(name, _)| name == "connector.class").and_then(|(_, class)| class.as_deref());
     let Some(class) = class else { return vec!["connector.class is missing".into()] };
-    let Some(source) = plugins.source(class) else { return vec![plugins.unknown_class(class)] };
+    let Some(plugin) = plugins.connector(class) else { return vec![plugins.unknown_class(class)] };
     // What depends on the cluster is told when the connector is registered.
-    let infos = plugins.options.validate(source.class(), &resolved, ValidationContext { exactly_once: true });
+    let infos = plugins.options.validate(plugin.class(), &resolved, ValidationContext { exactly_once: true });
     infos.entries.into_iter().flat_map(|entry| entry.value.errors).collect()
 }
 

@@ -6,7 +6,7 @@ use walspring_config::tables::converters::{
     STRING_CONVERTER, STRING_CONVERTER_CLASS,
 };
 use walspring_config::tables::postgres::{POSTGRES, POSTGRES_GROUPS};
-use walspring_config::validate::{PluginInfo, PluginKind};
+use walspring_config::validate::{PluginInfo, PluginKind, Words};
 use walspring_converters::PluginType;
 use walspring_kafka::client_config::keys::{self, Owner};
 use walspring_postgres_source::PostgresPlugin;
@@ -18,9 +18,11 @@ pub fn options(file: &WorkerFile) -> TableOptions {
     let worker = &file.typed;
     TableOptions {
         connectors: vec![ConnectorTable {
+            kind: PluginKind::Source,
             class: PostgresPlugin::CLASS,
             version: PostgresPlugin::VERSION,
             table: POSTGRES,
+            words: Words::Debezium,
             groups: POSTGRES_GROUPS,
         }],
         plugins: converters(),

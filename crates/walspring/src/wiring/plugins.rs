@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use walspring_connect::SourcePlugin;
+use walspring_connect::{SinkPlugin, SourcePlugin};
 use walspring_converters::PluginType;
 use walspring_postgres_source::PostgresPlugin;
 use walspring_record_batch::Assembler;
@@ -14,17 +14,24 @@ use super::worker_file::WorkerFile;
 pub fn plugins(file: &WorkerFile) -> Plugins {
     Plugins {
         sources: sources(),
+        sinks: sinks(),
         converters: converters(),
         header_converters: header_converters(),
         transforms: Vec::new(),
         predicates: Vec::new(),
         assembler: Box::new(|| Box::new(Assembler::new())),
         options: Box::new(options(file)),
+        source_observer: None,
+        sink_observer: None,
     }
 }
 
 fn sources() -> Vec<Arc<dyn SourcePlugin>> {
     vec![Arc::new(PostgresPlugin::new())]
+}
+
+fn sinks() -> Vec<Arc<dyn SinkPlugin>> {
+    Vec::new()
 }
 
 fn converters() -> Vec<Plugin<MakeConverter>> {

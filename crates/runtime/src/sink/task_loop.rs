@@ -1,0 +1,355 @@
+//! The loop of a sink's task: poll, decode, put, commit; and what happens to its partitions meanwhile.
+//!
+//! Invariant: an offset is committed only after the sink has said that the record before it, and all before that, are
+//! durable, or has been left out as the configuration says. So a crash between any two steps only repeats records.
+//!
+//! A sink whose system is away keeps its batch and tries it again; so does one that cannot open its partitions. The task
+//! polls all the while, with every partition paused, so that the group does not take it for dead.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant, SystemTime};
+
+use walspring_connect::Progress;
+use walspring_connect::{
+    CONNECT_EXCEPTION, Consumed, ConsumedRecord, Outcome, RecordConsumer, SinkTask, StoreError, TaskError,
+    TopicPartition,
+};
+
+use super::batch::Batch;
+use super::decoder::Decoder;
+use super::delivery::Delivery;
+use super::metrics::SinkMetrics;
+use super::observing::Observing;
+use super::positions::Positions;
+use super::reporter::Reporter;
+use super::settings::SinkSettings;
+use crate::committer::store_error;
+use crate::info::State;
+use crate::restarts::PutBackoff;
+use crate::task_control::{TaskControl, Wish};
+use crate::task_status::TaskStatus;
+
+/// How long a poll waits for records; how late a pause may be noticed.
+const POLL_WAIT: Duration = Duration::from_millis(200);
+/// Records of one batch, in bytes as they were read. Decoded they take a few times as much.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+const LAG_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) struct SinkLoop<'a> {
+    pub consumer: &'a mut dyn RecordConsumer,
+    pub sink: &'a mut dyn SinkTask,
+    pub class: &'a str,
+    pub decoder: Decoder,
+    pub settings: &'a SinkSettings,
+    pub reporter: Reporter<'a>,
+    pub observing: Option<Observing>,
+    pub metrics: SinkMetrics,
+    pub control: &'a TaskControl,
+    pub status: &'a TaskStatus,
+    pub backoff: PutBackoff,
+    pub state: LoopState,
+}
+
+#[derive(Default)]
+pub(super) struct LoopState {
+    positions: Positions,
+    /// Read, and in no batch yet.
+    read: Vec<ConsumedRecord>,
+    /// Given to this task, and not opened by the sink yet.
+    to_open: Vec<TopicPartition>,
+    batch: Option<Batch>,
+    outcomes: Vec<Outcome>,
+    /// When what failed is tried again.
+    again_at: Option<Instant>,
+    paused: bool,
+    /// Every partition is paused at the consumer.
+    quiet: bool,
+    commit_at: Option<Instant>,
+    lag_at: Option<Instant>,
+    /// Bytes of a record, on average, in the last poll.
+    record_bytes: usize,
+    /// Something was made durable.
+    pub progress: bool,
+}
+
+impl SinkLoop<'_> {
+    /// Until the task should stop, or fails. What was written is committed whichever way it ends.
+    pub fn run(&mut self) -> Result<(), TaskError> {
+        let result = self.turns();
+        if let Err(error) = self.commit(None) {
+            tracing::warn!("offsets were not committed at the end; records will come again: {error}");
+        }
+        self.sink.close(&self.state.positions.partitions());
+        self.metrics.set_partitions(&[]);
+        result
+    }
+
+    fn turns(&mut self) -> Result<(), TaskError> {
+        loop {
+            match self.control.wish() {
+                Wish::Stop => return Ok(()),
+                Wish::Pause => self.pause()?,
+                Wish::Run => self.go_on(),
+            }
+            if !self.state.paused && self.state.again_at.is_none_or(|at| at <= Instant::now()) && self.has_work() {
+                self.work()?;
+                if self.state.again_at.is_none() && self.has_work() {
+                    continue;
+                }
+            }
+            self.poll()?;
+        }
+    }
+
+    fn pause(&mut self) -> Result<(), TaskError> {
+        if !self.state.paused {
+            self.commit_all()?;
+            self.state.paused = true;
+            self.status.set(State::Paused, None);
+        }
+        Ok(())
+    }
+
+    fn go_on(&mut self) {
+        if std::mem::take(&mut self.state.paused) {
+            self.status.set_running();
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        let state = &self.state;
+        !state.to_open.is_empty() || state.batch.is_some() || !state.read.is_empty()
+    }
+
+    /// One step: opens what is to be opened, or puts a batch. A transient error is waited out.
+    fn work(&mut self) -> Result<(), TaskError> {
+        let step = if self.state.to_open.is_empty() { self.put() } else { self.open() };
+        match step {
+            Ok(()) => {
+                if self.state.again_at.take().is_some() {
+                    self.backoff.reset();
+                    self.status.waiting(None);
+                }
+                if self.state.commit_at.is_none_or(|at| at <= Instant::now()) {
+                    self.commit_all()?;
+                }
+                Ok(())
+            }
+            Err(error) if error.is_transient() => {
+                self.metrics.put_errors.add(1);
+                self.state.again_at = Some(Instant::now() + self.backoff.next());
+                self.status.waiting(Some(error.trace()));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open(&mut self) -> Result<(), TaskError> {
+        let seeks = self.sink.open(&self.state.to_open).map_err(unrecoverable)?;
+        let opened = std::mem::take(&mut self.state.to_open);
+        for (partition, kafka_offset) in seeks.into_iter().filter(|(partition, _)| opened.contains(partition)) {
+            self.consumer.seek(&partition, kafka_offset).map_err(|e| store_error(&e))?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self) -> Result<(), TaskError> {
+        let mut batch = match self.state.batch.take() {
+            Some(batch) => batch,
+            None => self.next_batch(),
+        };
+        let result = self.deliver(&mut batch);
+        match &result {
+            Err(error) if error.is_transient() => self.state.batch = Some(batch),
+            _ => {
+                let settled = batch.settled();
+                self.metrics.settled(&batch, settled);
+                self.state.positions.advance(&batch.raws[..settled]);
+                self.state.progress |= settled > 0;
+                if let Some(observing) = &self.observing {
+                    // The record that the task fails at is dealt with, too.
+                    let ends = usize::from(batch.end.is_some());
+                    observing.tell(&batch, (settled + ends).min(batch.raws.len()));
+                }
+            }
+        }
+        result
+    }
+
+    /// Takes what was read, up to the bound in bytes.
+    fn next_batch(&mut self) -> Batch {
+        let read = &mut self.state.read;
+        let mut bytes = 0;
+        let fits = |record: &ConsumedRecord| {
+            bytes += size(record);
+            bytes <= BATCH_BYTES_MAX
+        };
+        let count = read.iter().take(self.settings.batch_records_max).take_while({
+            let mut fits = fits;
+            move |record| fits(record)
+        });
+        let count = count.count().max(1).min(read.len());
+        let rest = read.split_off(count);
+        let taken = std::mem::replace(read, rest);
+        let mut batch = Batch::decode(taken, &mut self.decoder, self.settings.tolerant);
+        batch.started = self.observing.is_some().then(SystemTime::now);
+        for (place, failure) in &batch.failures {
+            self.reporter.failed(&batch.raws[*place], failure, &self.metrics);
+        }
+        batch
+    }
+
+    fn deliver(&mut self, batch: &mut Batch) -> Result<(), TaskError> {
+        let (reporter, metrics) = (&mut self.reporter, &self.metrics);
+        let mut delivery = Delivery {
+            sink: self.sink,
+            tolerant: self.settings.tolerant,
+            class: self.class,
+            metrics,
+            on_failure: &mut |record, failure| reporter.failed(record, failure, metrics),
+        };
+        delivery.put(batch, &mut self.state.outcomes).map_err(unrecoverable)?;
+        match (self.reporter.write_letters(batch, &self.metrics), &batch.end) {
+            (Ok(()), None) => Ok(()),
+            (Err(error), None) => Err(store_error(&error)),
+            (letters, Some(end)) => {
+                if let Err(error) = letters {
+                    tracing::warn!("a record that the task fails at did not reach the dead letter queue: {error}");
+                }
+                Err(end.clone())
+            }
+        }
+    }
+
+    fn poll(&mut self) -> Result<(), TaskError> {
+        self.quieten(self.state.paused || self.has_work())?;
+        let wait = match self.state.again_at.filter(|_| !self.state.paused) {
+            Some(at) => at.saturating_duration_since(Instant::now()).min(POLL_WAIT),
+            None => POLL_WAIT,
+        };
+        let room = BATCH_BYTES_MAX / self.state.record_bytes.max(1);
+        let records_max = self.settings.batch_records_max.min(room).max(1);
+        let before = self.state.read.len();
+        match self.consumer.poll(&mut self.state.read, records_max, wait).map_err(|e| store_error(&e))? {
+            Consumed::Records => {
+                let new = &self.state.read[before..];
+                self.state.record_bytes = new.iter().map(size).sum::<usize>() / new.len().max(1);
+            }
+            Consumed::Nothing => self.commit_all()?,
+            Consumed::Assigned(partitions) => self.assigned(partitions)?,
+            Consumed::Revoked(partitions) => self.gone(partitions, true),
+            Consumed::Lost(partitions) => self.gone(partitions, false),
+        }
+        self.look_at_lag();
+        Ok(())
+    }
+
+    fn quieten(&mut self, quiet: bool) -> Result<(), TaskError> {
+        if quiet == self.state.quiet {
+            return Ok(());
+        }
+        let partitions = self.state.positions.partitions();
+        let done = if quiet { self.consumer.pause(&partitions) } else { self.consumer.resume(&partitions) };
+        self.state.quiet = quiet;
+        done.map_err(|e| store_error(&e))
+    }
+
+    fn assigned(&mut self, partitions: Vec<TopicPartition>) -> Result<(), TaskError> {
+        tracing::info!(partitions = %list(&partitions), "partitions were assigned");
+        self.state.positions.assigned(&partitions);
+        self.metrics.set_partitions(&self.state.positions.partitions());
+        if self.state.quiet {
+            self.consumer.pause(&partitions).map_err(|e| store_error(&e))?;
+        }
+        self.state.to_open.extend(partitions);
+        Ok(())
+    }
+
+    /// Partitions go to another member; `ours`: until the next poll they are still this one's.
+    fn gone(&mut self, partitions: Vec<TopicPartition>, ours: bool) {
+        let how = if ours { "revoked" } else { "lost" };
+        tracing::info!(partitions = %list(&partitions), "partitions were {how}");
+        let gone: HashSet<TopicPartition> = partitions.iter().cloned().collect();
+        let state = &mut self.state;
+        // What has not been written by now is the next member's.
+        state.read.retain(|r| !gone.contains(&TopicPartition { topic: r.topic.clone(), partition: r.partition }));
+        if let Some(batch) = &mut state.batch {
+            let settled = batch.settled();
+            self.metrics.settled(batch, settled);
+            state.positions.advance(&batch.raws[..settled]);
+            batch.forget(&gone);
+            if batch.raws.is_empty() {
+                state.batch = None;
+            }
+        }
+        if ours && let Err(error) = self.commit(Some(&partitions)) {
+            tracing::warn!("offsets were not committed before the partitions went; records will come again: {error}");
+        }
+        let never_opened = |partition: &&TopicPartition| self.state.to_open.contains(partition);
+        let opened: Vec<_> = partitions.iter().filter(|p| !never_opened(p)).cloned().collect();
+        self.sink.close(&opened);
+        self.state.to_open.retain(|partition| !gone.contains(partition));
+        self.state.positions.remove(&partitions);
+        self.metrics.set_partitions(&self.state.positions.partitions());
+        if !self.has_work() && self.state.again_at.take().is_some() {
+            self.backoff.reset();
+            self.status.waiting(None);
+        }
+    }
+
+    /// Commits what is durable. What goes away by itself is tried again later.
+    fn commit_all(&mut self) -> Result<(), TaskError> {
+        match self.commit(None) {
+            Ok(()) => Ok(()),
+            Err(StoreError::Transient(why)) => {
+                tracing::warn!("offsets cannot be committed, will be tried again: {why}");
+                Ok(())
+            }
+            Err(error) => Err(store_error(&error)),
+        }
+    }
+
+    fn commit(&mut self, of: Option<&[TopicPartition]>) -> Result<(), StoreError> {
+        let offsets = self.state.positions.uncommitted(of);
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        self.state.commit_at = Some(Instant::now() + self.settings.commit_interval);
+        self.consumer.commit(&offsets)?;
+        self.metrics.commits.add(1);
+        self.state.positions.committed(&offsets);
+        Ok(())
+    }
+
+    fn look_at_lag(&mut self) {
+        if self.state.lag_at.is_none_or(|at| at <= Instant::now()) {
+            self.state.lag_at = Some(Instant::now() + LAG_INTERVAL);
+            let lag = self.consumer.lag();
+            self.metrics.set_lag(&lag);
+        }
+    }
+}
+
+/// What a record holds in memory before it is decoded, in bytes.
+fn size(record: &ConsumedRecord) -> usize {
+    let bytes = |b: &Option<Vec<u8>>| b.as_ref().map_or(0, Vec::len);
+    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + bytes(value) + 48).sum();
+    bytes(&record.key) + bytes(&record.value) + headers + 96
+}
+
+/// As the original says that a sink's `put` threw; what goes away by itself keeps its own words.
+fn unrecoverable(error: TaskError) -> TaskError {
+    if error.is_transient() {
+        return error;
+    }
+    let TaskError { kind, class, message, causes, hint } = error;
+    let causes = [(class, message)].into_iter().chain(causes).collect();
+    let message = "Exiting WorkerSinkTask due to unrecoverable exception.".to_owned();
+    TaskError { kind, class: CONNECT_EXCEPTION, message, causes, hint }
+}
+
+fn list(partitions: &[TopicPartition]) -> String {
+    let names: Vec<String> = partitions.iter().map(|p| format!("{}-{}", p.topic, p.partition)).collect();
+    names.join(", ")
+}

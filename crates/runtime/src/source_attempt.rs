@@ -1,0 +1,167 @@
+//! One attempt at a source's task: writer (fences older ones) → stored offset → source → loop.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use walspring_connect::writer::RecordWriter;
+use walspring_connect::{CONNECT_EXCEPTION, SourcePlugin, SourceTaskContext, TaskError, WriterRequest};
+
+use crate::committer::{Commits, FENCED, Store, store_error, write_error};
+use crate::info::State;
+use crate::offsets_store::{self, ConnectorOffsets};
+use crate::record_encoder::{RecordEncoder, Tolerance};
+use crate::settings::{OFFSET_STORE_INTERVAL, WorkerSettings, value};
+use crate::source_task::SourceLoop;
+use crate::task::{AttemptFailed, Life, TaskContext, not_configured, resolve};
+use crate::transform_chain::TransformChain;
+
+impl Life<'_> {
+    pub(crate) fn source_attempt(&self, plugin: &dyn SourcePlugin) -> Result<(), AttemptFailed> {
+        let TaskContext { connector, task, plugins, settings, backend, .. } = self.context;
+        let config = resolve(plugins, &self.context.config)?;
+        let converters = plugins.converters(&config, &settings.worker_config).map_err(not_configured)?;
+        let chain = TransformChain::new(plugins, &config).map_err(not_configured)?;
+        let offsets_topic = value(&config, "offsets.storage.topic").map(str::to_owned);
+
+        let commits = Commits::new(self.metrics.clone());
+        let request = WriterRequest {
+            connector: connector.clone(),
+            task: *task,
+            config: config.clone(),
+            offsets_topic: offsets_topic.clone(),
+        };
+        // Older writers are fenced when this returns: only now the stored offset is final.
+        let mut writer = Writer(Some(backend.writer(request, commits.clone()).map_err(|e| write_error(&e))?));
+        self.control.set_interrupter(writer.get().interrupter());
+        let offsets =
+            ConnectorOffsets::open(&**backend, connector, offsets_topic.as_deref()).map_err(|e| store_error(&e))?;
+
+        let read_offset = {
+            let offsets = offsets.clone();
+            move |partition: &walspring_connect::SourcePartition| {
+                let all = offsets.read().map_err(|e| store_error(&e))?;
+                Ok(all.into_iter().find(|(p, _)| p == partition).map(|(_, offset)| offset))
+            }
+        };
+        let context = SourceTaskContext {
+            connector: connector.clone(),
+            task: *task,
+            config: config.clone(),
+            offset: Box::new(read_offset.clone()),
+            stop: self.control.stop.clone(),
+            progress: self.shared.clone(),
+        };
+        let of_source = |error| AttemptFailed { error, progress: false, of_source: true };
+        let mut source = plugin.start(context).map_err(of_source)?;
+
+        let transactional = backend.transactional();
+        // Read here, too: when a source asks is its own matter.
+        let stored_offset = read_offset(&source.partition()).map_err(|error| AttemptFailed {
+            error,
+            progress: false,
+            of_source: false,
+        })?;
+        let key = offsets_store::key(connector, &source.partition());
+        let store = Store {
+            beside: transactional && offsets.has_own_topic(),
+            offsets,
+            key: key.clone(),
+            interval: settings.offset_flush_interval.min(OFFSET_STORE_INTERVAL),
+        };
+        let mut encoder = RecordEncoder::new(
+            converters,
+            chain,
+            (plugins.assembler)(),
+            tolerance(&config, settings),
+            self.metrics.clone(),
+            self.track_topics(),
+        );
+
+        self.shared.started();
+        tracing::info!(connector = %connector, task, "the task runs");
+        let feedback = source.feedback();
+        let watcher = writer.get().watcher();
+        let result = std::thread::scope(|scope| {
+            let committer = std::thread::Builder::new()
+                .name(format!("commit-{connector}-{task}"))
+                .spawn_scoped(scope, || commits.run(&store, &*feedback, &|| self.shared.look(watcher.as_deref())))
+                .map_err(|e| {
+                    TaskError::transient(CONNECT_EXCEPTION, format!("no thread can be started for the offsets: {e}"))
+                })?;
+            // Whatever happens here, the other thread ends, so that the scope does.
+            let guard = AbandonOnDrop(&commits);
+            let result = SourceLoop {
+                source: &mut *source,
+                writer: writer.get(),
+                encoder: &mut encoder,
+                commits: &commits,
+                control: self.control,
+                offset_key: key,
+                transactional,
+                stored_offset,
+                graceful_timeout: settings.graceful_timeout,
+                on_pause: &|paused| self.shared.set(if paused { State::Paused } else { State::Running }, None),
+            }
+            .run();
+            // What is durable by now is stored; a fenced task stores nothing more.
+            if result.as_ref().is_err_and(|e| e.causes.iter().any(|(class, _)| *class == FENCED)) {
+                commits.abandon();
+            } else {
+                commits.close();
+            }
+            let _ = committer.join();
+            drop(guard);
+            result
+        });
+        let of_source = result.is_err() && commits.check().is_ok();
+        drop(writer);
+        source.close();
+        result.map_err(|error| AttemptFailed { error, progress: commits.made_progress(), of_source })
+    }
+
+    fn track_topics(&self) -> Box<dyn FnMut(&str) + Send> {
+        if !self.context.settings.topic_tracking {
+            return Box::new(|_| ());
+        }
+        let (statuses, connector, task) =
+            (self.context.statuses.clone(), self.context.connector.clone(), self.context.task);
+        Box::new(move |topic| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
+            statuses.topic_used(&connector, task, topic, now);
+        })
+    }
+}
+
+/// Aborts the writer whichever way an attempt ends.
+struct Writer(Option<Box<dyn RecordWriter>>);
+
+impl Writer {
+    fn get(&mut self) -> &mut dyn RecordWriter {
+        &mut **self.0.as_mut().expect("the writer is there until it is dropped")
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(writer) = self.0.take() {
+            writer.abort();
+        }
+    }
+}
+
+struct AbandonOnDrop<'a>(&'a Commits);
+
+impl Drop for AbandonOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+fn tolerance(config: &[(String, String)], settings: &WorkerSettings) -> Tolerance {
+    if !value(config, "errors.tolerance").is_some_and(|v| v.eq_ignore_ascii_case("all")) {
+        return Tolerance::None;
+    }
+    let given = value(config, "producer.override.max.request.size")
+        .or_else(|| settings.worker_value("producer.max.request.size"));
+    // The default of Java's producer.
+    Tolerance::All { record_bytes_max: given.and_then(|v| v.trim().parse().ok()).unwrap_or(1_048_576) }
+}
