@@ -1,0 +1,100 @@
+//! Columns that an event does not have, because they did not change and are stored elsewhere (TOAST): the source writes a
+//! placeholder, which must not become a value.
+//!
+//! A document is replaced as a whole (that is what lets its version be checked), so the value is taken from the document
+//! that is there, or from an earlier record of the same batch. The partition's task is the only writer of its keys, and a
+//! document that was changed meanwhile has a newer version: what is merged is never older than what it replaces.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use walspring_connect::TaskError;
+
+use crate::client::{Client, Method, Question};
+use crate::writer::whole_error;
+
+/// A document by its index and id.
+pub type DocumentKey = (String, String);
+
+/// JSON of top-level fields of documents.
+#[derive(Debug, Default)]
+pub struct KnownFields {
+    documents: HashMap<DocumentKey, HashMap<String, Box<RawValue>>>,
+}
+
+/// What to look up: the fields of a document, and how it is routed.
+pub struct Wanted {
+    pub key: DocumentKey,
+    pub routing: Option<String>,
+    pub fields: Vec<String>,
+}
+
+/// Of an `_mget`: documents that are not small, with the columns that are large.
+pub const LOOKUPS_MAX: usize = 64;
+
+#[derive(Deserialize)]
+struct Found {
+    docs: Vec<FoundDocument>,
+}
+
+#[derive(Deserialize)]
+struct FoundDocument {
+    #[serde(default, rename = "_source")]
+    source: HashMap<String, Box<RawValue>>,
+}
+
+impl KnownFields {
+    pub fn contains(&self, key: &DocumentKey) -> bool {
+        self.documents.contains_key(key)
+    }
+
+    pub fn clear(&mut self) {
+        self.documents.clear();
+    }
+
+    pub fn field(&self, key: &DocumentKey, field: &str) -> Option<&str> {
+        Some(self.documents.get(key)?.get(field)?.get())
+    }
+
+    /// A record of the batch has these fields: what follows takes them from it.
+    pub fn replace(&mut self, key: &DocumentKey, document: &[u8]) {
+        if let Some(known) = self.documents.get_mut(key) {
+            *known = serde_json::from_slice(document).unwrap_or_default();
+        }
+    }
+
+    /// The document is gone.
+    pub fn forget_fields(&mut self, key: &DocumentKey) {
+        if let Some(known) = self.documents.get_mut(key) {
+            known.clear();
+        }
+    }
+
+    /// Asks the cluster, as of now (not as of the last refresh).
+    pub fn look_up(&mut self, client: &mut Client, wanted: Vec<Wanted>) -> Result<(), TaskError> {
+        let docs = wanted.iter().map(|w| {
+            let mut doc = json!({ "_index": w.key.0, "_id": w.key.1, "_source": { "includes": w.fields } });
+            if let Some(routing) = &w.routing {
+                doc["routing"] = routing.as_str().into();
+            }
+            doc
+        });
+        let body = json!({ "docs": docs.collect::<Vec<_>>() }).to_string();
+        let question = Question {
+            method: Method::Post,
+            path: "/_mget?filter_path=docs._source,docs.found,docs._index",
+            content_type: "application/json",
+            body: body.as_bytes(),
+            about_index: false,
+        };
+        let answer = client.ask(&question)?;
+        let found: Option<Found> = if answer.status == 200 { serde_json::from_slice(&answer.body).ok() } else { None };
+        let Some(found) = found.filter(|found| found.docs.len() == wanted.len()) else {
+            return Err(whole_error(client, "to give documents back", answer.status, &answer.body));
+        };
+        self.documents.extend(wanted.into_iter().zip(found.docs).map(|(w, found)| (w.key, found.source)));
+        Ok(())
+    }
+}
