@@ -4,7 +4,7 @@ usage: run [--embedded] [--rate ORDERS_A_SECOND] [--orders N] [--postgres URL]
 
 --embedded    without Kafka: topics are kept in the worker's own log
 --orders N    stop ordering after so many (0: nothing but what is there); everything stays up
---postgres    a superuser's URL of a server that runs already, with wal_level=logical. sql/drop.sql removes what is made there
+--postgres    a superuser's URL of a server that runs already, with wal_level=logical. drop.sql removes what is made there
 
 WALSPRING names the program, else it is built.
 """

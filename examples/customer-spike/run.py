@@ -4,14 +4,14 @@ usage: run [--embedded] [--rate CHANGES_A_SECOND] [--otlp URL] [--postgres URL]
 
 --embedded    without Kafka: topics are kept in the worker's own log
 --otlp        where spans go, such as a Collector or Jaeger on http://127.0.0.1:4318
---postgres    a superuser's URL of a server that runs already, with wal_level=logical. sql/drop.sql removes what is made there
+--postgres    a superuser's URL of a server that runs already, with wal_level=logical. drop.sql removes what is made there
 
 WALSPRING names the program, else it is built.
 """
 import argparse, sys, time
 
 from customers import Customers
-from setup import TOPIC, Spike
+from setup import HERE, TOPIC, Spike
 
 from machine import end_on_signals, free_port
 from prometheus import Prometheus
@@ -56,7 +56,7 @@ def main():
     wanted = arguments()
     end_on_signals()
     with Spike(wanted.embedded, 5433, 9092, 8083, otlp=wanted.otlp, postgres_url=wanted.postgres) as spike:
-        prometheus = Prometheus(spike.dir, free_port(9090), spike.worker)
+        prometheus = Prometheus(spike.dir, free_port(9090), HERE / "prometheus.yaml", spike.worker)
         try:
             print("starting PostgreSQL," + ("" if wanted.embedded else " Kafka,") + " the worker, Prometheus and the connectors ...", flush=True)
             spike.start()

@@ -189,7 +189,7 @@ def main():
     embedded = "--embedded" in sys.argv
     receiver = Receiver(free_port())
     with Spike(embedded, otlp=receiver.url) as spike:
-        prometheus = Prometheus(spike.dir, free_port(), spike.worker)
+        prometheus = Prometheus(spike.dir, free_port(), HERE / "prometheus.yaml", spike.worker)
         try:
             spike.start()
             prometheus.start()

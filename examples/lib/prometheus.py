@@ -5,22 +5,19 @@ import requests
 
 from machine import ROOT, wait_for
 
-CONFIG = """global: {{scrape_interval: 1s, evaluation_interval: 1s}}
-scrape_configs:
-  - job_name: walspring
-    static_configs: [{{targets: ['{target}']}}]
-"""
+# The worker's name in the configurations for containers.
+CONTAINER = "walspring:8083"
 
 
 class Prometheus:
-    def __init__(self, directory, port, worker):
+    def __init__(self, directory, port, config, worker):
         self.dir, self.url, self.process = directory / "prometheus", f"http://127.0.0.1:{port}", None
-        self.target = worker.url.removeprefix("http://")
+        self.config = config.read_text().replace(CONTAINER, worker.url.removeprefix("http://"))
 
     def start(self):
         program = subprocess.run([ROOT / "scripts/prometheus"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
         self.dir.mkdir(exist_ok=True)
-        (self.dir / "prometheus.yml").write_text(CONFIG.format(target=self.target))
+        (self.dir / "prometheus.yml").write_text(self.config)
         with open(self.dir / "log", "ab") as log:
             self.process = subprocess.Popen([program, f"--config.file={self.dir}/prometheus.yml", f"--storage.tsdb.path={self.dir}/data",
                                              f"--web.listen-address={self.url.removeprefix('http://')}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
