@@ -23,6 +23,7 @@ mod settings;
 mod sink;
 mod source_attempt;
 mod source_task;
+mod source_tracing;
 pub mod status_store;
 mod supervisor;
 mod table_options;

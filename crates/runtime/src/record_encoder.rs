@@ -21,6 +21,7 @@ use walspring_record::{
 use crate::committer::write_error;
 use crate::metrics::TaskMetrics;
 use crate::plugins::Converters;
+use crate::source_tracing::SourceTracing;
 use crate::transform_chain::TransformChain;
 
 /// Plans of relation versions that are gone stay until there are this many; then all are compiled anew.
@@ -34,6 +35,7 @@ pub(crate) struct RecordEncoder {
     metrics: Arc<TaskMetrics>,
     /// Hears of each topic once.
     on_topic: Box<dyn FnMut(&str) + Send>,
+    tracing: Option<SourceTracing>,
 
     plans: Vec<CompiledPlan>,
     plan_ids: HashMap<u64, usize>,
@@ -100,6 +102,7 @@ impl RecordEncoder {
             tolerance,
             metrics,
             on_topic,
+            tracing: None,
             plans: Vec::new(),
             plan_ids: HashMap::new(),
             topics: HashMap::new(),
@@ -108,6 +111,11 @@ impl RecordEncoder {
             key: Vec::new(),
             value: Vec::new(),
         }
+    }
+
+    /// From now on records carry a trace context, if there is anyone to give them one.
+    pub fn trace(&mut self, tracing: Option<SourceTracing>) {
+        self.tracing = tracing;
     }
 
     /// Encodes all of a batch. On an error what came before the failed change is still there to be taken.
@@ -148,7 +156,7 @@ impl RecordEncoder {
         for change in &batch.changes {
             if change.kind == ChangeKind::Record {
                 let record = batch.records[change.plan as usize].clone();
-                let result = self.append_tree(record, writer, now_ms);
+                let result = self.append_tree(record, writer, now_ms, None);
                 self.tolerate(result, batch)?;
                 continue;
             }
@@ -157,7 +165,7 @@ impl RecordEncoder {
                 let result = if through_trees {
                     tree(plan, batch, change, step, warnings)
                         .map_err(Failed::Leaf)
-                        .and_then(|record| self.append_tree(record, writer, now_ms))
+                        .and_then(|record| self.append_tree(record, writer, now_ms, committed_us(batch, change)))
                 } else {
                     self.append_row(plan, batch, change, step, now_ms, warnings)
                 };
@@ -245,24 +253,34 @@ impl RecordEncoder {
                 self.converters.value.encode(&plan.topic, Some(&plan.envelope), &tree, &mut self.value)?
             }
         };
-        let own_headers = match step.key_header {
-            None => None,
-            Some(header) => Some(key_header(&*self.converters.header, plan, batch, header, warnings)?),
-        };
+        // Most records have none; then nothing is allocated.
+        let mut own_headers = Vec::new();
+        if let Some(header) = step.key_header {
+            own_headers.push(key_header(&*self.converters.header, plan, batch, header, warnings)?);
+        }
+        if let Some(tracing) = &self.tracing {
+            own_headers.extend(tracing.header(&*self.converters.header, &plan.topic, committed_us(batch, change)));
+        }
         let record = RecordBytes {
             topic: compiled.topic,
             partition: None,
             timestamp_ms: now_ms,
             key: (key == Presence::Bytes).then_some(&self.key),
             value: (value == Presence::Bytes).then_some(&self.value),
-            own_headers: own_headers.as_slice(),
+            own_headers: &own_headers,
             headers: compiled.headers,
         };
         append(&mut *self.assembler, &record, self.tolerance, &self.metrics);
         Ok(())
     }
 
-    fn append_tree(&mut self, record: Record, writer: &mut dyn RecordWriter, now_ms: i64) -> Result<(), Failed> {
+    fn append_tree(
+        &mut self,
+        record: Record,
+        writer: &mut dyn RecordWriter,
+        now_ms: i64,
+        committed_us: Option<i64>,
+    ) -> Result<(), Failed> {
         let Some(record) = self.chain.apply(record)? else { return Ok(()) };
         self.key.clear();
         self.value.clear();
@@ -271,8 +289,11 @@ impl RecordEncoder {
         };
         let key = encode(&*self.converters.key, &record.key, &mut self.key)?;
         let value = encode(&*self.converters.value, &record.value, &mut self.value)?;
-        let headers = encode_headers(&*self.converters.header, &record.topic, &record.headers)?;
+        let mut headers = encode_headers(&*self.converters.header, &record.topic, &record.headers)?;
         let topic = self.topic(&record.topic, writer).map_err(Failed::Task)?;
+        if let Some(tracing) = &self.tracing {
+            headers.extend(tracing.header(&*self.converters.header, &record.topic, committed_us));
+        }
         let record = RecordBytes {
             topic,
             partition: record.partition,
@@ -298,6 +319,11 @@ impl RecordEncoder {
             Err(Failed::Convert(e)) => Err(tolerance_exceeded(&e)),
         }
     }
+}
+
+/// When the change was committed, or read by a snapshot.
+fn committed_us(batch: &ChangeBatch, change: &Change) -> Option<i64> {
+    batch.transactions.get(change.transaction as usize).map(|transaction| transaction.commit_us)
 }
 
 fn append(assembler: &mut dyn BatchAssembler, record: &RecordBytes<'_>, tolerance: Tolerance, metrics: &TaskMetrics) {

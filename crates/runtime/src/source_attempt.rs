@@ -11,6 +11,7 @@ use crate::offsets_store::{self, ConnectorOffsets};
 use crate::record_encoder::{RecordEncoder, Tolerance};
 use crate::settings::{OFFSET_STORE_INTERVAL, WorkerSettings, value};
 use crate::source_task::SourceLoop;
+use crate::source_tracing::SourceTracing;
 use crate::task::{AttemptFailed, Life, TaskContext, not_configured, resolve};
 use crate::transform_chain::TransformChain;
 
@@ -75,6 +76,7 @@ impl Life<'_> {
             self.metrics.clone(),
             self.track_topics(),
         );
+        encoder.trace(plugins.source_observer.clone().map(|observer| SourceTracing::new(observer, connector)));
 
         self.shared.started();
         tracing::info!(connector = %connector, task, "the task runs");

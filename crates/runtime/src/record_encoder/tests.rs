@@ -234,6 +234,15 @@ enum Way {
 }
 
 fn encode(way: Way, batch: &ChangeBatch, tolerance: Tolerance) -> (Vec<String>, Result<(), TaskError>) {
+    encode_traced(way, batch, tolerance, None)
+}
+
+fn encode_traced(
+    way: Way,
+    batch: &ChangeBatch,
+    tolerance: Tolerance,
+    tracing: Option<SourceTracing>,
+) -> (Vec<String>, Result<(), TaskError>) {
     let plugins = Plugins {
         sources: Vec::new(),
         sinks: Vec::new(),
@@ -276,6 +285,7 @@ fn encode(way: Way, batch: &ChangeBatch, tolerance: Tolerance) -> (Vec<String>, 
         Arc::new(TaskMetrics::new(&Arc::new(Metrics::default()), "a", 0, true)),
         Box::new(move |topic| heard.lock().unwrap().push(topic.to_owned())),
     );
+    encoder.trace(tracing);
     let mut writer = NoWriter(Vec::new());
     let result = encoder.encode(batch, &mut writer, 5);
     assert!(writer.0.len() <= 1 && *topics.lock().unwrap() == writer.0, "a topic is asked for once");
@@ -319,6 +329,45 @@ fn every_way_gives_the_same() {
             r#"null t ["constant=String(\"x\")"]"#,
         ]
     );
+}
+
+/// Samples every second record.
+#[derive(Default)]
+struct Alternating(Mutex<Vec<String>>);
+
+impl walspring_connect::SourceObserver for Alternating {
+    fn sent(&self, connector: &str, topic: &str, started_ms: Option<i64>) -> Option<String> {
+        let mut heard = self.0.lock().unwrap();
+        heard.push(format!("{connector} {topic} {started_ms:?}"));
+        (heard.len() % 2 == 1).then(|| format!("context-{}", heard.len()))
+    }
+}
+
+#[test]
+fn a_record_that_is_sampled_carries_its_context() {
+    let batch = batch(&[
+        (ChangeKind::Insert, Some(["b", "2"]), None),
+        (ChangeKind::Insert, Some(["c", "2"]), None),
+        (ChangeKind::Update, Some(["d", "3"]), Some(["b", "3"])),
+    ]);
+    let untraced = encode(Way::ByPlan, &batch, Tolerance::None).0;
+    for way in [Way::ByPlan, Way::ByTree, Way::Transformed] {
+        let observer = Arc::new(Alternating::default());
+        let (lines, result) =
+            encode_traced(way, &batch, Tolerance::None, Some(SourceTracing::new(observer.clone(), "orders")));
+        result.unwrap();
+        let heard = observer.0.lock().unwrap();
+        assert_eq!((heard.len(), lines.len()), (5, 5));
+        let committed_ms = batch.transactions[0].commit_us / 1000;
+        assert!(heard.iter().all(|heard| *heard == format!("orders {} Some({committed_ms})", batch.plans[0].topic)));
+        for (i, (line, untraced)) in lines.iter().zip(&untraced).enumerate() {
+            let context = format!("\"traceparent=String(\\\"context-{}\\\")\"", i + 1);
+            assert_eq!(line.contains(&context), i % 2 == 0, "{line}");
+            // The order of headers is nobody's promise.
+            let without = line.replace(&format!("{context}, "), "").replace(&format!(", {context}"), "");
+            assert_eq!(without, *untraced);
+        }
+    }
 }
 
 #[test]
