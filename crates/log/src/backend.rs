@@ -4,10 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use walspring_connect::writer::{DurabilityListener, RecordWriter, WriteError};
-use walspring_connect::{Backend, KeyedLog, StoreError, WriterRequest};
+use walspring_connect::{
+    Backend, ConsumerRequest, DeadLetterQueue, DeadLetterRequest, GroupOffset, KeyedLog, RecordConsumer, StoreError,
+    TopicPartition, WriterRequest,
+};
 
+use crate::consumer::{self, GroupConsumer};
+use crate::dead_letters::DeadLetters;
 use crate::keyed::KeyedTopic;
-use crate::log::Log;
+use crate::log::{Log, write};
 use crate::writer::{LogWriter, TopicDefaults};
 
 /// Names of the three topics, as a Connect worker's.
@@ -105,4 +110,59 @@ impl Backend for LogBackend {
     fn still_ours(&self) -> Result<bool, StoreError> {
         Ok(true)
     }
+
+    fn consumer(&self, request: ConsumerRequest) -> Result<Box<dyn RecordConsumer>, StoreError> {
+        Ok(Box::new(GroupConsumer::join(self.log.clone(), request)?))
+    }
+
+    fn group_offsets(&self, group: &str) -> Result<Vec<GroupOffset>, StoreError> {
+        let view = self.log.shared.view();
+        let stored = view.groups.get(group).into_iter().flatten();
+        Ok(stored
+            .map(|((topic, partition), offset)| GroupOffset {
+                partition: TopicPartition { topic: topic.as_str().into(), partition: *partition },
+                kafka_offset: *offset,
+            })
+            .collect())
+    }
+
+    fn alter_group_offsets(&self, group: &str, offsets: &[(TopicPartition, Option<i64>)]) -> Result<(), StoreError> {
+        // Held to the end: nobody joins meanwhile.
+        let groups = self.log.shared.groups();
+        if groups.has_members(group) {
+            return Err(has_members(group));
+        }
+        for (TopicPartition { topic, partition }, offset) in offsets {
+            let count = self.log.shared.partitions(topic).unwrap_or(0);
+            if offset.is_some() && !(0..count).contains(partition) {
+                return Err(StoreError::Definite(format!("there is no partition {topic}-{partition}")));
+            }
+        }
+        let changes = offsets.iter().map(|(partition, offset)| consumer::change(group, partition, *offset)).collect();
+        write(&self.log.queue, Vec::new(), changes).map_err(StoreError::Transient)
+    }
+
+    fn delete_group(&self, group: &str) -> Result<(), StoreError> {
+        let groups = self.log.shared.groups();
+        if groups.has_members(group) {
+            return Err(has_members(group));
+        }
+        let stored = self.group_offsets(group)?;
+        if stored.is_empty() {
+            return Ok(());
+        }
+        let changes = stored.iter().map(|stored| consumer::change(group, &stored.partition, None)).collect();
+        write(&self.log.queue, Vec::new(), changes).map_err(StoreError::Transient)
+    }
+
+    fn dead_letters(&self, request: DeadLetterRequest) -> Result<Box<dyn DeadLetterQueue>, StoreError> {
+        Ok(Box::new(DeadLetters::open(self.log.clone(), &request.topic)?))
+    }
+}
+
+fn has_members(group: &str) -> StoreError {
+    StoreError::Definite(format!(
+        "the offsets of consumer group {group} cannot be changed while it has members: its tasks have not stopped \
+         completely; this can be tried again when they are gone"
+    ))
 }

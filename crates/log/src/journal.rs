@@ -193,6 +193,7 @@ impl Journal {
                 journal
             }
         };
+        view.end = journal.place();
         Ok((journal, view))
     }
 

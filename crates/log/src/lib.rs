@@ -8,7 +8,11 @@
 //! durable; each segment begins with the whole state, so that dropping older ones loses nothing but their records.
 
 mod backend;
+mod consumer;
+mod cursor;
+mod dead_letters;
 mod frame;
+mod group;
 mod journal;
 mod keyed;
 mod log;

@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use walspring_record_batch::RecordBatchReader;
 
 use crate::frame;
+use crate::group::Groups;
 use crate::journal::{self, Journal, LogConfig, OpenError, io_error, segment_path};
 use crate::view::{Change, PartitionSpan, Place, TopicSpec, View};
 use crate::writer::{Queue, Request};
@@ -17,12 +18,43 @@ use crate::writer::{Queue, Request};
 pub(crate) struct Shared {
     pub dir: PathBuf,
     pub view: Mutex<View>,
+    /// Who reads which partitions. Locked before the view.
+    pub groups: Mutex<Groups>,
     grown: tokio::sync::watch::Sender<u64>,
+    /// The same for threads: how often something has changed, in the journal or in a group.
+    changes: Mutex<u64>,
+    changed: Condvar,
 }
 
 impl Shared {
     pub fn wake(&self) {
         self.grown.send_modify(|n| *n += 1);
+        self.wake_members();
+    }
+
+    /// Those who wait with [`Shared::wait_for_change`].
+    pub fn wake_members(&self) {
+        *self.changes.lock().unwrap_or_else(|e| e.into_inner()) += 1;
+        self.changed.notify_all();
+    }
+
+    /// How often something has changed: taken before looking, so that nothing is missed.
+    pub fn changes(&self) -> u64 {
+        *self.changes.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Waits until something changes after `seen`.
+    pub fn wait_for_change(&self, seen: u64, wait: Duration) {
+        let changes = self.changes.lock().unwrap_or_else(|e| e.into_inner());
+        drop(self.changed.wait_timeout_while(changes, wait, |changes| *changes == seen));
+    }
+
+    pub fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub fn groups(&self) -> MutexGuard<'_, Groups> {
+        self.groups.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     pub fn end(&self, topic: &str, partition: i32) -> i64 {
@@ -141,7 +173,14 @@ impl Log {
         let dir = config.dir.clone();
         let (journal, view) = Journal::open(config)?;
         let (grown, _) = tokio::sync::watch::channel(0);
-        let shared = Arc::new(Shared { dir: dir.clone(), view: Mutex::new(view), grown });
+        let shared = Arc::new(Shared {
+            dir: dir.clone(),
+            view: Mutex::new(view),
+            groups: Mutex::default(),
+            grown,
+            changes: Mutex::default(),
+            changed: Condvar::new(),
+        });
         let queue = Arc::new(Queue::default());
         let (to_thread, from) = (shared.clone(), queue.clone());
         let thread = std::thread::Builder::new()

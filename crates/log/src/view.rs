@@ -33,7 +33,7 @@ pub struct PartitionSpan {
 }
 
 /// A place in the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Place {
     pub segment: u64,
     pub byte_offset: u64,
@@ -96,6 +96,10 @@ pub struct View {
     pub cluster_id: String,
     pub topics: BTreeMap<String, Topic>,
     pub groups: BTreeMap<String, BTreeMap<(String, i32), i64>>,
+    /// Behind the last frame that is durable; known to the process that writes.
+    pub end: Place,
+    /// Changes whenever a topic comes or goes.
+    pub topics_version: u64,
 }
 
 impl View {
@@ -129,20 +133,25 @@ impl View {
     pub fn change(&mut self, change: Change) {
         match change {
             Change::CreateTopic { name, spec } => {
+                self.topics_version += 1;
                 self.topics.entry(name).or_insert_with(|| Topic::new(spec));
             }
             Change::DeleteTopic { name } => {
+                self.topics_version += 1;
                 self.topics.remove(&name);
                 for offsets in self.groups.values_mut() {
                     offsets.retain(|(topic, _), _| *topic != name);
                 }
             }
             Change::GroupOffset { group, topic, partition, offset } => {
-                let offsets = self.groups.entry(group).or_default();
+                let offsets = self.groups.entry(group.clone()).or_default();
                 match offset {
                     Some(offset) => offsets.insert((topic, partition), offset),
                     None => offsets.remove(&(topic, partition)),
                 };
+                if offsets.is_empty() {
+                    self.groups.remove(&group);
+                }
             }
         }
     }

@@ -166,6 +166,7 @@ fn commit(journal: &mut Journal, shared: &Shared, requests: &mut [Request]) -> s
     }
     journal.sync()?;
     let mut view = shared.view.lock().unwrap_or_else(|e| e.into_inner());
+    view.end = journal.place();
     let mut stored = stored.into_iter();
     for request in requests.iter_mut() {
         for change in request.changes.drain(..) {
