@@ -17,6 +17,8 @@ mod reporter;
 mod settings;
 mod task_loop;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use walspring_connect::{
     ConsumerRequest, DeadLetterRequest, RecordConsumer, SinkIdentity, SinkPlugin, SinkTask, SinkTaskContext,
 };
@@ -115,7 +117,8 @@ impl Member {
 impl Drop for Member {
     fn drop(&mut self) {
         if let Some(consumer) = self.0.take() {
-            consumer.close();
+            // It may have been what broke off.
+            let _ = catch_unwind(AssertUnwindSafe(|| consumer.close()));
         }
     }
 }

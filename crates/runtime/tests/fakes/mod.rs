@@ -2,6 +2,8 @@
 //! a list.
 #![allow(dead_code)]
 
+pub mod sinks;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -55,6 +57,9 @@ pub struct World {
     pub still_ours: AtomicBool,
     epochs: Mutex<BTreeMap<(String, u32), u64>>,
     pub source: Arc<Source>,
+    pub topics: Arc<sinks::Topics>,
+    pub sink: Arc<sinks::Sink>,
+    pub seen: Arc<sinks::Seen>,
 }
 
 impl World {
@@ -90,7 +95,7 @@ impl World {
             .into(),
             ..WorkerSettings::default()
         };
-        Supervisor::start(settings, plugins(self.source.clone()), connect)
+        Supervisor::start(settings, plugins(self), connect)
     }
 
     /// As SIGKILL: nothing that the worker still does has an effect.
@@ -216,6 +221,21 @@ impl Backend for FakeBackend {
     }
     fn transactional(&self) -> bool {
         self.0.transactional.load(Ordering::SeqCst)
+    }
+    fn consumer(&self, request: ConsumerRequest) -> Result<Box<dyn RecordConsumer>, StoreError> {
+        sinks::join(&self.0.topics, request)
+    }
+    fn group_offsets(&self, group: &str) -> Result<Vec<GroupOffset>, StoreError> {
+        Ok(self.0.topics.group_offsets(group))
+    }
+    fn alter_group_offsets(&self, group: &str, offsets: &[(TopicPartition, Option<i64>)]) -> Result<(), StoreError> {
+        self.0.topics.alter(group, offsets)
+    }
+    fn delete_group(&self, group: &str) -> Result<(), StoreError> {
+        self.0.topics.delete_group(group)
+    }
+    fn dead_letters(&self, request: DeadLetterRequest) -> Result<Box<dyn DeadLetterQueue>, StoreError> {
+        Ok(sinks::dead_letters(&self.0.topics, request))
     }
     fn still_ours(&self) -> Result<bool, StoreError> {
         Ok(self.0.still_ours.load(Ordering::SeqCst))
@@ -496,8 +516,12 @@ impl Converter for Text {
             _ => Err(ConvertError::data("only text")),
         }
     }
-    fn decode(&self, _: &str, _: Option<&[u8]>) -> Result<Typed, ConvertError> {
-        Ok(Typed::NULL)
+    fn decode(&self, _: &str, bytes: Option<&[u8]>) -> Result<Typed, ConvertError> {
+        match bytes.map(|bytes| std::str::from_utf8(bytes).unwrap()) {
+            None => Ok(Typed::NULL),
+            Some(t) if t.contains("unreadable") => Err(ConvertError::data("it cannot be read")),
+            Some(t) => Ok(Typed::new(text(), walspring_record::Value::string(t))),
+        }
     }
 }
 
@@ -511,8 +535,8 @@ impl HeaderConverter for Text {
     ) -> Result<Option<Vec<u8>>, ConvertError> {
         Ok(None)
     }
-    fn decode_header(&self, _: &str, _: &str, _: Option<&[u8]>) -> Result<Typed, ConvertError> {
-        Ok(Typed::NULL)
+    fn decode_header(&self, topic: &str, _: &str, bytes: Option<&[u8]>) -> Result<Typed, ConvertError> {
+        self.decode(topic, bytes)
     }
 }
 
@@ -522,6 +546,9 @@ struct Drop(String);
 impl Transform for Drop {
     fn apply(&mut self, record: Record) -> Result<Option<Record>, ConvertError> {
         let dropped = record.value.value == walspring_record::Value::string(self.0.as_str());
+        if record.value.value == walspring_record::Value::string("untransformable") {
+            return Err(ConvertError::data("it cannot be transformed"));
+        }
         Ok((!dropped).then_some(record))
     }
 }
@@ -553,10 +580,10 @@ impl Options for FakeOptions {
     }
 }
 
-pub fn plugins(source: Arc<Source>) -> Plugins {
+pub fn plugins(world: &World) -> Plugins {
     Plugins {
-        sources: vec![Arc::new(FakePlugin(source))],
-        sinks: Vec::new(),
+        sources: vec![Arc::new(FakePlugin(world.source.clone()))],
+        sinks: vec![Arc::new(sinks::FakeSink(world.sink.clone()))],
         converters: vec![Plugin { class: "test.Text", version: None, make: Box::new(|_, _| Ok(Arc::new(Text))) }],
         header_converters: vec![Plugin {
             class: "test.Text",
@@ -572,6 +599,6 @@ pub fn plugins(source: Arc<Source>) -> Plugins {
         assembler: Box::new(|| Box::new(Lines::default())),
         options: Box::new(FakeOptions),
         source_observer: None,
-        sink_observer: None,
+        sink_observer: Some(world.seen.clone()),
     }
 }
