@@ -144,6 +144,7 @@ const HELP: &[(&str, &str)] = &[
     ("walspring_sink_batch_records", "Records in a batch that the sink made durable."),
     ("walspring_sink_partitions", "Partitions that the task reads."),
     ("walspring_sink_commits_total", "Times that offsets were committed to the group."),
+    ("walspring_telemetry_spans_dropped_total", "Spans that the receiver of OTLP did not take in time, or refused."),
     ("walspring_task_restarts_total", "Times that a task was started again after an error that goes away by itself."),
 ];
 

@@ -4,6 +4,7 @@
 //! into the queue meanwhile is dropped, and how many those were is said when the receiver is back.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +24,13 @@ use crate::span_queue::{Next, SpanQueue};
 use crate::transport::{SendError, Transport};
 
 /// Puts spans that have ended into the queue.
-#[derive(Debug)]
 pub struct Enqueue(pub Arc<SpanQueue>);
+
+impl fmt::Debug for Enqueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Enqueue")
+    }
+}
 
 thread_local! {
     static SPAN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// About 10,000 spans.
@@ -18,13 +18,16 @@ pub struct Chunk {
     pub spans: u32,
 }
 
-#[derive(Debug)]
+/// Hears how many spans were just dropped.
+pub type OnDropped = Box<dyn Fn(u64) + Send + Sync>;
+
 pub struct SpanQueue {
     inner: Mutex<Inner>,
     changed: Condvar,
     chunk_spans_max: u32,
     spans_max: u32,
     dropped: AtomicU64,
+    on_dropped: OnceLock<OnDropped>,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +57,7 @@ impl SpanQueue {
             chunk_spans_max: chunk_spans_max.min(spans_max),
             spans_max,
             dropped: AtomicU64::new(0),
+            on_dropped: OnceLock::new(),
         }
     }
 
@@ -127,6 +131,14 @@ impl SpanQueue {
 
     pub fn drop_spans(&self, spans: u32) {
         self.dropped.fetch_add(u64::from(spans), Ordering::Relaxed);
+        if let Some(told) = self.on_dropped.get() {
+            told(u64::from(spans));
+        }
+    }
+
+    /// From now on; once.
+    pub fn on_dropped(&self, told: OnDropped) {
+        let _ = self.on_dropped.set(told);
     }
 
     /// How many were dropped so far.

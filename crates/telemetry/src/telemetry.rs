@@ -90,6 +90,17 @@ impl Telemetry {
         self.spawn("otlp-metrics", move || metric_export::run(&read, &transport, &resource, interval, &stop));
     }
 
+    pub fn exports_spans(&self) -> bool {
+        self.spans.is_some()
+    }
+
+    /// `told` hears how many spans were just lost, from now on.
+    pub fn on_dropped(&self, told: impl Fn(u64) + Send + Sync + 'static) {
+        if let Some(spans) = &self.spans {
+            spans.queue.on_dropped(Box::new(told));
+        }
+    }
+
     /// Spans that were lost: the receiver was too slow or away, or did not want them.
     pub fn spans_dropped(&self) -> u64 {
         self.spans.as_ref().map_or(0, |spans| spans.queue.dropped())

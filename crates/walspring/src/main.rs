@@ -10,6 +10,7 @@ mod memory;
 mod pretty;
 mod reading;
 mod running;
+mod telemetry;
 mod wiring;
 
 use std::process::ExitCode;

@@ -5,6 +5,7 @@ use crate::cli::WorkerArgs;
 use crate::failure::Failure;
 use crate::logging;
 use crate::running::RunningWorker;
+use crate::telemetry;
 use crate::wiring::plugins::plugins;
 use crate::wiring::{connector_files, register, worker_file};
 
@@ -13,17 +14,21 @@ pub fn run(args: WorkerArgs) -> Result<(), Failure> {
     let background = Background::start()?;
     let (worker, connectors) = args.files();
     let file = worker_file::read(worker)?;
-    let plugins = plugins(&file);
+    let mut plugins = plugins(&file);
     let connectors = connector_files::read(connectors, &plugins)?;
+    let mut telemetry = telemetry::start(&mut plugins);
     background.stop_in_order();
     let running = RunningWorker::start(&file, plugins, loggers, &background)?;
     for address in &running.addresses {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "REST is served on http://{address}");
     }
+    telemetry::watch(&mut telemetry, &running);
     register(running.supervisor.clone(), connectors);
     background.wait_stop();
     tracing::info!("stopping: what was read is being stored");
-    if running.stop(&background) {
+    let stopped = running.stop(&background);
+    telemetry::stop(telemetry);
+    if stopped {
         tracing::info!("stopped in order");
     } else {
         tracing::warn!(

@@ -28,8 +28,9 @@ pub fn read(path: Option<&Path>) -> Result<WorkerFile, Failure> {
             let pairs = std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
             let mut raw = environment::worker_config(pairs);
-            // How much is logged is not an option of the worker.
+            // What is logged is not an option of the worker.
             raw.remove("walspring.log");
+            raw.remove("walspring.log.records");
             (raw, "the environment".to_owned())
         }
     };
