@@ -6,7 +6,7 @@ from machine import wait_for
 
 class Report:
     def __init__(self, name):
-        self.name, self.begin, self.held, self.failed = name, time.monotonic(), [], None
+        self.name, self.begin, self.held, self.failed, self.doing = name, time.monotonic(), [], None, "starting"
         print(f"{'':6}{'what':<52} {'after':>7}   seen", flush=True)
 
     def step(self, what):
@@ -15,7 +15,7 @@ class Report:
 
     def check(self, what, look, seconds=30):
         """`look` answers (whether it holds, what was seen); it is asked again until it holds, or `seconds` have passed."""
-        start, seen = time.monotonic(), "nothing yet"
+        self.doing, start, seen = what, time.monotonic(), "nothing yet"
 
         def holds():
             nonlocal seen
@@ -25,7 +25,6 @@ class Report:
             wait_for(what, holds, seconds)
         except TimeoutError:
             print(f"FAIL  {what:<52} {seconds:>5.1f} s   {seen}", flush=True)
-            self.failed = what
             raise
         print(f"ok    {what:<52} {time.monotonic() - start:>5.1f} s   {seen}", flush=True)
         self.held.append(what)
@@ -33,11 +32,12 @@ class Report:
     @contextlib.contextmanager
     def explaining(self, worker):
         """An error ends the verification, with what the worker had to say."""
+        # A check that does not come true says so itself; its error stands here once more, behind the log.
         try:
             yield
         except Exception as error:
             print(f"---- the end of the worker's log\n{worker.tail()}----\n{type(error).__name__}: {error}")
-            self.failed = self.failed or str(error).strip().splitlines()[0]
+            self.failed = self.doing
 
     def finish(self, held):
         """The last line, and the exit status. `held`: in one line, what holds when every check did."""
