@@ -224,15 +224,17 @@ struct Java {
     major: u32,
 }
 
-/// The newest Java, and what runs on it.
+/// `JAVA_HOME`, or the newest Java that is found; and what runs on it.
 fn java_and_version() -> Result<(Java, &'static str)> {
     let mut homes: Vec<PathBuf> = std::env::var_os("JAVA_HOME").map(PathBuf::from).into_iter().collect();
-    if let Ok(entries) = std::fs::read_dir("/usr/lib/jvm") {
-        homes.extend(entries.flatten().map(|entry| entry.path()));
+    if homes.is_empty() {
+        if let Ok(entries) = std::fs::read_dir("/usr/lib/jvm") {
+            homes.extend(entries.flatten().map(|entry| entry.path()));
+        }
+        let in_path = std::env::var_os("PATH").unwrap_or_default();
+        let in_path = std::env::split_paths(&in_path).filter_map(|dir| std::fs::canonicalize(dir.join("java")).ok());
+        homes.extend(in_path.filter_map(|java| Some(java.parent()?.parent()?.to_owned())));
     }
-    let in_path = std::env::var_os("PATH").unwrap_or_default();
-    let in_path = std::env::split_paths(&in_path).filter_map(|dir| std::fs::canonicalize(dir.join("java")).ok());
-    homes.extend(in_path.filter_map(|java| Some(java.parent()?.parent()?.to_owned())));
     let javas = homes.iter().filter_map(|home| {
         let program = home.join("bin/java");
         program.is_file().then(|| Some(Java { major: major_of(home)?, program }))?
