@@ -1,0 +1,50 @@
+//! The connector's class: checks, and starting a task.
+
+use walspring_connect::{SinkPlugin, SinkTask, SinkTaskContext, TaskError};
+
+use crate::config::SinkConfig;
+use crate::session::Session;
+use crate::task::PostgresSinkTask;
+
+/// Debezium's JDBC sink connector by its class name and configuration, for PostgreSQL.
+#[derive(Debug, Default)]
+pub struct PostgresSinkPlugin;
+
+impl PostgresSinkPlugin {
+    pub const CLASS: &str = "io.debezium.connector.jdbc.JdbcSinkConnector";
+    /// The version whose contract is kept.
+    pub const VERSION: &str = "3.7.0.Final";
+
+    pub fn new() -> PostgresSinkPlugin {
+        PostgresSinkPlugin
+    }
+}
+
+impl SinkPlugin for PostgresSinkPlugin {
+    fn class(&self) -> &'static str {
+        Self::CLASS
+    }
+
+    fn version(&self) -> &'static str {
+        Self::VERSION
+    }
+
+    fn check(&self, config: &[(String, String)]) -> Vec<(String, String)> {
+        let config = match SinkConfig::parse(config) {
+            Ok(config) => config,
+            Err(errors) => return errors.into_iter().map(|error| (error.name, error.message)).collect(),
+        };
+        match Session::connect(&config, "validation") {
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+                vec![("connection.url".to_owned(), format!("The database cannot be reached: {}{hint}", error.message))]
+            }
+        }
+    }
+
+    fn start(&self, context: SinkTaskContext) -> Result<Box<dyn SinkTask>, TaskError> {
+        let config = SinkConfig::parse_for_task(&context.config)?;
+        Ok(Box::new(PostgresSinkTask::new(context, config)))
+    }
+}
