@@ -7,6 +7,7 @@ mod options;
 pub mod plugins;
 mod registration;
 pub mod settings;
+mod sinks;
 pub mod worker_file;
 
 pub use registration::register;

@@ -2,23 +2,24 @@
 
 use std::sync::Arc;
 
-use walspring_connect::{SinkPlugin, SourcePlugin};
+use walspring_connect::SourcePlugin;
 use walspring_converters::PluginType;
 use walspring_postgres_source::PostgresPlugin;
 use walspring_record_batch::Assembler;
-use walspring_runtime::{Config, MakeConverter, MakeHeaderConverter, Plugin, Plugins};
+use walspring_runtime::{Config, MakeConverter, MakeHeaderConverter, MakePredicate, MakeTransform, Plugin, Plugins};
 
 use super::options::options;
+use super::sinks::sinks;
 use super::worker_file::WorkerFile;
 
 pub fn plugins(file: &WorkerFile) -> Plugins {
     Plugins {
         sources: sources(),
-        sinks: sinks(),
+        sinks: sinks().into_iter().map(|sink| sink.plugin).collect(),
         converters: converters(),
         header_converters: header_converters(),
-        transforms: Vec::new(),
-        predicates: Vec::new(),
+        transforms: transforms(),
+        predicates: predicates(),
         assembler: Box::new(|| Box::new(Assembler::new())),
         options: Box::new(options(file)),
         source_observer: None,
@@ -28,10 +29,6 @@ pub fn plugins(file: &WorkerFile) -> Plugins {
 
 fn sources() -> Vec<Arc<dyn SourcePlugin>> {
     vec![Arc::new(PostgresPlugin::new())]
-}
-
-fn sinks() -> Vec<Arc<dyn SinkPlugin>> {
-    Vec::new()
 }
 
 fn converters() -> Vec<Plugin<MakeConverter>> {
@@ -56,6 +53,30 @@ fn header_converters() -> Vec<Plugin<MakeHeaderConverter>> {
             make: Box::new(move |config: Config<'_>| {
                 walspring_converters::header_converter(plugin.class, config).map(Arc::from)
             }) as MakeHeaderConverter,
+        })
+        .collect()
+}
+
+fn transforms() -> Vec<Plugin<MakeTransform>> {
+    let known = walspring_transforms::transform_plugins();
+    known
+        .map(|plugin| Plugin {
+            class: plugin.class,
+            version: Some(plugin.version),
+            make: Box::new(move |config: Config<'_>| walspring_transforms::transform("type", plugin.class, config))
+                as MakeTransform,
+        })
+        .collect()
+}
+
+fn predicates() -> Vec<Plugin<MakePredicate>> {
+    let known = walspring_transforms::predicate_plugins();
+    known
+        .map(|plugin| Plugin {
+            class: plugin.class,
+            version: Some(plugin.version),
+            make: Box::new(move |config: Config<'_>| walspring_transforms::predicate("type", plugin.class, config))
+                as MakePredicate,
         })
         .collect()
 }
