@@ -3,6 +3,7 @@
 //! The rules by which topics are made are in [`internal_topics`] and [`creation`]; here is only how to ask.
 
 pub mod creation;
+mod groups;
 pub mod internal_topics;
 
 use std::collections::BTreeMap;

@@ -9,13 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use walspring_connect::writer::{DurabilityListener, RecordWriter, WriteError};
-use walspring_connect::{Backend, KeyedLog, StoreError, WriterRequest};
+use walspring_connect::{
+    Backend, ConsumerRequest, DeadLetterQueue, DeadLetterRequest, GroupOffset, KeyedLog, RecordConsumer, StoreError,
+    TopicPartition, WriterRequest,
+};
 
 use crate::admin::Admin;
 use crate::admin::creation::{TopicMaker, TopicRules};
 use crate::admin::internal_topics::StoreTopic;
 use crate::client_config::keys::Owner;
 use crate::client_config::{ClientConfigError, ClientOptions, LoginOptions, Properties};
+use crate::dead_letters::{self, KafkaDeadLetters};
+use crate::group_consumer::GroupConsumer;
 use crate::keyed_log::{KafkaKeyedLog, LogWriter, store_error};
 use crate::librdkafka_writer::LibrdkafkaWriter;
 use crate::membership::{Membership, Predecessors};
@@ -158,6 +163,25 @@ impl KafkaBackend {
         self.configs_writer.is_transactional()
     }
 
+    fn admin(&self) -> Result<Admin, StoreError> {
+        Admin::open(&self.admin_options, "walspring-admin").map_err(|error| store_error(&error, "the Kafka client"))
+    }
+
+    /// Options of a client of a connector; what has no effect is logged.
+    fn connector_options(
+        &self,
+        owner: Owner,
+        connector: &str,
+        config: &[(String, String)],
+    ) -> Result<ClientOptions, StoreError> {
+        let options = ClientOptions::for_connector(owner, &self.worker, pairs(config))
+            .map_err(|error| StoreError::Definite(error.to_string()))?;
+        for warning in &options.warnings {
+            tracing::warn!(connector, "{warning}");
+        }
+        Ok(options)
+    }
+
     fn uses_librdkafka(&self, producer: &ClientOptions) -> Result<bool, WriteError> {
         match self.worker.get(PRODUCER_OPTION).map(|name| name.trim()) {
             Some("librdkafka") => Ok(true),
@@ -296,5 +320,42 @@ impl Backend for KafkaBackend {
 
     fn on_taken_over(&self, listener: Box<dyn Fn(&str) + Send + Sync>) {
         self.on_lost(listener);
+    }
+
+    fn consumer(&self, request: ConsumerRequest) -> Result<Box<dyn RecordConsumer>, StoreError> {
+        let options = self.connector_options(Owner::Consumer, &request.connector, &request.config)?;
+        Ok(Box::new(GroupConsumer::join(&options, request)?))
+    }
+
+    fn group_offsets(&self, group: &str) -> Result<Vec<GroupOffset>, StoreError> {
+        self.admin()?.group_offsets(group, CALL_TIMEOUT)
+    }
+
+    fn alter_group_offsets(&self, group: &str, offsets: &[(TopicPartition, Option<i64>)]) -> Result<(), StoreError> {
+        let set: Vec<_> = offsets.iter().filter_map(|(at, offset)| Some((at.clone(), (*offset)?))).collect();
+        let forget: Vec<_> =
+            offsets.iter().filter(|(_, offset)| offset.is_none()).map(|(partition, _)| partition.clone()).collect();
+        let admin = self.admin()?;
+        if !set.is_empty() {
+            admin.set_group_offsets(group, &set, CALL_TIMEOUT)?;
+        }
+        if !forget.is_empty() {
+            admin.forget_group_offsets(group, &forget, CALL_TIMEOUT)?;
+        }
+        Ok(())
+    }
+
+    fn delete_group(&self, group: &str) -> Result<(), StoreError> {
+        self.admin()?.delete_group(group, CALL_TIMEOUT)
+    }
+
+    fn dead_letters(&self, request: DeadLetterRequest) -> Result<Box<dyn DeadLetterQueue>, StoreError> {
+        let DeadLetterRequest { connector, task, topic, replication_factor, config } = request;
+        let admin = self.connector_options(Owner::Admin, &connector, &config)?;
+        let role = format!("connector-dlq-adminclient-{connector}-{task}");
+        dead_letters::ensure_topic(&admin, &role, &topic, replication_factor)?;
+        let producer = self.connector_options(Owner::Producer, &connector, &config)?;
+        let role = format!("connector-dlq-producer-{connector}-{task}");
+        Ok(Box::new(KafkaDeadLetters::new(producer, role, topic)))
     }
 }

@@ -186,9 +186,11 @@ impl TopicConsumer {
     }
 }
 
+/// A record's headers.
+///
 /// # Safety
 /// `message` is a record.
-unsafe fn headers(message: *mut rdsys::rd_kafka_message_t) -> Vec<(String, Option<Vec<u8>>)> {
+pub(crate) unsafe fn headers(message: *mut rdsys::rd_kafka_message_t) -> Vec<(String, Option<Vec<u8>>)> {
     let mut out = Vec::new();
     // SAFETY: names and values live as long as the message.
     unsafe {

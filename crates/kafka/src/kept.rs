@@ -152,6 +152,17 @@ impl Kept {
         options: &ClientOptions,
         on_delivery: Option<OnDelivery>,
     ) -> Result<Self, KeptError> {
+        Self::open_with(kind, config, options, on_delivery, |_| {})
+    }
+
+    /// As [`Self::open`]; `prepare` sets what only the raw configuration has, such as callbacks.
+    pub fn open_with(
+        kind: Kind,
+        config: &ClientConfig,
+        options: &ClientOptions,
+        on_delivery: Option<OnDelivery>,
+        prepare: impl FnOnce(*mut rdsys::rd_kafka_conf_t),
+    ) -> Result<Self, KeptError> {
         let role = config.get("client.id").unwrap_or("walspring").to_owned();
         let invalid = |error: rdkafka::error::KafkaError| KeptError {
             text: error.to_string(),
@@ -173,6 +184,7 @@ impl Kept {
         // freed with `native`.
         let raw = unsafe {
             rdsys::rd_kafka_conf_set_events(native.ptr(), events);
+            prepare(native.ptr());
             let client = rdsys::rd_kafka_new(native_kind, native.ptr(), reason.as_mut_ptr(), reason.len());
             if client.is_null() {
                 return Err(KeptError {
@@ -266,6 +278,25 @@ impl Kept {
         }
     }
 
+    /// The names of all topics that may be seen.
+    pub fn topic_names(&self, timeout: Duration) -> Result<Vec<String>, KeptError> {
+        let mut metadata = ptr::null();
+        // SAFETY: the handle lives; what is returned is read before it is freed, and freed once.
+        unsafe {
+            let code = rdsys::rd_kafka_metadata(self.ptr(), 1, ptr::null_mut(), &mut metadata, millis(timeout));
+            if code != Code::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return Err(self.explained(KeptError::of_code(code)));
+            }
+            let names = slice((*metadata).topics, (*metadata).topic_cnt as usize)
+                .iter()
+                .filter(|topic| topic.partition_cnt > 0)
+                .map(|topic| text(topic.topic))
+                .collect();
+            rdsys::rd_kafka_metadata_destroy(metadata);
+            Ok(names)
+        }
+    }
+
     /// The identifier of the cluster.
     pub fn cluster_id(&self, timeout: Duration) -> Option<String> {
         // SAFETY: the text is ours to free.
@@ -298,8 +329,8 @@ impl Drop for Kept {
 /// # Safety
 /// Nobody uses the handle any more.
 unsafe fn close(raw: Raw) {
-    // SAFETY: the caller's promise. Nothing is left behind: consumers have no group, and what a producer still had in
-    // its queue was given up by whoever dropped it.
+    // SAFETY: the caller's promise. Nothing is left behind: a member of a group has left it before, and what a producer
+    // still had in its queue was given up by whoever dropped it.
     unsafe {
         rdsys::rd_kafka_queue_destroy(raw.queue);
         rdsys::rd_kafka_destroy_flags(raw.client, rdsys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE as c_int);

@@ -67,7 +67,7 @@ const TLS_LIBRARY: &str = "it chooses among Java's TLS implementations";
 const TLS_CIPHERS: &str = "Java's names of ciphers do not hold here; TLS 1.2 and 1.3 run with strong ciphers only";
 const LOGIN: &str = "tokens are renewed when four fifths of their life are over";
 const METRICS: &str = "metrics are served on /metrics";
-const NO_GROUP: &str = "nothing is read as a member of a group";
+const COMMITS: &str = "offsets are committed when what was read is written, at offset.flush.interval.ms";
 
 #[rustfmt::skip]
 pub const CLIENT_KEYS: &[ClientKey] = &[
@@ -181,26 +181,26 @@ pub const CLIENT_KEYS: &[ClientKey] = &[
     guarded("key.serializer", Producer, JavaOnly(FORMAT)),
     guarded("value.serializer", Producer, JavaOnly(FORMAT)),
     // Consumers.
-    guarded("group.id", Consumer, Read),
-    key("group.instance.id", Consumer, NoEffect(NO_GROUP)),
-    key("group.protocol", Consumer, NoEffect(NO_GROUP)),
-    key("group.remote.assignor", Consumer, NoEffect(NO_GROUP)),
-    key("session.timeout.ms", Consumer, NoEffect(NO_GROUP)),
-    key("heartbeat.interval.ms", Consumer, NoEffect(NO_GROUP)),
-    key("max.poll.interval.ms", Consumer, NoEffect(NO_GROUP)),
-    key("max.poll.records", Consumer, NoEffect("reading is bounded in bytes")),
-    key("enable.auto.commit", Consumer, NoEffect(NO_GROUP)),
-    key("auto.commit.interval.ms", Consumer, NoEffect(NO_GROUP)),
+    key("group.id", Consumer, Read),
+    key("group.instance.id", Consumer, Read),
+    key("group.protocol", Consumer, Read),
+    key("group.remote.assignor", Consumer, Read),
+    key("session.timeout.ms", Consumer, Read),
+    key("heartbeat.interval.ms", Consumer, Read),
+    key("max.poll.interval.ms", Consumer, Read),
+    key("max.poll.records", Consumer, Read),
+    key("enable.auto.commit", Consumer, NoEffect(COMMITS)),
+    key("auto.commit.interval.ms", Consumer, NoEffect(COMMITS)),
     key("auto.offset.reset", Consumer, Kept(&["auto.offset.reset"], OffsetReset)),
     key("isolation.level", Consumer, Kept(&["isolation.level"], Same)),
     key("check.crcs", Consumer, Kept(&["check.crcs"], Same)),
-    key("exclude.internal.topics", Consumer, NoEffect("topics are named")),
-    key("allow.auto.create.topics", Consumer, NoEffect("reading creates no topic")),
+    key("exclude.internal.topics", Consumer, Read),
+    key("allow.auto.create.topics", Consumer, NoEffect("reading creates no topic; one that is not there is waited for")),
     key("fetch.min.bytes", Consumer, Kept(&["fetch.min.bytes"], Same)),
     key("fetch.max.bytes", Consumer, Kept(&["fetch.max.bytes"], Within(1000, 1_000_000_000))),
     key("fetch.max.wait.ms", Consumer, Kept(&["fetch.wait.max.ms"], Within(0, 300_000))),
     key("max.partition.fetch.bytes", Consumer, Kept(&["fetch.message.max.bytes"], Within(1, 1_000_000_000))),
-    guarded("partition.assignment.strategy", Consumer, JavaOnly(CLASS)),
+    key("partition.assignment.strategy", Consumer, Read),
     guarded("interceptor.classes", Consumer, JavaOnly(CLASS)),
     guarded("key.deserializer", Consumer, JavaOnly(FORMAT)),
     guarded("value.deserializer", Consumer, JavaOnly(FORMAT)),
