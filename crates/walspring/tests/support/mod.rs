@@ -22,7 +22,7 @@ pub fn walspring(args: &[&str]) -> Output {
 pub fn command() -> Command {
     let mut command = Command::new(BINARY);
     let ours = |name: &str| {
-        ["WALSPRING_", "CONNECT_"].iter().any(|prefix| name.starts_with(prefix)) && name != "WALSPRING_CACHE"
+        ["WALSPRING_", "CONNECT_", "OTEL_"].iter().any(|prefix| name.starts_with(prefix)) && name != "WALSPRING_CACHE"
             || ["BOOTSTRAP_SERVERS", "GROUP_ID", "RUST_LOG"].contains(&name)
     };
     for (name, _) in std::env::vars().filter(|(name, _)| ours(name)) {
@@ -46,11 +46,16 @@ impl Worker {
 
     /// With these lines in its file.
     pub fn start_with(dir: &Path, lines: &str, more: &[&Path]) -> Worker {
+        Worker::start_in(dir, lines, more, &[])
+    }
+
+    /// And these variables in its environment.
+    pub fn start_in(dir: &Path, lines: &str, more: &[&Path], environment: &[(&str, &str)]) -> Worker {
         let file = dir.join("worker.properties");
         let text = format!("listeners=http://127.0.0.1:0\n{lines}");
         std::fs::write(&file, text).unwrap();
         let mut command = command();
-        command.arg("worker").arg(&file).args(more).stderr(Stdio::piped());
+        command.arg("worker").arg(&file).args(more).envs(environment.iter().copied()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (sender, receiver) = std::sync::mpsc::channel();
