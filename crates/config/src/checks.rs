@@ -90,6 +90,7 @@ pub fn failure(check: Check, option: &OptionDef, value: Option<&str>, around: Su
             "Pairs of hexadecimal digits are expected after hex:",
         ),
         Check::NonNull => unless(given, "Value must be non-null"),
+        Check::EntryNonNull => unless(given, "entry must be non null"),
         Check::AtLeast(least) => {
             unless(!given || long(text.trim()) >= Some(least), &format!("Value must be at least {least}"))
         }

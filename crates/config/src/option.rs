@@ -118,6 +118,8 @@ pub enum Check {
     /// Text, or `hex:` followed by pairs of hexadecimal digits.
     Placeholder,
     NonNull,
+    /// The same in other words; said too where a required option is left out.
+    EntryNonNull,
     AtLeast(i64),
     /// As written.
     OneOfExactly(&'static [&'static str]),

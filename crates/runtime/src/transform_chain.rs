@@ -1,6 +1,6 @@
 //! The single message transforms of a connector, in their order, each with its predicate.
 
-use walspring_connect::{ConvertError, Predicate, Transform};
+use walspring_connect::{CONNECT_EXCEPTION, ConvertError, Predicate, Transform};
 use walspring_record::Record;
 
 use crate::plugins::{Config, Plugins, is_called};
@@ -69,6 +69,9 @@ impl TransformChain {
 }
 
 fn make_predicate(plugins: &Plugins, config: Config<'_>, alias: &str) -> Result<Box<dyn Predicate>, ConvertError> {
+    if !aliases(config, "predicates").any(|defined| defined == alias) {
+        return Err(undefined_predicate(alias));
+    }
     let own = below(config, &format!("predicates.{alias}."));
     let class = value(&own, "type").unwrap_or_default();
     let plugin = plugins.predicates.iter().find(|p| is_called(p.class, class, ""));
@@ -79,6 +82,18 @@ fn make_predicate(plugins: &Plugins, config: Config<'_>, alias: &str) -> Result<
 
 fn aliases<'a>(config: Config<'a>, option: &str) -> impl Iterator<Item = &'a str> {
     value(config, option).unwrap_or_default().split(',').map(str::trim).filter(|alias| !alias.is_empty())
+}
+
+/// In the words of the original, which looks for the version first, and what is to be done.
+fn undefined_predicate(alias: &str) -> ConvertError {
+    ConvertError {
+        class: CONNECT_EXCEPTION,
+        message: format!(
+            "{CONNECT_EXCEPTION}: org.apache.kafka.common.config.ConfigException: Unknown configuration \
+             'predicates.{alias}.plugin.version'\npredicates does not name {alias}: add it there, and its \
+             predicates.{alias}.type"
+        ),
+    }
 }
 
 fn not_found(option: &str, class: &str) -> ConvertError {

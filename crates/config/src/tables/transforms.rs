@@ -48,19 +48,25 @@ pub const REGEX_ROUTER: OptionTable = OptionTable::new(&[
 ]);
 
 pub const INSERT_HEADER: OptionTable = OptionTable::new(&[
-    OptionDef::string("header").required().high().checks(&[NonNull]).doc("Name of the header."),
+    OptionDef::string("header").required().high().checks(&[EntryNonNull]).doc("Name of the header."),
     OptionDef::string("value.literal")
         .required()
         .high()
-        .checks(&[NonNull])
+        .checks(&[EntryNonNull])
         .doc("Its value; its type is that which it looks like: `1` is a number, `[1,2]` a list, `abc` text."),
 ]);
 
-/// `delete.handling.mode` and `drop.tombstones` are Debezium 2's; see `legacy_delete_mode`.
+pub const DELETE_MODE: &str = "delete.tombstone.handling.mode";
+/// Debezium 2's options, in the order of [`legacy_delete_mode`]'s arguments.
+pub const LEGACY_DELETES: [&str; 2] = ["delete.handling.mode", "drop.tombstones"];
+/// In the order in which the original lists them in an error.
+pub const DELETE_MODES: &[&str] = &["drop", "tombstone", "rewrite-with-tombstone", "rewrite", "delete-to-tombstone"];
+
+/// Those of [`LEGACY_DELETES`] are understood.
 pub const UNWRAP: OptionTable = OptionTable::new(&[
-    OptionDef::string("delete.tombstone.handling.mode")
+    OptionDef::string(DELETE_MODE)
         .default("tombstone")
-        .checks(&[OneOfInTransform(&["drop", "tombstone", "rewrite", "rewrite-with-tombstone", "delete-to-tombstone"])])
+        .checks(&[OneOfInTransform(DELETE_MODES)])
         .width(Width::Medium)
         .order(1)
         .label("Deletes and tombstones")
@@ -139,7 +145,7 @@ pub const UNWRAP: OptionTable = OptionTable::new(&[
         .doc("Debezium 2's option for tombstones; understood with a warning. Use delete.tombstone.handling.mode."),
 ]);
 
-/// What Debezium 2's two options are in today's one: (today's mode, the old names that were given). `None`: neither is given.
+/// What Debezium 2's two options are in today's one. `None`: neither is given.
 ///
 /// Left out, `delete.handling.mode` is `drop` and `drop.tombstones` true, as they were then. A delete that stayed as a
 /// null with a tombstone behind it (`none` and false) is one null today.

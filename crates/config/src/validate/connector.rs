@@ -7,6 +7,7 @@ use crate::nearest::nearest;
 use crate::option::{OptionDef, OptionTable, Support, Width};
 use crate::tables::sink_connector::{self, SINK_CONNECTOR};
 use crate::tables::source_connector::{self, SOURCE_CONNECTOR};
+use crate::tables::transforms::{DELETE_MODE, LEGACY_DELETES, UNWRAP_CLASS, legacy_delete_mode};
 use crate::tables::walspring::WALSPRING_CONNECTOR;
 use crate::validate::plugins::{PluginKind, Plugins};
 use crate::validate::report::{ConfigEntry, ConfigValue, Definition, ValidationReport};
@@ -86,6 +87,11 @@ pub fn validate_connector(config: &Config, context: &ConnectorContext<'_>) -> Va
         }
     }
     groups.extend(context.groups.iter().map(|group| (*group).to_owned()));
+    for group in context.table.iter().filter(|option| option.listed).filter_map(|option| option.group) {
+        if !groups.iter().any(|known| known == group) {
+            groups.push(group.to_owned());
+        }
+    }
     entries.extend(connector.entries(config));
     entries.extend(own.entries(config));
     entries.extend(override_entries(config, context));
@@ -285,21 +291,27 @@ fn plugin_entries(part: PluginPart, alias: &str, config: &Config, context: &Conn
             (option.group.is_some(), option.order, !option.required, option.importance as u8, option.name)
         });
         entries.extend(options.into_iter().map(|option| section(plugin.options).entry(option, config)));
+        // Those that the original does not list show only when they are wrong.
+        let unlisted = plugin.options.iter().filter(|option| !option.listed);
+        let unlisted = unlisted.map(|option| section(plugin.options).entry(option, config));
+        entries.extend(unlisted.filter(|entry| !entry.value.errors.is_empty()));
     }
     for (order, entry) in entries.iter_mut().enumerate() {
         if let Some(definition) = &mut entry.definition {
             definition.group = Some(group.clone());
             definition.order_in_group = order as i32;
-            if matches!(definition.option.name, "negate" | "predicate") && !part.common.is_empty() {
-                let full = definition.name.clone();
-                rename_in_errors(&mut entry.value.errors, definition.option.name, &full);
-            }
+            let (option, full) = (definition.option, definition.name.clone());
+            let of_framework = matches!(option.name, "negate" | "predicate") && !part.common.is_empty();
+            let unreadable = config.get(&full).is_some_and(|given| values::printed(option.kind, given).is_err());
+            let renamed = if of_framework { entry.value.errors.len() } else { usize::from(unreadable) };
+            rename_in_errors(&mut entry.value.errors[..renamed], option.name, &full);
         }
     }
     entries
 }
 
-/// The framework's own options of a transform are named in full, the plugin's are not.
+/// The framework's own options of a transform are named in full, and what cannot be read; the plugin's checks know the
+/// name without the prefix.
 fn rename_in_errors(errors: &mut [String], name: &str, full: &str) {
     for error in errors {
         *error = error.replace(&format!(" for configuration {name}:"), &format!(" for configuration {full}:"));
@@ -362,7 +374,7 @@ fn warnings_about(config: &Config, context: &ConnectorContext<'_>) -> Vec<Warnin
                 Support::NoEffect(reason) if option.value_by_default() != Some(given) => {
                     Some(WarningKind::NoEffect { reason: reason.to_owned() })
                 }
-                _ => undeclared_alias(name, config),
+                _ => undeclared_alias(name, config).or_else(|| about_plugin(name, config, context)),
             },
             None if name.starts_with("post.processors.") || name == "task.class" => None,
             None if converters
@@ -384,6 +396,41 @@ fn warnings_about(config: &Config, context: &ConnectorContext<'_>) -> Vec<Warnin
         warnings.extend(warning.map(|kind| Warning { name: name.to_owned(), kind }));
     }
     warnings
+}
+
+/// An option below the alias of a transform or predicate that its class does not know, or knows by an older name.
+fn about_plugin(name: &str, config: &Config, context: &ConnectorContext<'_>) -> Option<WarningKind> {
+    let (list, rest) = name.split_once('.')?;
+    let part = [TRANSFORMS, PREDICATES].into_iter().find(|part| part.list == list)?;
+    let below = |alias: &String| rest.strip_prefix(alias.as_str()).is_some_and(|option| option.starts_with('.'));
+    let alias = aliases(config, list).into_iter().find(below)?;
+    let prefix = format!("{list}.{alias}.");
+    let option = name.strip_prefix(&prefix)?;
+    let plugin = context.plugins.find(part.kind, config.get(&format!("{prefix}type"))?.trim())?;
+    let common = [TYPE.name, PLUGIN_VERSION.name].into_iter().chain(part.common.iter().map(|option| option.name));
+    if common.clone().any(|known| known == option) {
+        return None;
+    }
+    if plugin.class == UNWRAP_CLASS && LEGACY_DELETES.contains(&option) {
+        let [deletes, tombstones] = LEGACY_DELETES.map(|option| config.get(&format!("{prefix}{option}")));
+        let today = format!("{prefix}{DELETE_MODE}");
+        return Some(if config.contains(&today) {
+            WarningKind::NoEffect { reason: format!("{today} is given") }
+        } else {
+            let mode = legacy_delete_mode(deletes, tombstones).unwrap_or_default();
+            WarningKind::OldSpelling { today: format!("{today}={mode}") }
+        });
+    }
+    if let Some(known) = plugin.options.get_by_alias(option) {
+        return Some(WarningKind::OldSpelling { today: format!("{prefix}{}", known.name) });
+    }
+    match plugin.options.get(option) {
+        Some(_) => None,
+        None => {
+            let known = plugin.options.iter().map(|option| option.name).chain(common);
+            Some(WarningKind::Unknown { nearest: nearest(option, known).map(|nearest| format!("{prefix}{nearest}")) })
+        }
+    }
 }
 
 /// `transforms.unwarp.type` where `transforms` names `unwrap`.

@@ -3,7 +3,7 @@
 
 use crate::checks::{Surroundings, failure};
 use crate::config::Config;
-use crate::option::{Kind, OptionDef, OptionTable, Support};
+use crate::option::{Check, Kind, OptionDef, OptionTable, Support};
 use crate::validate::report::{ConfigEntry, ConfigValue, Definition, HIDDEN};
 use crate::values;
 
@@ -88,10 +88,13 @@ impl Section<'_> {
             None => {
                 if option.required {
                     let name = &definition.name;
-                    return (
-                        None,
-                        vec![format!("Missing required configuration \"{name}\" which has no default value.")],
-                    );
+                    errors.push(format!("Missing required configuration \"{name}\" which has no default value."));
+                    if option.checks.contains(&Check::EntryNonNull) {
+                        let around = Surroundings { config, table: self.table };
+                        let why = failure(Check::EntryNonNull, option, None, around);
+                        errors.extend(why.iter().map(|why| invalid("null", why)));
+                    }
+                    return (None, errors);
                 }
                 None
             }

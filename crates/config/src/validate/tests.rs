@@ -535,3 +535,26 @@ fn has_every_option_of_the_original() {
         assert!(POSTGRES.get(name).or(SOURCE_CONNECTOR.get(name)).is_some(), "{name} has no entry");
     }
 }
+
+#[test]
+fn older_and_unknown_options_of_transforms_draw_a_warning() {
+    let warnings = |options: &[(&str, &str)]| {
+        let mut config = changed(&[]);
+        config.insert("transforms", "u");
+        config.insert("transforms.u.type", "io.debezium.transforms.ExtractNewRecordState");
+        for (name, value) in options {
+            config.insert(*name, *value);
+        }
+        validate(&config).warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings(&[("transforms.u.add.fields", "op"), ("transforms.u.predicate", "p")]), Vec::<String>::new());
+    assert_eq!(
+        warnings(&[("transforms.u.delete.handling.mode", "rewrite"), ("transforms.u.drop.tombstones", "false")])[0],
+        "transforms.u.delete.handling.mode is an older spelling; today it is \
+         transforms.u.delete.tombstone.handling.mode=rewrite-with-tombstone"
+    );
+    assert_eq!(
+        warnings(&[("transforms.u.add.field", "op")]),
+        ["transforms.u.add.field is not a known option; it is ignored. Is transforms.u.add.fields meant?"]
+    );
+}

@@ -1,12 +1,10 @@
 //! What becomes of deletes and of the tombstones behind them.
 
-use walspring_config::tables::transforms::legacy_delete_mode;
+use walspring_config::tables::transforms::{DELETE_MODE as OPTION, DELETE_MODES, LEGACY_DELETES, legacy_delete_mode};
 use walspring_connect::ConvertError;
 
 use crate::error::invalid;
 use crate::settings::Settings;
-
-const OPTION: &str = "delete.tombstone.handling.mode";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DeleteMode {
@@ -21,7 +19,8 @@ impl DeleteMode {
     /// Debezium 2's options count where today's is not given. The original of today passes over them in silence: deletes
     /// that were to be dropped would come as nulls.
     pub fn of(settings: &Settings<'_>) -> Result<DeleteMode, ConvertError> {
-        let older = legacy_delete_mode(settings.given("delete.handling.mode"), settings.given("drop.tombstones"));
+        let [deletes, tombstones] = LEGACY_DELETES.map(|option| settings.given(option));
+        let older = legacy_delete_mode(deletes, tombstones);
         let text = match (settings.given(OPTION), older) {
             (None, Some(mode)) => {
                 tracing::warn!(
@@ -42,8 +41,7 @@ impl DeleteMode {
             "rewrite-with-tombstone" => DeleteMode::RewriteWithTombstone,
             "delete-to-tombstone" => DeleteMode::DeleteToTombstone,
             _ => {
-                let known = "drop, tombstone, rewrite, rewrite-with-tombstone, delete-to-tombstone";
-                return Err(invalid(OPTION, text, format!("Value must be one of {known}")));
+                return Err(invalid(OPTION, text, format!("Value must be one of {}", DELETE_MODES.join(", "))));
             }
         })
     }

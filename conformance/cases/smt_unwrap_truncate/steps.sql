@@ -1,0 +1,2 @@
+truncate t;
+insert into t values (3, 3, 'z');
