@@ -19,12 +19,19 @@ pub use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Num
 pub use opentelemetry_proto::tonic::metrics::v1::{HistogramDataPoint, NumberDataPoint};
 use opentelemetry_proto::tonic::trace::v1::{Span, span, status};
 use prost::Message;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+use crate::certificates::Certificates;
 
 /// Of one request, compressed or not.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Ends with the test.
 pub struct OtlpReceiver {
+    scheme: &'static str,
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -165,6 +172,19 @@ fn has(attributes: &[KeyValue], labels: &[(&str, &str)]) -> bool {
 impl OtlpReceiver {
     /// Listens on a free port of this machine.
     pub fn start() -> OtlpReceiver {
+        OtlpReceiver::listen("http", |stream, shared| shared.serve(stream))
+    }
+
+    /// By TLS, for clients with a certificate of the same authority.
+    pub fn start_tls(certificates: &Certificates) -> OtlpReceiver {
+        let config = Arc::new(tls(certificates));
+        OtlpReceiver::listen("https", move |stream, shared| {
+            let connection = ServerConnection::new(config.clone()).expect("a connection");
+            shared.serve(StreamOwned::new(connection, stream));
+        })
+    }
+
+    fn listen(scheme: &'static str, serve: impl Fn(TcpStream, &Shared) + Clone + Send + 'static) -> OtlpReceiver {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port to receive OTLP on");
         let address = listener.local_addr().expect("the port");
         let shared = Arc::new(Shared::default());
@@ -174,16 +194,16 @@ impl OtlpReceiver {
                 if accepting.lock().ended {
                     break;
                 }
-                let shared = accepting.clone();
-                std::thread::spawn(move || shared.serve(&stream));
+                let (shared, serve) = (accepting.clone(), serve.clone());
+                std::thread::spawn(move || serve(stream, &shared));
             }
         });
-        OtlpReceiver { address, shared }
+        OtlpReceiver { scheme, address, shared }
     }
 
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     pub fn spans(&self) -> Vec<ReceivedSpan> {
@@ -269,9 +289,9 @@ impl Shared {
     }
 
     /// Requests of one connection, until it is closed.
-    fn serve(&self, stream: &TcpStream) {
+    fn serve(&self, stream: impl Read + Write) {
         let mut reader = BufReader::new(stream);
-        while let Some((head, body)) = request(&mut reader, stream) {
+        while let Some((head, body)) = request(&mut reader) {
             let status = {
                 let mut received = self.lock();
                 if received.ended {
@@ -291,16 +311,31 @@ impl Shared {
                 received.requests.push(ReceivedRequest { path, headers, status });
                 status
             };
-            let mut stream = stream;
             // An empty message: all of it was taken.
             let answer =
                 format!("HTTP/1.1 {status} x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n");
-            if stream.write_all(answer.as_bytes()).is_err() {
+            let stream = reader.get_mut();
+            if stream.write_all(answer.as_bytes()).and_then(|()| stream.flush()).is_err() {
                 return;
             }
             self.changed.notify_all();
         }
     }
+}
+
+fn tls(certificates: &Certificates) -> ServerConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let certificate = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate");
+    let mut authorities = RootCertStore::empty();
+    authorities.add(certificate(&certificates.ca)).expect("the authority");
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider.clone());
+    let key = PrivateKeyDer::from_pem_slice(certificates.server_key.as_bytes()).expect("the key");
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions of TLS")
+        .with_client_cert_verifier(clients.build().expect("clients of the authority"))
+        .with_single_cert(vec![certificate(&certificates.server_certificate)], key)
+        .expect("the server's certificate")
 }
 
 struct Head {
@@ -310,7 +345,7 @@ struct Head {
 }
 
 /// `None`: the connection ends, or what came is no request.
-fn request(reader: &mut BufReader<&TcpStream>, mut stream: &TcpStream) -> Option<(Head, Vec<u8>)> {
+fn request<S: Read + Write>(reader: &mut BufReader<S>) -> Option<(Head, Vec<u8>)> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
     let mut words = line.split_ascii_whitespace();
@@ -327,7 +362,7 @@ fn request(reader: &mut BufReader<&TcpStream>, mut stream: &TcpStream) -> Option
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
     if headers.get("expect").is_some_and(|expect| expect == "100-continue") {
-        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
+        reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
     }
     let mut body = Vec::new();
     if let Some(length) = headers.get("content-length") {
