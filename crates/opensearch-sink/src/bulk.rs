@@ -50,6 +50,8 @@ pub struct Bulk {
 /// Two updates of one document at the same time (its own refresh, another writer) are tried again by the cluster.
 const RETRY_ON_CONFLICT: u32 = 3;
 
+const BODY_BYTES_KEPT: usize = 8 * 1024 * 1024;
+
 impl Bulk {
     pub fn len(&self) -> usize {
         self.items.len()
@@ -69,6 +71,8 @@ impl Bulk {
 
     pub fn clear(&mut self) {
         self.body.clear();
+        // One document of a hundred megabytes does not hold them for ever.
+        self.body.shrink_to(BODY_BYTES_KEPT);
         self.items.clear();
         self.ordered = false;
     }

@@ -21,8 +21,8 @@ use crate::address_gate::{AddressRefused, GatedResolver};
 use crate::config::SinkConfig;
 use crate::tls;
 
-/// Of one answer: an item of a bulk is about 100 bytes, and a batch of documents asked for is small.
-const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Of one answer: an item of a bulk is about 100 bytes, with an error some hundreds more; documents are asked for by tens.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests about indices wait for the cluster's state to change.
 const INDEX_TIMEOUT_MIN: Duration = Duration::from_secs(30);
@@ -71,7 +71,9 @@ impl fmt::Debug for NodeUrl {
 
 pub struct Answer {
     pub status: u16,
+    /// Empty where it is larger than is read.
     pub body: Vec<u8>,
+    pub is_too_large: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,8 +199,11 @@ impl Client {
         let mut response = sent.map_err(|error| unreachable(node, error))?;
         let status = response.status().as_u16();
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
-        let body = body.map_err(|error| unreachable(node, error))?;
-        Ok(Answer { status, body })
+        match body {
+            Ok(body) => Ok(Answer { status, body, is_too_large: false }),
+            Err(ureq::Error::BodyExceedsLimit(_)) => Ok(Answer { status, body: Vec::new(), is_too_large: true }),
+            Err(error) => Err(unreachable(node, error)),
+        }
     }
 }
 

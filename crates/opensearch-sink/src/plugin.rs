@@ -7,24 +7,42 @@ use crate::config::{Flavour, SinkConfig};
 use crate::task::OpenSearchTask;
 use crate::tls;
 
-/// Both, to be registered.
+/// All of them, to be registered.
 pub fn plugins() -> Vec<Box<dyn SinkPlugin>> {
-    vec![Box::new(OpenSearchSinkPlugin::new()), Box::new(ElasticsearchSinkPlugin::new())]
+    vec![
+        Box::new(OpenSearchSinkPlugin::new()),
+        Box::new(OpenSearchSinkPlugin::renamed()),
+        Box::new(ElasticsearchSinkPlugin::new()),
+    ]
 }
 
-/// `io.aiven.kafka.connect.opensearch.OpensearchSinkConnector`; its options are the table `OPENSEARCH_SINK`.
-#[derive(Debug, Default)]
-pub struct OpenSearchSinkPlugin(());
+/// Aiven's connector; its options are the table `OPENSEARCH_SINK`.
+#[derive(Debug)]
+pub struct OpenSearchSinkPlugin {
+    class: &'static str,
+}
 
 impl OpenSearchSinkPlugin {
+    /// The class's name up to version 3, `OpensearchSinkConnector`.
     pub fn new() -> OpenSearchSinkPlugin {
-        OpenSearchSinkPlugin::default()
+        OpenSearchSinkPlugin { class: "io.aiven.kafka.connect.opensearch.OpensearchSinkConnector" }
+    }
+
+    /// Its name from version 4 on, `OpenSearchSinkConnector`.
+    pub fn renamed() -> OpenSearchSinkPlugin {
+        OpenSearchSinkPlugin { class: "io.aiven.kafka.connect.opensearch.OpenSearchSinkConnector" }
+    }
+}
+
+impl Default for OpenSearchSinkPlugin {
+    fn default() -> OpenSearchSinkPlugin {
+        OpenSearchSinkPlugin::new()
     }
 }
 
 impl SinkPlugin for OpenSearchSinkPlugin {
     fn class(&self) -> &'static str {
-        "io.aiven.kafka.connect.opensearch.OpensearchSinkConnector"
+        self.class
     }
 
     fn version(&self) -> &'static str {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tracing::warn;
-use walspring_connect::{Outcome, PutError, SinkRecord, SinkTask, SinkTaskContext, TaskError};
+use walspring_connect::{Outcome, PutError, SinkRecord, SinkTask, SinkTaskContext, TaskError, TopicPartition};
 use walspring_debezium::{ChangeEvent, Op, UnavailableValues};
 use walspring_record::{Fields, Value};
 
@@ -440,5 +440,11 @@ impl SinkTask for OpenSearchTask {
         }
         batch.refused.sort_by_key(|(place, _)| *place);
         Err(PutError::Named(batch.refused))
+    }
+
+    fn close(&mut self, partitions: &[TopicPartition]) {
+        for partition in partitions {
+            self.superseded.retain(|(topic, number), _| **topic != *partition.topic || *number != partition.partition);
+        }
     }
 }

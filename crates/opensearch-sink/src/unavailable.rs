@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
-use walspring_connect::TaskError;
+use walspring_connect::{CONNECT_EXCEPTION, TaskError};
 
 use crate::client::{Client, Method, Question};
 use crate::writer::whole_error;
@@ -73,7 +73,7 @@ impl KnownFields {
     }
 
     /// Asks the cluster, as of now (not as of the last refresh).
-    pub fn look_up(&mut self, client: &mut Client, wanted: Vec<Wanted>) -> Result<(), TaskError> {
+    pub fn look_up(&mut self, client: &mut Client, mut wanted: Vec<Wanted>) -> Result<(), TaskError> {
         let docs = wanted.iter().map(|w| {
             let mut doc = json!({ "_index": w.key.0, "_id": w.key.1, "_source": { "includes": w.fields } });
             if let Some(routing) = &w.routing {
@@ -90,6 +90,18 @@ impl KnownFields {
             about_index: false,
         };
         let answer = client.ask(&question)?;
+        if answer.is_too_large {
+            if wanted.len() == 1 {
+                let index = &wanted[0].key.0;
+                let message =
+                    format!("A document of index {index} has unchanged values that are too large to be read back");
+                return Err(TaskError::definite(CONNECT_EXCEPTION, message)
+                    .hint("set walspring.unavailable.values=omit, or REPLICA IDENTITY FULL on the table"));
+            }
+            let second = wanted.split_off(wanted.len() / 2);
+            self.look_up(client, wanted)?;
+            return self.look_up(client, second);
+        }
         let found: Option<Found> = if answer.status == 200 { serde_json::from_slice(&answer.body).ok() } else { None };
         let Some(found) = found.filter(|found| found.docs.len() == wanted.len()) else {
             return Err(whole_error(client, "to give documents back", answer.status, &answer.body));

@@ -1,6 +1,8 @@
 //! Tasks as the runtime would start them, and records as it would hand them over.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod fake;
+
 use std::sync::{Arc, Mutex};
 
 use walspring_connect::{
