@@ -28,6 +28,8 @@ pub struct SinkConfig {
     pub batch_rows: usize,
     pub audit: bool,
     pub unknown_fields_fail: bool,
+    /// Deletes are records of their own, and the tombstones behind them say nothing more.
+    pub tombstones_ignored: bool,
     pub declared: Declared,
     pub unavailable: Unavailable,
     pub offsets_table: Option<String>,
@@ -208,6 +210,7 @@ fn read(config: &Config, errors: &mut Vec<ConfigError>) -> Result<SinkConfig, Co
         batch_rows: reader.count("batch.size")?.max(1) as usize,
         audit: reader.choice("walspring.sink.mode")? == "audit",
         unknown_fields_fail: reader.choice("walspring.sink.unknown.fields")? == "fail",
+        tombstones_ignored: reader.choice("walspring.sink.tombstones")? == "ignore",
         declared: Declared {
             time: choice("walspring.sink.time.precision.mode")?.map(|mode| match mode {
                 "adaptive" => TimePrecision::Adaptive,

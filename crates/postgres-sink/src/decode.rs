@@ -62,6 +62,7 @@ pub fn record(
     }
     let (act, row, source) = match ChangeEvent::of(&record.value) {
         // A tombstone says nothing that its key does not.
+        ChangeEvent::Tombstone if tables.config.tombstones_ignored => return Ok(Outcome::Ignore),
         ChangeEvent::Tombstone => match tables.config.deletes && !record.key.value.is_null() {
             true if tables.config.key_mode == KeyMode::RecordValue && !routed_key(tables, record) => {
                 return Ok(Outcome::Ignore);

@@ -242,6 +242,12 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR", 11)
         .label("Append only")
         .doc("skip: deletes and truncates are passed over, whatever delete.enabled says: the replica keeps the row."),
+    OptionDef::string("walspring.sink.tombstones")
+        .default("apply")
+        .checks(&[OneOf(&["apply", "ignore"])])
+        .at("CONNECTOR", 11)
+        .label("Tombstones")
+        .doc("apply: a tombstone deletes the row of its key, if deletes are applied. ignore: it does nothing, for topics where the delete before it is a record of its own (an envelope, or a row with __deleted)."),
     OptionDef::string("walspring.sink.unknown.fields")
         .default("skip")
         .checks(&[OneOf(&["skip", "fail"])])
