@@ -41,10 +41,12 @@ impl KeyPattern {
         let mut rest = pattern;
         while let Some(first) = rest.chars().next() {
             let segment = if let Some(after) = rest.strip_prefix("{{") {
-                (literal.push('{'), rest = after);
+                literal.push('{');
+                rest = after;
                 continue;
             } else if let Some(after) = rest.strip_prefix("}}") {
-                (literal.push('}'), rest = after);
+                literal.push('}');
+                rest = after;
                 continue;
             } else if let Some(after) = rest.strip_prefix("${") {
                 let (name, after) = after.split_once('}').ok_or("} is missing")?;
