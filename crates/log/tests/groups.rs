@@ -332,3 +332,46 @@ fn dead_letters_are_kept_as_they_were() {
     assert_eq!(first.timestamp_ms, Some(17));
     assert_eq!((second.key, second.value), (Some(Vec::new()), None));
 }
+
+/// Not a check: says how fast records come.
+#[test]
+#[ignore = "a measurement"]
+fn how_fast_records_come() {
+    const RECORDS: u64 = 2_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let backend = open(dir.path());
+    topic(&backend, "t", 4);
+    for first in (0..RECORDS).step_by(10_000) {
+        let batches = (0..4).map(|p| support::batch("t", p, first..first + 2500)).collect();
+        support::append_all(backend.log(), batches);
+    }
+    let mut consumer = join(&backend, named(&["t"]), &[]);
+    assigned(&mut *consumer);
+    let mut records = Vec::new();
+    let (mut count, mut polls, start) = (0, 0, Instant::now());
+    while count < RECORDS {
+        records.clear();
+        consumer.poll(&mut records, 5000, Duration::from_secs(1)).unwrap();
+        count += records.len() as u64;
+        polls += 1;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{RECORDS} records in {seconds:.2} s: {:.0} a second, {polls} polls", RECORDS as f64 / seconds);
+    // From the append's end to the end of the poll.
+    let mut late = Vec::new();
+    for number in 0..200 {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let backend = &backend;
+            scope.spawn(move || {
+                append(backend.log(), "t", 0, number..number + 1);
+                sender.send(Instant::now()).unwrap();
+            });
+            records.clear();
+            consumer.poll(&mut records, 10, PATIENCE).unwrap();
+        });
+        late.push(Instant::now().saturating_duration_since(receiver.recv().unwrap()));
+    }
+    late.sort();
+    println!("behind the append's return: median {:?}, 99 % {:?}", late[100], late[198]);
+}
