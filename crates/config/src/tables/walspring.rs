@@ -17,6 +17,10 @@ pub const WALSPRING_WORKER: OptionTable = OptionTable::new(&[
         .default("false")
         .checks(&[Boolean])
         .doc("The default of the connectors' option of this name."),
+    OptionDef::list("walspring.http.allow.addresses").default("public,private").doc(
+        "Whom HTTP sinks may call, whatever a connector says: public, private, loopback, networks such as 10.1.0.0/16, \
+              addresses. Link-local addresses and clouds' metadata only where they are named by network or address.",
+    ),
 ]);
 
 /// In a connector's configuration.

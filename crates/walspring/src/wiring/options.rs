@@ -19,7 +19,7 @@ use super::worker_file::WorkerFile;
 pub fn options(file: &WorkerFile) -> TableOptions {
     let worker = &file.typed;
     TableOptions {
-        connectors: connectors(),
+        connectors: connectors(file),
         plugins: converters().into_iter().chain(transforms()).collect(),
         providers: worker.providers.clone(),
         key_converter: worker.key_converter.class.clone(),
@@ -29,7 +29,7 @@ pub fn options(file: &WorkerFile) -> TableOptions {
     }
 }
 
-fn connectors() -> Vec<ConnectorTable> {
+fn connectors(file: &WorkerFile) -> Vec<ConnectorTable> {
     let postgres = ConnectorTable {
         kind: PluginKind::Source,
         class: PostgresPlugin::CLASS,
@@ -38,7 +38,7 @@ fn connectors() -> Vec<ConnectorTable> {
         words: Words::Debezium,
         groups: POSTGRES_GROUPS,
     };
-    [postgres].into_iter().chain(sinks().iter().map(|sink| sink.table())).collect()
+    [postgres].into_iter().chain(sinks(file).iter().map(|sink| sink.table())).collect()
 }
 
 /// The worker's policy; and whatever it says, options that name code, a file or an address are not for connectors.

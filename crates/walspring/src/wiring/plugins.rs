@@ -15,7 +15,7 @@ use super::worker_file::WorkerFile;
 pub fn plugins(file: &WorkerFile) -> Plugins {
     Plugins {
         sources: sources(),
-        sinks: sinks().into_iter().map(|sink| sink.plugin).collect(),
+        sinks: sinks(file).into_iter().map(|sink| sink.plugin).collect(),
         converters: converters(),
         header_converters: header_converters(),
         transforms: transforms(),

@@ -6,6 +6,7 @@ use walspring_config::config::Config;
 use walspring_config::worker::{WorkerConfig, WorkerConfigError};
 use walspring_config::{environment, properties};
 
+use super::sinks::ALLOWED_ADDRESSES;
 use crate::failure::Failure;
 
 /// What the worker was given, in the two shapes that are needed of it.
@@ -48,5 +49,10 @@ pub fn load(raw: Config, origin: &str) -> Result<WorkerFile, Failure> {
         tracing::warn!("{origin}: {} is left as it is in {}: {}", left.reference, left.name, left.reason);
     }
     let resolved = loaded.config.providers.resolve(&raw).map_err(|e| invalid(e.into()))?.to_config();
+    if let Some(list) = resolved.get(ALLOWED_ADDRESSES)
+        && let Err(why) = walspring_http_sink::plugins_within(list)
+    {
+        return Err(Failure::invalid(format!("{origin} is not right for a worker:\n{ALLOWED_ADDRESSES}: {why}")));
+    }
     Ok(WorkerFile { typed: loaded.config, resolved })
 }
