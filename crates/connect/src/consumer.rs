@@ -88,6 +88,13 @@ pub trait RecordConsumer: Send {
     /// How many records wait behind what was polled, for each assigned partition, as far as it is known without asking.
     fn lag(&mut self) -> Vec<(TopicPartition, u64)>;
 
+    /// Where reading goes on, for each assigned partition of which that is known: behind the last record that was polled,
+    /// and behind what follows it that is no record, such as the end of a transaction. May be committed once all that was
+    /// polled is done with.
+    fn positions(&mut self) -> Vec<(TopicPartition, i64)> {
+        Vec::new()
+    }
+
     /// Leaves the group, so that others take the partitions at once.
     fn close(self: Box<Self>);
 }

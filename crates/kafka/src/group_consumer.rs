@@ -632,6 +632,11 @@ impl RecordConsumer for GroupConsumer {
         lags
     }
 
+    fn positions(&mut self) -> Vec<(TopicPartition, i64)> {
+        let known = |(partition, assigned): (&TopicPartition, &Assigned)| Some((partition.clone(), assigned.position?));
+        self.assigned.iter().filter_map(known).collect()
+    }
+
     fn close(mut self: Box<Self>) {
         self.leave();
     }

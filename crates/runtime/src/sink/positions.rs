@@ -44,6 +44,17 @@ impl Positions {
         }
     }
 
+    /// Everything that was read is dealt with: the rest of the way to these offsets holds no records.
+    pub fn reach(&mut self, offsets: &[(TopicPartition, i64)]) {
+        for (partition, offset) in offsets {
+            if let Some(position) = self.0.get_mut(partition)
+                && position.next.is_none_or(|next| next < *offset)
+            {
+                *position = Position { next: Some(*offset), changed: true };
+            }
+        }
+    }
+
     /// What is to be committed, of these partitions or of all.
     pub fn uncommitted(&self, of: Option<&[TopicPartition]>) -> Vec<(TopicPartition, i64)> {
         let wanted = |partition: &TopicPartition| of.is_none_or(|of| of.contains(partition));

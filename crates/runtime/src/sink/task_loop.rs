@@ -236,7 +236,12 @@ impl SinkLoop<'_> {
                 let new = &self.state.read[before..];
                 self.state.record_bytes = new.iter().map(size).sum::<usize>() / new.len().max(1);
             }
-            Consumed::Nothing => self.commit_all()?,
+            Consumed::Nothing => {
+                if !self.has_work() {
+                    self.state.positions.reach(&self.consumer.positions());
+                }
+                self.commit_all()?;
+            }
             Consumed::Assigned(partitions) => self.assigned(partitions)?,
             Consumed::Revoked(partitions) => self.gone(partitions, true),
             Consumed::Lost(partitions) => self.gone(partitions, false),
