@@ -22,8 +22,9 @@ pub fn refusal(address: IpAddr) -> Option<&'static str> {
 }
 
 fn refusal_v4(address: Ipv4Addr) -> Option<&'static str> {
-    // Alibaba's and Oracle's; all others are link-local.
-    const METADATA: [Ipv4Addr; 2] = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
+    // Alibaba's, Oracle's and Azure's; all others are link-local.
+    const METADATA: [Ipv4Addr; 3] =
+        [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192), Ipv4Addr::new(168, 63, 129, 16)];
     if address.is_link_local() {
         Some("a link-local address (where metadata services are)")
     } else if METADATA.contains(&address) {

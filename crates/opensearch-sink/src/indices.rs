@@ -47,31 +47,36 @@ impl Indices {
         row: Option<&Schema>,
         options: IndexOptions,
     ) -> Result<(), TaskError> {
-        let known = self.ready.get(index);
-        match (known, schema) {
-            (Some(_), None) => return Ok(()),
-            (Some(schemas), Some(schema)) if schemas.iter().any(|s| Arc::ptr_eq(s, schema)) => return Ok(()),
-            (Some(schemas), Some(schema)) if schemas.contains(schema) => {}
+        match (self.ready.get_mut(index), schema) {
             (None, _) => {
                 let mapping = schema.and(row).and_then(|row| mapping_of(options.style, row));
                 self.make(client, index, mapping, options)?;
             }
-            (Some(_), Some(_)) if !options.external => {
-                if let Some(mapping) = row.and_then(|row| mapping_of(options.style, row)) {
+            (Some(_), None) => return Ok(()),
+            (Some(known), Some(schema)) => {
+                if known.iter().any(|known| Arc::ptr_eq(known, schema)) {
+                    return Ok(());
+                }
+                if let Some(same) = known.iter_mut().find(|known| *known == schema) {
+                    // Found by its address next time.
+                    *same = schema.clone();
+                    return Ok(());
+                }
+                let mapping = row.filter(|_| !options.external).and_then(|row| mapping_of(options.style, row));
+                if let Some(mapping) = mapping {
                     if options.templates {
                         put_template(client, index, &mapping)?;
                     }
                     add_fields(client, index, &mapping)?;
                 }
             }
-            (Some(_), Some(_)) => {}
         }
-        let schemas = self.ready.entry(index.to_owned()).or_default();
+        let known = self.ready.entry(index.to_owned()).or_default();
         if let Some(schema) = schema {
-            if schemas.len() >= SCHEMAS_MAX {
-                schemas.remove(0);
+            if known.len() >= SCHEMAS_MAX {
+                known.remove(0);
             }
-            schemas.push(schema.clone());
+            known.push(schema.clone());
         }
         Ok(())
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::fake::{Fake, Reply};
-use common::{flat, map, start, start_elasticsearch};
+use common::{envelope, flat, map, start, start_elasticsearch};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use walspring_connect::{Outcome, PutError, SinkRecord, TaskError};
-use walspring_record::Value;
+use walspring_record::{Schema, Type, Value};
 use walspring_testkit::{Certificates, free_port, wait_for};
 
 const FAST: &[(&str, &str)] = &[("retry.backoff.ms", "1"), ("max.retries", "3"), ("connection.timeout.ms", "5000")];
@@ -155,6 +155,30 @@ fn a_request_that_is_too_large_is_halved() {
     assert_eq!(refused.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [2]);
     let sent: Vec<_> = fake.bulks().iter().map(|body| ids(body).join(",")).collect();
     assert_eq!(sent, ["1,2,3,4", "1,2", "3,4", "3", "4"]);
+}
+
+#[test]
+fn indices_are_made_beside_other_tasks_and_without_the_right_to_make_templates() {
+    let exists = r#"{"error":{"type":"resource_already_exists_exception","reason":"x"},"status":400}"#;
+    let fake = Fake::new(move |asked| {
+        Some(match asked.line.split(' ').collect::<Vec<_>>()[..2] {
+            ["HEAD", _] => (404, "", String::new()),
+            ["PUT", path] if path.starts_with("/_index_template/") => (403, "", String::new()),
+            ["PUT", "/t"] => (400, "", exists.to_owned()),
+            ["POST", _] => items(&[201]),
+            _ => (200, "", String::new()),
+        })
+    });
+    let row = Schema::new(Type::Struct).field("id", Schema::new(Type::Int32));
+    let event = |offset| envelope("t", offset, &row, "c", Value::Null, Value::Struct(vec![Value::Int32(1)]));
+    let mut sink = start(&fake.url(), FAST);
+    sink.put_all(&[event(0)]);
+    // The same schema, at another address.
+    sink.put_all(&[event(1)]);
+    let lines: Vec<String> = fake.asked().iter().map(|asked| asked.line.replace(" HTTP/1.1", "")).collect();
+    let bulk = "POST /_bulk?filter_path=items.*.status,items.*.result,items.*.error";
+    assert_eq!(lines, ["HEAD /t", "PUT /_index_template/walspring-t", "PUT /t", "PUT /t/_mapping", bulk, bulk]);
+    assert_eq!(fake.asked()[3].body, r#"{"properties":{"id":{"type":"integer"}}}"#);
 }
 
 #[test]

@@ -46,6 +46,11 @@ fn rows_become_documents_and_order_cannot_invert() {
     assert_eq!(other.put_all(&[row(3, 1, "old")]), [Outcome::Ignore]);
     assert_eq!(document("orders-a", "1"), (json!({"id": 1, "name": "new"}), json!(5)));
 
+    let mut strict = start(opensearch().url(), &[("behavior.on.version.conflict", "fail")]);
+    let Err(PutError::Named(refused)) = strict.put(&[row(3, 1, "old"), row(6, 1, "newer")]) else { panic!() };
+    assert_eq!(refused.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [0]);
+    assert_eq!(document("orders-a", "1").0["name"], "newer");
+
     // The first record of a partition has offset 0.
     assert_eq!(sink.put_all(&[row(0, 9, "first")]), [Outcome::Upsert]);
 }
@@ -277,6 +282,40 @@ fn ids_versions_and_names_follow_the_settings() {
         start(opensearch().url(), &[("behavior.on.version.conflict", "fail"), ("walspring.index.name.format", "real")]);
     let mut conflicts = conflicts;
     assert!(matches!(conflicts.put(&[flat("t.x", 1, 1, map(&[]))]), Ok(_) | Err(PutError::Named(_))));
+}
+
+#[test]
+fn envelopes_without_schemas_are_unwrapped() {
+    let row = |id| map(&[("id", Value::Int64(id)), ("tags", Value::Array(vec![Value::string("a")]))]);
+    let event = |offset, op: &str, before: Value, after: Value| {
+        let source = map(&[("lsn", Value::Int64(1))]);
+        let value = map(&[("before", before), ("after", after), ("source", source), ("op", Value::string(op))]);
+        flat("enveloped", offset, 1, value)
+    };
+    let mut sink = start(opensearch().url(), &[]);
+    let outcomes = sink.put_all(&[event(0, "r", Value::Null, row(1)), event(1, "t", Value::Null, Value::Null)]);
+    assert_eq!(outcomes, [Outcome::Upsert, Outcome::Ignore]);
+    assert_eq!(document("enveloped", "1").0, json!({"id": 1, "tags": ["a"]}));
+    assert_eq!(sink.put_all(&[event(2, "d", row(1), Value::Null)]), [Outcome::Delete]);
+    assert_eq!(document("enveloped", "1").0, Json::Null);
+}
+
+#[test]
+fn a_write_block_is_waited_for_and_a_missing_resource_is_not() {
+    let row = |offset| flat("blocked", offset, 1, map(&[("n", Value::Int64(offset))]));
+    let mut sink = start(opensearch().url(), &[("max.retries", "1"), ("retry.backoff.ms", "1")]);
+    sink.put_all(&[row(0)]);
+    // As the cluster itself does where a disk is full.
+    send("PUT", "/blocked/_settings", &json!({"index.blocks.write": true}));
+    let Err(PutError::Task(error)) = sink.put(&[row(1)]) else { panic!() };
+    assert!(error.is_transient() && error.message.contains("cluster_block_exception"), "{error}");
+    send("PUT", "/blocked/_settings", &json!({"index.blocks.write": false}));
+    assert_eq!(sink.put_all(&[row(1)]), [Outcome::Upsert]);
+
+    let missing =
+        [("existing.resource.type", "index"), ("topic.to.existing.resource.mapping", "blocked:no-such-index")];
+    let Err(PutError::Task(error)) = start(opensearch().url(), &missing).put(&[row(2)]) else { panic!() };
+    assert!(!error.is_transient() && error.message.contains("no-such-index"), "{error}");
 }
 
 #[test]
