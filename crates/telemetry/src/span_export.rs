@@ -43,6 +43,10 @@ impl SpanProcessor for Enqueue {
         if !span.span_context.is_sampled() {
             return;
         }
+        if self.0.is_full() {
+            self.0.drop_spans(1);
+            return;
+        }
         let span = proto::Span::from(span);
         SPAN.with_borrow_mut(|bytes| {
             bytes.clear();

@@ -2,7 +2,7 @@
 //! dropped and counted; nobody ever waits to put something in.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ pub struct SpanQueue {
     changed: Condvar,
     chunk_spans_max: u32,
     spans_max: u32,
+    /// The last span did not fit, and nothing was taken since.
+    full: AtomicBool,
     dropped: AtomicU64,
     on_dropped: OnceLock<OnDropped>,
 }
@@ -56,15 +58,22 @@ impl SpanQueue {
             changed: Condvar::new(),
             chunk_spans_max: chunk_spans_max.min(spans_max),
             spans_max,
+            full: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             on_dropped: OnceLock::new(),
         }
+    }
+
+    /// A span need not be encoded: there is no room. May change at any time.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
     }
 
     /// `span`: as a field of `ScopeSpans`.
     pub fn push(&self, span: &[u8]) {
         let mut inner = self.lock();
         if inner.ended || inner.bytes + span.len() > BYTES_MAX || inner.spans >= self.spans_max {
+            self.full.store(true, Ordering::Relaxed);
             self.drop_spans(1);
             return;
         }
@@ -98,6 +107,7 @@ impl SpanQueue {
             {
                 inner.bytes -= chunk.bytes.len();
                 inner.spans -= chunk.spans;
+                self.full.store(inner.ended, Ordering::Relaxed);
                 inner.since = (!inner.chunks.is_empty()).then(Instant::now);
                 return Next::Send(chunk);
             }
