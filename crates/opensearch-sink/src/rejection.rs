@@ -148,6 +148,8 @@ mod tests {
             ("object mapping for [4711", "object mapping for […]"),
             ("For input string: \"4711\"", ""),
             ("bad \"47\" '11' {a} <b>", "bad \"…\" '…' {…} <…>"),
+            ("é[ü", "é[…]"),
+            ("ü'é'[", "ü'…'[…]"),
         ] {
             assert_eq!(shown("mapper_parsing_exception", reason), format!("mapper_parsing_exception: {expected}"));
         }

@@ -12,7 +12,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use walspring_connect::{CONNECT_EXCEPTION, TaskError};
 
-use crate::client::{Client, Method, Question};
+use crate::client::{Client, Method, Question, RETRIABLE_EXCEPTION};
+use crate::rejection::ErrorAnswer;
 use crate::writer::whole_error;
 
 /// A document by its index and id.
@@ -43,6 +44,8 @@ struct Found {
 struct FoundDocument {
     #[serde(default, rename = "_source")]
     source: HashMap<String, Box<RawValue>>,
+    #[serde(default)]
+    error: Option<ErrorAnswer>,
 }
 
 impl KnownFields {
@@ -84,7 +87,7 @@ impl KnownFields {
         let body = json!({ "docs": docs.collect::<Vec<_>>() }).to_string();
         let question = Question {
             method: Method::Post,
-            path: "/_mget?filter_path=docs._source,docs.found,docs._index",
+            path: "/_mget?filter_path=docs._source,docs._index,docs.error",
             content_type: "application/json",
             body: body.as_bytes(),
             about_index: false,
@@ -106,7 +109,24 @@ impl KnownFields {
         let Some(found) = found.filter(|found| found.docs.len() == wanted.len()) else {
             return Err(whole_error(client, "to give documents back", answer.status, &answer.body));
         };
-        self.documents.extend(wanted.into_iter().zip(found.docs).map(|(w, found)| (w.key, found.source)));
+        for (w, found) in wanted.into_iter().zip(found.docs) {
+            if let Some(error) = found.error.filter(|error| error.kind() != "index_not_found_exception") {
+                return Err(not_read(client, &w.key.0, &error));
+            }
+            self.documents.insert(w.key, found.source);
+        }
         Ok(())
+    }
+}
+
+/// A document that cannot be read is not one that is not there: its values would be lost.
+fn not_read(client: &Client, index: &str, error: &ErrorAnswer) -> TaskError {
+    let message = format!("{} does not give a document of {index} back: {}", client.node(), error.shown(&|_| false));
+    match error.kind() {
+        "illegal_argument_exception" | "security_exception" => TaskError::definite(CONNECT_EXCEPTION, message).hint(
+            "unchanged values are read back from the one index behind the name, for which the user needs the right to read; \
+             set walspring.unavailable.values=omit to leave them out",
+        ),
+        _ => TaskError::transient(RETRIABLE_EXCEPTION, message),
     }
 }

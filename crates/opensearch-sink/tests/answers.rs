@@ -182,6 +182,33 @@ fn indices_are_made_beside_other_tasks_and_without_the_right_to_make_templates()
 }
 
 #[test]
+fn unchanged_values_that_cannot_be_read_are_not_lost() {
+    for (kind, transient) in [("no_shard_available_action_exception", true), ("illegal_argument_exception", false)] {
+        let mut asked_before = false;
+        let fake = Fake::new(move |asked| {
+            let first = asked.line.starts_with("POST /_mget") && !std::mem::replace(&mut asked_before, true);
+            let docs = if first {
+                format!(r#"{{"_index":"t","error":{{"type":"{kind}","reason":"'4711'"}}}}"#)
+            } else {
+                r#"{"_index":"t","_source":{"long":"value"}}"#.to_owned()
+            };
+            Some(match asked.line.starts_with("POST /_mget") {
+                true => (200, "", format!(r#"{{"docs":[{docs}]}}"#)),
+                false => items(&[201]),
+            })
+        });
+        let mut sink = start(&fake.url(), FAST);
+        let missing = [flat("t", 0, 1, map(&[("long", Value::string("__debezium_unavailable_value"))]))];
+        let error = task_error(sink.put(&missing));
+        assert_eq!(error.is_transient(), transient, "{error}");
+        assert!(!error.trace().contains("4711"), "{}", error.trace());
+        assert!(fake.bulks().is_empty());
+        sink.put_all(&missing);
+        assert!(fake.bulks()[0].contains(r#"{"long":"value"}"#), "{:?}", fake.bulks());
+    }
+}
+
+#[test]
 fn metadata_services_are_never_called() {
     for url in ["http://169.254.169.254", "http://[fd00:ec2::254]:80", "http://[::ffff:169.254.169.254]/latest"] {
         let error = task_error(start(url, &[]).put(&rows(&[1])));
