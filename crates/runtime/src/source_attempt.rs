@@ -120,7 +120,7 @@ impl Life<'_> {
         result.map_err(|error| AttemptFailed { error, progress: commits.made_progress(), of_source })
     }
 
-    fn track_topics(&self) -> Box<dyn FnMut(&str) + Send> {
+    pub(crate) fn track_topics(&self) -> Box<dyn FnMut(&str) + Send> {
         if !self.context.settings.topic_tracking {
             return Box::new(|_| ());
         }

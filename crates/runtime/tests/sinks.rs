@@ -35,6 +35,7 @@ fn records_are_written_and_their_offsets_committed() {
     let listed: Vec<_> = worker.plugin_list(true).into_iter().map(|p| (p.class, p.kind)).collect();
     assert_eq!(listed, [(SINK_CLASS.to_owned(), "sink"), (CLASS.to_owned(), "source")]);
     assert_eq!(*world.sink.groups.lock().unwrap(), [GROUP]);
+    assert_eq!(worker.topics("a").unwrap(), ["t"]);
     assert_eq!(world.seen.lines.lock().unwrap()[9], "connect-a t-0@9 upsert");
 
     let metrics = worker.metrics_text();
@@ -55,6 +56,22 @@ fn records_are_written_and_their_offsets_committed() {
     world.topics.add("t", 0, 10..12);
     let worker = world.start();
     wait_until("the others", || world.sink.values() == numbers(0..12));
+    assert!(worker.shutdown(Duration::from_secs(10)));
+}
+
+#[test]
+fn a_sink_may_not_join_the_workers_group() {
+    let world = World::new();
+    let worker = world.start();
+    let refused = worker.create("cluster", sink_config(json!({})), None).unwrap_err().message;
+    let why = "Consumer group for sink connector named cluster conflicts with Connect worker group connect-cluster";
+    assert!(refused.contains(why), "{refused}");
+    let own = json!({"consumer.override.group.id": "connect-cluster"});
+    let refused = worker.create("a", sink_config(own), None).unwrap_err().message;
+    assert!(refused.contains("Consumer group connect-cluster conflicts with"), "{refused}");
+    worker.create("a", sink_config(json!({"tasks.max": "300"})), None).unwrap();
+    world.wait_status(&worker, &["FAILED"]);
+    assert!(worker.status("a").unwrap().connector.trace.unwrap().contains("tasks.max is 300"));
     assert!(worker.shutdown(Duration::from_secs(10)));
 }
 
@@ -87,10 +104,7 @@ fn pause_stop_resume_and_offsets() {
     assert!(said.starts_with("The Connect framework-managed offsets for this connector have been altered"), "{said}");
     assert_eq!(worker.offsets("a").unwrap(), [offset(4)]);
     let refused = worker.alter_offsets("a", vec![ConnectorOffset { partition: props(json!({})), offset: None }]);
-    assert_eq!(
-        refused.unwrap_err().message,
-        "The partition for a sink connector offset must contain the key 'kafka_topic'"
-    );
+    assert_eq!(refused.unwrap_err().message, "The partition for a sink connector offset cannot be null or missing");
     worker.resume("a").unwrap();
     wait_until("the last again", || world.sink.values().len() == 6);
     worker.stop_connector("a").unwrap();

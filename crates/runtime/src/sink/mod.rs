@@ -27,7 +27,7 @@ use self::decoder::Decoder;
 use self::metrics::SinkMetrics;
 use self::observing::Observing;
 use self::reporter::Reporter;
-pub(crate) use self::settings::{SinkSettings, group};
+pub(crate) use self::settings::{SinkSettings, default_group, group};
 use self::task_loop::SinkLoop;
 use crate::committer::store_error;
 use crate::restarts::PutBackoff;
@@ -94,6 +94,7 @@ impl Life<'_> {
             control: self.control,
             status: &self.shared,
             backoff: PutBackoff::default(),
+            on_topic: self.track_topics(),
             state: Default::default(),
         };
         let result = sink_loop.run();

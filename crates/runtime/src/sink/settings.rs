@@ -35,7 +35,11 @@ pub(crate) struct DeadLetterSettings {
 /// The consumer group of a sink connector.
 pub(crate) fn group(connector: &str, config: &[(String, String)]) -> String {
     let own = value(config, "consumer.override.group.id").filter(|group| !group.is_empty());
-    own.map_or_else(|| format!("connect-{connector}"), str::to_owned)
+    own.map_or_else(|| default_group(connector), str::to_owned)
+}
+
+pub(crate) fn default_group(connector: &str) -> String {
+    format!("connect-{connector}")
 }
 
 impl SinkSettings {

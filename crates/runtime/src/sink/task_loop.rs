@@ -7,6 +7,7 @@
 //! polls all the while, with every partition paused, so that the group does not take it for dead.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use walspring_connect::Progress;
@@ -47,6 +48,8 @@ pub(super) struct SinkLoop<'a> {
     pub control: &'a TaskControl,
     pub status: &'a TaskStatus,
     pub backoff: PutBackoff,
+    /// Hears of each topic of which records were read, once.
+    pub on_topic: Box<dyn FnMut(&str) + Send>,
     pub state: LoopState,
 }
 
@@ -68,6 +71,7 @@ pub(super) struct LoopState {
     lag_at: Option<Instant>,
     /// Bytes of a record, on average, in the last poll.
     record_bytes: usize,
+    topics: HashSet<Arc<str>>,
     /// Something was made durable.
     pub progress: bool,
 }
@@ -193,6 +197,11 @@ impl SinkLoop<'_> {
         let rest = read.split_off(count);
         let taken = std::mem::replace(read, rest);
         let mut batch = Batch::decode(taken, &mut self.decoder, self.settings.tolerant);
+        for run in batch.raws.chunk_by(|a, b| Arc::ptr_eq(&a.topic, &b.topic)) {
+            if self.state.topics.insert(run[0].topic.clone()) {
+                (self.on_topic)(&run[0].topic);
+            }
+        }
         batch.started = self.observing.is_some().then(SystemTime::now);
         for (place, failure) in &batch.failures {
             self.reporter.failed(&batch.raws[*place], failure, &self.metrics);

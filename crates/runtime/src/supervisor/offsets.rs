@@ -118,20 +118,9 @@ impl Supervisor {
         self.open_offsets(name)
     }
 
-    /// A group with members takes no changes, which is what a task that was left behind keeps it.
     fn group_failed(&self, verb: &str, name: &str, error: StoreError) -> Refusal {
-        let why = error.to_string();
-        let refusal = self.store_failed(error);
-        Refusal {
-            message: format!(
-                "Failed to {verb} consumer group offsets for connector {name} either because its tasks haven't stopped \
-                 completely yet or the connector was resumed before the request to {verb} its offsets could be \
-                 successfully completed. If the connector is in a stopped state, this operation can be safely retried. \
-                 If it doesn't eventually succeed, the Connect cluster may need to be restarted to get rid of the \
-                 zombie sink tasks. ({why})"
-            ),
-            ..refusal
-        }
+        let message = format!("Failed to {verb} consumer group offsets for connector {name}: {error}");
+        Refusal { message, ..self.store_failed(error) }
     }
 
     fn store_failed(&self, error: StoreError) -> Refusal {

@@ -261,7 +261,7 @@ impl Supervisor {
 
     fn validate_raw(&self, config: &Props) -> Result<ConfigInfos, Refusal> {
         let exactly_once = self.backend().is_some_and(|b| b.transactional());
-        validate(&self.plugins, config, ValidationContext { exactly_once })
+        validate(&self.plugins, config, ValidationContext { exactly_once }, self.settings.worker_value("group.id"))
     }
 }
 

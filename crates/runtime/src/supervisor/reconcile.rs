@@ -16,6 +16,9 @@ use crate::plugins::ConnectorPlugin;
 use crate::task::{TaskContext, resolve, spawn};
 use crate::task_control::{TaskHandle, Wish};
 
+/// Each is a thread and a member of a group.
+const SINK_TASKS_MAX: u32 = 256;
+
 /// What a reconciler starts from.
 struct Job {
     config: Option<Props>,
@@ -287,7 +290,13 @@ fn task_configs(
     let made = match plugin {
         ConnectorPlugin::Source(source) => source.task_configs(resolved, max)?,
         // Tasks of a sink differ in nothing but the partitions that the group gives them.
-        ConnectorPlugin::Sink(_) => vec![resolved.to_vec(); max as usize],
+        ConnectorPlugin::Sink(_) if max <= SINK_TASKS_MAX => vec![resolved.to_vec(); max as usize],
+        ConnectorPlugin::Sink(_) => {
+            return Err(TaskError::definite(
+                CONFIG_EXCEPTION,
+                format!("tasks.max is {max}; one worker runs at most {SINK_TASKS_MAX} tasks of a sink"),
+            ));
+        }
     };
     let class = format!("{}Task", plugin.class());
     let props = |task: Vec<(String, String)>| {

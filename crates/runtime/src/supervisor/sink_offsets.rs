@@ -28,13 +28,18 @@ pub(super) fn shown(offset: GroupOffset) -> ConnectorOffset {
 pub(super) fn parse(offset: ConnectorOffset) -> Result<Change, Refusal> {
     let bad = |message: String| Err(Refusal::bad_request(message));
     let ConnectorOffset { partition, offset } = offset;
+    if partition.is_empty() {
+        return bad("The partition for a sink connector offset cannot be null or missing".into());
+    }
+    let keys =
+        || bad(format!("The partition for a sink connector offset must contain the keys '{TOPIC}' and '{PARTITION}'"));
     let topic = match partition.get(TOPIC) {
-        None => return bad(format!("The partition for a sink connector offset must contain the key '{TOPIC}'")),
+        None => return keys(),
         Some(Value::Null) => return bad("Kafka topic names must be valid strings and may not be null".into()),
         Some(topic) => printed(topic),
     };
     let number = match partition.get(PARTITION) {
-        None => return bad(format!("The partition for a sink connector offset must contain the key '{PARTITION}'")),
+        None => return keys(),
         Some(Value::Null) => return bad("Kafka partitions must be valid numbers and may not be null".into()),
         Some(number) => number,
     };
@@ -94,12 +99,12 @@ mod tests {
         assert_eq!(parsed(there.clone(), Value::Null), Ok(("t".into(), 1, None)));
         let refused = |partition: Value, offset: Value| parsed(partition, offset).unwrap_err();
         assert_eq!(
-            refused(json!({"kafka_partition": 1}), Value::Null),
-            "The partition for a sink connector offset must contain the key 'kafka_topic'"
+            refused(json!({}), Value::Null),
+            "The partition for a sink connector offset cannot be null or missing"
         );
         assert_eq!(
             refused(json!({"kafka_topic": "t"}), Value::Null),
-            "The partition for a sink connector offset must contain the key 'kafka_partition'"
+            "The partition for a sink connector offset must contain the keys 'kafka_topic' and 'kafka_partition'"
         );
         assert!(
             refused(json!({"kafka_topic": "t", "kafka_partition": "x"}), Value::Null)

@@ -87,6 +87,7 @@ impl World {
             graceful_timeout: Duration::from_secs(2),
             offset_flush_interval: Duration::from_millis(20),
             worker_config: [
+                ("group.id", "connect-cluster"),
                 ("key.converter", "test.Text"),
                 ("value.converter", "test.Text"),
                 ("header.converter", "test.Text"),
