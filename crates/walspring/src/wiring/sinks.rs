@@ -33,6 +33,8 @@ pub fn sinks(file: &WorkerFile) -> Vec<Sink> {
         sink(PostgresSinkPlugin::new(), Words::Debezium, POSTGRES_SINK, POSTGRES_SINK_GROUPS),
         sink(RedisSinkPlugin::new(), Words::Kafka, REDIS_SINK, REDIS_SINK_GROUPS),
         sink(OpenSearchSinkPlugin::new(), Words::Kafka, OPENSEARCH_SINK, &[]),
+        // Its name since version 4.
+        sink(OpenSearchSinkPlugin::renamed(), Words::Kafka, OPENSEARCH_SINK, &[]),
         sink(ElasticsearchSinkPlugin::new(), Words::Kafka, ELASTICSEARCH_SINK, &[]),
     ];
     sinks.extend(http(file));
