@@ -12,6 +12,7 @@ pub mod log;
 pub mod process;
 pub mod rest;
 pub mod rows;
+pub mod sink;
 pub mod stream;
 pub mod worker;
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use walspring_bench::database::{Load, RowKind};
 use walspring_bench::encode::{self, Pipeline};
 use walspring_bench::stream::Stream;
-use walspring_bench::{Result, budget, instructions, log, report, round, worker};
+use walspring_bench::{Result, budget, instructions, log, report, round, sink, worker};
 
 /// Measures Walspring beside what PostgreSQL and the disk allow. One line of JSON a measurement.
 #[derive(Parser)]
@@ -42,6 +42,20 @@ enum Command {
         /// Where to write; a directory that is deleted afterwards by default.
         #[arg(long)]
         dir: Option<std::path::PathBuf>,
+    },
+    /// Decoded records through the PostgreSQL sink's task, beside COPY into the same table.
+    Sink {
+        #[arg(long, default_value_t = 200_000)]
+        rows: u64,
+        /// Records in a call, as max.poll.records brings them.
+        #[arg(long, default_value_t = 500)]
+        put: usize,
+        /// batch.size
+        #[arg(long, default_value_t = 500)]
+        statement: usize,
+        /// Commits wait for the disk.
+        #[arg(long)]
+        durable: bool,
     },
     /// A throw-away PostgreSQL for scripts: prints its port, and ends with its standard input.
     Postgres,
@@ -97,6 +111,9 @@ fn run(command: Command) -> Result<()> {
             let temporary = tempfile::tempdir()?;
             report(&log::measure(dir.as_deref().unwrap_or(temporary.path()), rows)?);
             Ok(())
+        }
+        Command::Sink { rows, put, statement, durable } => {
+            sink::measure(sink::SinkLoad { rows, put: put.max(1), statement: statement.max(1), durable })
         }
         Command::Postgres => {
             let server =

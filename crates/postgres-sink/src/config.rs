@@ -248,6 +248,9 @@ fn nonempty(list: Vec<String>) -> Vec<String> {
 fn contradictions(config: &SinkConfig, errors: &mut Vec<ConfigError>) {
     let mut wrong =
         |name: &str, why: &str| errors.push(ConfigError::new(name, format!("The '{name}' value is invalid: {why}")));
+    if config.endpoint.user.as_deref().is_none_or(str::is_empty) {
+        wrong("connection.username", "a value is required");
+    }
     if config.audit {
         return;
     }
@@ -275,7 +278,7 @@ mod tests {
     use super::*;
 
     fn parse(more: &[(&str, &str)]) -> Result<SinkConfig, Vec<ConfigError>> {
-        let mut pairs = vec![("connection.url".to_owned(), "jdbc:postgresql://h/db".to_owned())];
+        let mut pairs = vec![("connection.url".to_owned(), "jdbc:postgresql://h/db?user=u".to_owned())];
         pairs.extend(more.iter().map(|(k, v)| (k.to_string(), v.to_string())));
         SinkConfig::parse(&pairs)
     }

@@ -77,6 +77,12 @@ impl SqlError {
         self
     }
 
+    /// Whether another connection may fare better.
+    pub fn is_about_the_server(&self) -> bool {
+        let of_the_server = ["08", "57P", "25006", "58"].iter().any(|start| self.code.starts_with(start));
+        self.is(SqlErrorKind::Transient) && (of_the_server || self.code.is_empty())
+    }
+
     pub fn is(&self, kind: SqlErrorKind) -> bool {
         self.kind == kind
     }

@@ -3,7 +3,7 @@
 use walspring_connect::{SinkPlugin, SinkTask, SinkTaskContext, TaskError};
 
 use crate::config::SinkConfig;
-use crate::session::Session;
+use crate::session::{Session, SqlError};
 use crate::task::PostgresSinkTask;
 
 /// Debezium's JDBC sink connector by its class name and configuration, for PostgreSQL.
@@ -34,7 +34,10 @@ impl SinkPlugin for PostgresSinkPlugin {
             Ok(config) => config,
             Err(errors) => return errors.into_iter().map(|error| (error.name, error.message)).collect(),
         };
-        match Session::connect(&config, "validation") {
+        // On a thread of its own: the client library blocks, and whoever asks may be inside an async runtime.
+        let connected =
+            std::thread::scope(|scope| scope.spawn(|| Session::connect(&config, "validation").map(drop)).join());
+        match connected.unwrap_or_else(|_| Err(SqlError::definite("the client library failed"))) {
             Ok(_) => Vec::new(),
             Err(error) => {
                 let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();

@@ -112,7 +112,9 @@ impl PostgresSinkTask {
             _ if std::mem::take(&mut self.waiting) => self.context.progress.waiting(None),
             _ => {}
         }
-        if !session.is_closed() {
+        // A server that has become a standby, or ends, is left: another address may take writes.
+        let left = result.as_ref().is_err_and(SqlError::is_about_the_server);
+        if !left && !session.is_closed() {
             self.session = Some(session);
         }
         result

@@ -218,7 +218,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
 /// An ISO text in PostgreSQL's spelling: no sign before long years, BC for those before the first, and no zone where the
 /// column has none.
 fn text_form(target: &Target, text: &str, out: &mut Vec<u8>) {
-    if *target == Target::Interval || matches!(text, "infinity" | "-infinity") {
+    let moment = matches!(
+        target,
+        Target::Date | Target::Time { .. } | Target::TimeTz | Target::Timestamp { .. } | Target::TimestampTz { .. }
+    );
+    if !moment || matches!(text, "infinity" | "-infinity") {
         return out.extend_from_slice(text.as_bytes());
     }
     if INFINITY_TEXTS.contains(&text) {
@@ -239,7 +243,7 @@ fn text_form(target: &Target, text: &str, out: &mut Vec<u8>) {
     let year = year_end.and_then(|end| Some((unsigned[..end].parse::<i64>().ok()?, &unsigned[end..])));
     match year {
         Some((year, rest)) if negative || year == 0 => {
-            let _ = write!(out, "{:04}{rest} BC", year + 1);
+            let _ = write!(out, "{:04}{rest} BC", year.saturating_add(1));
         }
         Some(_) => out.extend_from_slice(unsigned.as_bytes()),
         None => out.extend_from_slice(text.as_bytes()),
@@ -250,7 +254,11 @@ fn text_form(target: &Target, text: &str, out: &mut Vec<u8>) {
 fn structured(schema: Option<&Schema>, value: &Value, out: &mut Vec<u8>) -> Result<(), ValueError> {
     let wrong = || ValueError::new("a date or time with fields such as year, month and day is expected");
     let fields = Fields::of(schema, value).ok_or_else(wrong)?;
-    let part = |name: &str| fields.get(name).and_then(|field| integer(field.value));
+    let part = |name: &str| {
+        let n = fields.get(name).and_then(|field| integer(field.value));
+        // Parts are of 32 bits, but for the seconds of an interval: nothing below can overflow.
+        n.filter(|n| i32::try_from(*n).is_ok() || name == "seconds")
+    };
     if let Some(Value::String(special)) = fields.get("specialValue").map(|field| field.value) {
         let text: &[u8] = match &**special {
             "POSITIVE_INFINITY" => b"infinity",

@@ -7,4 +7,5 @@ mod faults;
 #[allow(dead_code)]
 mod support;
 mod tables;
+mod tls;
 mod types;
