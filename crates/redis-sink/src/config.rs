@@ -3,9 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
-use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
+use redis::{
+    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, TlsCertificates,
+};
 use walspring_config::tables::redis_sink::REDIS_SINK;
-use walspring_config::{Config, ConfigError, ConfigErrors};
+use walspring_config::{Config, ConfigError, ConfigErrors, Secret};
 use walspring_debezium::{Unavailable, UnavailableValues};
 
 use crate::key::{KeyPattern, Segment};
@@ -29,12 +31,22 @@ pub enum Mode {
     Invalidate,
 }
 
-/// Everything that a task needs. Holds the password inside of `client`, which does not print it.
+/// Where to connect to, and what to say first.
 #[derive(Debug, Clone)]
-pub struct RedisSinkConfig {
-    pub(crate) client: Client,
+pub struct Server {
+    /// Without user, password and database: we give them ourselves, to see what the server answers.
+    pub client: Client,
     /// `HOST:PORT`, for messages.
     pub address: String,
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+    pub database: i64,
+}
+
+/// Everything that a task needs.
+#[derive(Debug, Clone)]
+pub struct RedisSinkConfig {
+    pub(crate) server: Server,
     pub timeout: Duration,
     pub target: Target,
     pub mode: Mode,
@@ -52,7 +64,7 @@ impl RedisSinkConfig {
     pub fn parse(config: &[(String, String)]) -> Result<RedisSinkConfig, ConfigErrors> {
         let config: Config = config.iter().cloned().collect();
         let options = config.reader(REDIS_SINK);
-        let (client, address) = client(&config)?;
+        let server = server(&config)?;
         let target = match options.choice("redis.type")? {
             "STRING" => Target::String,
             "HASH" => Target::Hash,
@@ -85,8 +97,7 @@ impl RedisSinkConfig {
             ConfigError::invalid("walspring.sink.unavailable.placeholder", &placeholder, why)
         })?;
         Ok(RedisSinkConfig {
-            client,
-            address,
+            server,
             // A day is as good as for ever, and fits every clock.
             timeout: Duration::from_secs(options.count("redis.timeout")?.clamp(1, 86_400)),
             target,
@@ -101,8 +112,7 @@ impl RedisSinkConfig {
     }
 }
 
-/// The client, and where it connects to.
-fn client(config: &Config) -> Result<(Client, String), ConfigErrors> {
+fn server(config: &Config) -> Result<Server, ConfigErrors> {
     let options = config.reader(REDIS_SINK);
     let info = match options.optional_nonempty("redis.uri") {
         Some(uri) => from_uri(uri.trim())?,
@@ -117,21 +127,17 @@ fn client(config: &Config) -> Result<(Client, String), ConfigErrors> {
             address.into_connection_info().map_err(|e| ConfigError::new("redis.host", e.to_string()))?
         }
     };
-    let mut settings = info.redis_settings().clone().set_lib_name("walspring", env!("CARGO_PKG_VERSION"));
-    if let Some(user) = options.optional_nonempty("redis.username") {
-        settings = settings.set_username(user);
-    }
-    if let Some(password) = options.secret("redis.password").filter(|password| !password.is_empty()) {
-        settings = settings.set_password(password.expose());
-    }
-    if settings.username().is_some() && settings.password().is_none() {
+    let settings = info.redis_settings();
+    let user = options.optional_nonempty("redis.username").or_else(|| settings.username().map(str::to_owned));
+    let password = options.secret("redis.password").filter(|password| !password.is_empty());
+    let password = password.or_else(|| settings.password().map(Secret::from));
+    if user.is_some() && password.is_none() {
         return Err(ConfigError::new("redis.password", "A user needs a password: set redis.password").into());
     }
-    let info = info.set_redis_settings(settings);
-    let address = info.addr().to_string();
+    let (address, database) = (info.addr().to_string(), settings.db());
+    let info = info.set_redis_settings(RedisConnectionInfo::default().set_skip_set_lib_name());
     let tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
-    let certificates = certificates(config)?;
-    let client = match (tls, certificates) {
+    let client = match (tls, certificates(config)?) {
         (true, Some(certificates)) => Client::build_with_tls(info, certificates)
             .map_err(|e| ConfigError::new("redis.cacert", format!("The certificates cannot be used: {e}")))?,
         (false, Some(_)) => {
@@ -140,7 +146,7 @@ fn client(config: &Config) -> Result<(Client, String), ConfigErrors> {
         }
         (_, None) => Client::open(info).map_err(|e| ConfigError::new("redis.uri", e.to_string()))?,
     };
-    Ok((client, address))
+    Ok(Server { client, address, user, password, database })
 }
 
 /// The URI may hold a password: it is not repeated.

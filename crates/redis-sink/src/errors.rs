@@ -76,8 +76,8 @@ fn judged(code: &str, details: &str, address: &str) -> Fault {
         "WRONGPASS" => definite(address, "refuses the user or the password (WRONGPASS)")
             .hint("set redis.username and redis.password as ACL LIST has them"),
         "NOPERM" => definite(address, "does not allow the user a command or a key (NOPERM)").hint(
-            "as an administrator: ACL SETUSER NAME ~PREFIX* +multi +exec +set +get +mget +del +hset +hdel +expire +sadd \
-             +srem +wait +ping (those that redis.type needs)",
+            "as an administrator: ACL SETUSER NAME ~PREFIX* +ping +multi +exec +del +set +mget +hset +hdel +hmget +sadd +srem \
+             +expire +wait (those that redis.type needs)",
         ),
         "MOVED" | "ASK" | "CROSSSLOT" => definite(address, &format!("is a node of a Redis Cluster ({code})"))
             .hint("Redis Cluster is not supported: set redis.uri to a proxy before it"),

@@ -18,7 +18,6 @@ impl Known {
             Then::Document(fields) => fields.iter().any(|field| field.json.is_none()),
             _ => false,
         });
-        // Where the row moves, its text is under the old key.
         let mut keys: Vec<Vec<u8>> =
             holes.flat_map(|operation| [Some(operation.key.clone()), operation.obsolete.clone()]).flatten().collect();
         keys.sort_unstable();
@@ -33,13 +32,15 @@ impl Known {
     /// The document's text, and the key's from now on.
     pub fn complete(&mut self, operation: &Operation, fields: &[DocumentField]) -> Vec<u8> {
         let holes = fields.iter().any(|field| field.json.is_none());
-        let base = [operation.obsolete.as_ref(), Some(&operation.key)].into_iter().flatten();
-        let base = base.filter(|_| holes).find_map(|key| self.0.get(key)?.as_deref());
-        let base: HashMap<String, &RawValue> =
-            base.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or_default();
+        // Where the row moves, its text is under the old key. A repetition finds it under the new one.
+        let keys = [operation.obsolete.as_ref(), Some(&operation.key)].into_iter().flatten().filter(|_| holes);
+        let texts = keys.filter_map(|key| self.0.get(key)?.as_deref());
+        let bases: Vec<HashMap<String, &RawValue>> =
+            texts.filter_map(|text| serde_json::from_slice(text).ok()).collect();
+        let known = |name: &str| bases.iter().find_map(|base| base.get(name)).map(|raw| raw.get().as_bytes());
         let mut out = vec![b'{'];
         for field in fields {
-            let json = field.json.as_deref().or_else(|| base.get(&field.name).map(|raw| raw.get().as_bytes()));
+            let json = field.json.as_deref().or_else(|| known(&field.name));
             let Some(json) = json else { continue };
             if out.len() > 1 {
                 out.push(b',');

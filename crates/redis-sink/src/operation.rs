@@ -29,10 +29,11 @@ pub enum Then {
     Text(Vec<u8>),
     /// A row as JSON.
     Document(Vec<DocumentField>),
-    /// These fields of a hash are set, those are gone; others stay.
+    /// These fields of a hash are set, those are gone; others stay. Of some the record does not say what they are.
     Hash {
         set: Vec<(Vec<u8>, Vec<u8>)>,
         remove: Vec<Vec<u8>>,
+        unchanged: Vec<Vec<u8>>,
     },
     /// The member is in the set, or not.
     Member(Vec<u8>, bool),
@@ -110,6 +111,14 @@ impl Operation {
         }
     }
 
+    /// The fields of a hash that have to be taken along from the old key.
+    pub fn taken_along(&self) -> Option<(&[u8], &[Vec<u8>])> {
+        match (&self.obsolete, &self.then) {
+            (Some(old), Then::Hash { unchanged, .. }) if !unchanged.is_empty() => Some((old, unchanged)),
+            _ => None,
+        }
+    }
+
     /// How many bytes it holds, about.
     pub fn size(&self) -> usize {
         let then = match &self.then {
@@ -118,7 +127,7 @@ impl Operation {
             Then::Document(fields) => {
                 fields.iter().map(|f| f.name.len() + f.json.as_ref().map_or(0, Vec::len) + 4).sum()
             }
-            Then::Hash { set, remove } => {
+            Then::Hash { set, remove, .. } => {
                 let set = set.iter().map(|(name, value)| name.len() + value.len() + 24);
                 set.sum::<usize>() + remove.iter().map(|name| name.len() + 12).sum::<usize>()
             }
@@ -163,9 +172,13 @@ fn document(
 }
 
 fn hash(config: &RedisSinkConfig, texts: &Texts, row: Fields<'_>, flat: bool) -> Result<Then, TaskError> {
-    let (mut set, mut remove) = (Vec::new(), Vec::new());
-    for field in columns(row, flat).filter(|field| !config.unavailable.has(field.value)) {
+    let (mut set, mut remove, mut unchanged) = (Vec::new(), Vec::new(), Vec::new());
+    for field in columns(row, flat) {
         let name = field.name.as_bytes().to_vec();
+        if config.unavailable.has(field.value) {
+            unchanged.push(name);
+            continue;
+        }
         if field.value.is_null() {
             remove.push(name);
             continue;
@@ -174,7 +187,7 @@ fn hash(config: &RedisSinkConfig, texts: &Texts, row: Fields<'_>, flat: bool) ->
         texts.plain(field, &mut value).map_err(|e| unwritable(field.name, &e.message))?;
         set.push((name, value));
     }
-    Ok(Then::Hash { set, remove })
+    Ok(Then::Hash { set, remove, unchanged })
 }
 
 fn text(texts: &Texts, value: &Typed) -> Result<Vec<u8>, TaskError> {

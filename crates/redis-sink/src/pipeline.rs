@@ -30,7 +30,7 @@ impl Pipeline {
                 self.set(record, key, &text, seconds.as_deref());
                 written = Some(text);
             }
-            Then::Hash { set, remove } => {
+            Then::Hash { set, remove, .. } => {
                 if !set.is_empty() {
                     let pairs = set.iter().flat_map(|(name, value)| [&**name, &**value]);
                     let parts: Vec<&[u8]> = [&b"HSET"[..], key].into_iter().chain(pairs).collect();

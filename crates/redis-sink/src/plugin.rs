@@ -40,7 +40,7 @@ impl SinkPlugin for RedisSinkPlugin {
             Err(errors) => return errors.0.into_iter().map(|error| (error.name, error.message)).collect(),
         };
         let timeout = parsed.timeout.min(CHECK_TIMEOUT);
-        let mut connection = Connection::new(parsed.client.clone(), parsed.address.clone(), timeout);
+        let mut connection = Connection::new(parsed.server.clone(), timeout);
         match connection.ask(&[b"PING"]) {
             Ok(_) => Vec::new(),
             Err(error) => {

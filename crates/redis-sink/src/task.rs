@@ -7,7 +7,7 @@ use crate::config::RedisSinkConfig;
 use crate::connection::Connection;
 use crate::errors::{Fault, server_error, too_few_replicas};
 use crate::merge::Known;
-use crate::operation::Operation;
+use crate::operation::{Operation, Then};
 use crate::pipeline::{Pipeline, write_command};
 use crate::text::Texts;
 
@@ -23,7 +23,7 @@ pub struct RedisSinkTask {
 
 impl RedisSinkTask {
     pub fn new(config: RedisSinkConfig) -> RedisSinkTask {
-        let connection = Connection::new(config.client.clone(), config.address.clone(), config.timeout);
+        let connection = Connection::new(config.server.clone(), config.timeout);
         RedisSinkTask { config, connection, texts: Texts::new() }
     }
 
@@ -98,6 +98,27 @@ impl RedisSinkTask {
         Ok(known)
     }
 
+    /// Reads the unchanged fields of a row whose key changes: they are under the old one.
+    fn take_along(&mut self, operation: &mut Operation) -> Result<(), TaskError> {
+        let Some((old, names)) = operation.taken_along() else { return Ok(()) };
+        let names = names.iter().map(|name| &**name);
+        let parts: Vec<&[u8]> = [&b"HMGET"[..], old].into_iter().chain(names).collect();
+        // A key with something else in it is found out by what is written to it.
+        let values = match self.connection.look(&parts)? {
+            Some(Value::Array(values)) => values,
+            _ => return Ok(()),
+        };
+        if let Then::Hash { set, unchanged, .. } = &mut operation.then {
+            for (name, value) in unchanged.iter().zip(values) {
+                // After a repetition it is under the new key already.
+                if let Value::BulkString(value) = value {
+                    set.push((name.clone(), value));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn wait_for_replicas(&mut self) -> Result<(), TaskError> {
         let Some((replicas, wait)) = self.config.replicas else { return Ok(()) };
         let (count, wait) = (replicas.to_string(), wait.as_millis().to_string());
@@ -116,7 +137,14 @@ impl SinkTask for RedisSinkTask {
         let (mut bytes, mut wrote) = (0, false);
         for (place, record) in records.iter().enumerate() {
             match Operation::of(&self.config, &self.texts, record) {
-                Ok(Some(operation)) => {
+                Ok(Some(mut operation)) => {
+                    if operation.taken_along().is_some() {
+                        // What the operations before it write has to be there.
+                        self.write(&run, &mut poison)?;
+                        run.clear();
+                        (bytes, wrote) = (0, true);
+                        self.take_along(&mut operation)?;
+                    }
                     outcomes.push(operation.outcome());
                     bytes += operation.size();
                     run.push((place, operation));
