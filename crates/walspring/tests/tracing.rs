@@ -2,27 +2,36 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{Worker, connector, request};
 use tempfile::TempDir;
 use walspring_testkit::otlp::{OtlpReceiver, ReceivedSpan};
-use walspring_testkit::{TempDatabase, postgres, wait_for};
+use walspring_testkit::{TempDatabase, kafka, postgres, wait_for};
 
 const WAIT: Duration = Duration::from_secs(60);
-const TOPIC: &str = "cdc.public.customer";
 
 struct Pipe {
     receiver: OtlpReceiver,
+    topic: String,
+    /// The sink's name.
+    copy: String,
     worker: Worker,
     from: TempDatabase,
     to: TempDatabase,
     _dir: TempDir,
 }
 
-/// A source and a sink on one embedded log; the copy takes no customer without a status.
+/// A source and a sink on one embedded log; the copy takes no customer with one certain status.
 fn pipe(environment: &[(&str, &str)]) -> Pipe {
+    pipe_on(environment, &|dir, _| format!("walspring.data.dir={}\n", dir.join("log").display()))
+}
+
+/// `lines`: of the worker's file, from its directory and a name that no other test has.
+fn pipe_on(environment: &[(&str, &str)], lines: &dyn Fn(&Path, &str) -> String) -> Pipe {
     let receiver = OtlpReceiver::start();
     let endpoint = receiver.endpoint();
     let traced = [
@@ -36,24 +45,25 @@ fn pipe(environment: &[(&str, &str)]) -> Pipe {
     from.sql("create table customer (id int primary key, status text)");
     to.sql("create table customer (id int primary key, status text not null check (status <> 'forbidden'))");
     let dir = tempfile::tempdir().unwrap();
-    let lines = format!("walspring.data.dir={}\n", dir.path().join("log").display());
-    let worker = Worker::start_in(dir.path(), &lines, &[], &environment);
+    let prefix = from.slot("cdc");
+    let (topic, copy) = (format!("{prefix}.public.customer"), from.slot("copy"));
+    let worker = Worker::start_in(dir.path(), &lines(dir.path(), &prefix), &[], &environment);
     worker.wait("/connectors", |list| list == &json!([]));
-    for config in [connector(&from, "source", "cdc"), sink(&to)] {
+    for config in [connector(&from, "source", &prefix), sink(&to, &copy, &topic)] {
         let (status, body) = request(worker.port, "POST", "/connectors", Some(&config.to_string()));
         assert_eq!(status, 201, "{body}");
         let name = config["name"].as_str().unwrap();
         worker.wait(&format!("/connectors/{name}/status"), |s| s["tasks"][0]["state"] == "RUNNING");
     }
-    Pipe { receiver, worker, from, to, _dir: dir }
+    Pipe { receiver, topic, copy, worker, from, to, _dir: dir }
 }
 
-fn sink(db: &TempDatabase) -> Value {
+fn sink(db: &TempDatabase, name: &str, topic: &str) -> Value {
     json!({
-        "name": "copy",
+        "name": name,
         "config": {
             "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
-            "topics": TOPIC,
+            "topics": topic,
             "consumer.override.auto.offset.reset": "earliest",
             "connection.url": format!("jdbc:postgresql://{}:{}/{}", db.server().host(), db.server().port(), db.name()),
             "connection.username": "postgres",
@@ -99,7 +109,25 @@ impl Pipe {
 
 #[test]
 fn a_row_is_one_trace_from_its_table_to_the_copy() {
-    let pipe = pipe(&[("WALSPRING_LOG_RECORDS", "true")]);
+    check_one_trace(&pipe(&[("WALSPRING_LOG_RECORDS", "true")]));
+}
+
+#[test]
+fn the_context_goes_through_kafka() {
+    let lines = |_: &Path, name: &str| {
+        format!(
+            "bootstrap.servers={}\ngroup.id={name}\nconfig.storage.topic={name}-configs\n\
+             offset.storage.topic={name}-offsets\nstatus.storage.topic={name}-status\n\
+             config.storage.replication.factor=1\noffset.storage.replication.factor=1\n\
+             status.storage.replication.factor=1\nkey.converter=org.apache.kafka.connect.json.JsonConverter\n\
+             value.converter=org.apache.kafka.connect.json.JsonConverter\n",
+            kafka().bootstrap()
+        )
+    };
+    check_one_trace(&pipe_on(&[("WALSPRING_LOG_RECORDS", "true")], &lines));
+}
+
+fn check_one_trace(pipe: &Pipe) {
     pipe.from.sql("insert into customer values (1, 'new')");
     pipe.from.sql("update customer set status = 'known' where id = 1");
     pipe.from.sql("delete from customer where id = 1");
@@ -110,20 +138,19 @@ fn a_row_is_one_trace_from_its_table_to_the_copy() {
     let tombstone =
         |span: &ReceivedSpan| span.attributes.get("messaging.kafka.message.tombstone") == Some(&true.into());
     assert_eq!(spans.iter().map(tombstone).collect::<Vec<_>>(), [false, false, false, true]);
-    for (offset, span) in spans.iter().enumerate() {
-        assert_eq!(
-            (span.name.as_str(), span.int("messaging.kafka.message.offset")),
-            ("process cdc.public.customer", offset as i64)
-        );
-        assert_eq!(span.text("messaging.kafka.consumer.group"), "connect-copy");
+    // On Kafka there are markers of transactions between them.
+    assert!(spans.is_sorted_by_key(|span| span.int("messaging.kafka.message.offset")));
+    for span in &spans {
+        assert_eq!(span.name, format!("process {}", pipe.topic));
+        assert_eq!(span.text("messaging.kafka.consumer.group"), format!("connect-{}", pipe.copy));
         assert_eq!(span.text("messaging.kafka.message.key"), r#"{"id":1}"#);
         assert_eq!(span.resource.get("service.name"), Some(&"spike".into()));
         let sent = pipe.sent(span);
-        assert_eq!((sent.kind.as_str(), sent.text("messaging.destination.name")), ("Producer", TOPIC));
+        assert_eq!((sent.kind.as_str(), sent.text("messaging.destination.name")), ("Producer", pipe.topic.as_str()));
         assert_eq!((&sent.trace_id, sent.text("walspring.connector")), (&span.trace_id, "source"));
         assert!(sent.start_ns <= span.end_ns, "{sent:?} {span:?}");
     }
-    let traces: std::collections::BTreeSet<_> = spans.iter().map(|span| &span.trace_id).collect();
+    let traces: BTreeSet<_> = spans.iter().map(|span| &span.trace_id).collect();
     assert_eq!(traces.len(), 4, "a trace for each record");
     let lines = wait_for("lines of the log", WAIT, || Some(pipe.lines()).filter(|lines| lines.len() >= 4));
     for (line, span) in lines.iter().zip(&spans) {
@@ -150,11 +177,11 @@ fn a_refused_row_is_an_error_in_span_log_and_numbers() {
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!((&lines[0]["outcome"], &lines[0]["key"]), (&json!("failed"), &json!(r#"{"id":2}"#)));
     assert_eq!((&lines[0]["trace_id"], &lines[0]["span_id"]), (&json!(failed.trace_id), &json!(failed.span_id)));
-    let of_copy = [("connector", "copy")];
+    let of_copy = [("connector", pipe.copy.as_str())];
     pipe.receiver.wait_metrics("the numbers", WAIT, |metrics| {
         let last = |name: &str| metrics.iter().rfind(|metric| metric.name == name);
-        let errors = last("walspring_sink_errors_total")?.number(&[("connector", "copy"), ("stage", "task_put")])?;
-        let upserts = last("walspring_sink_records_total")?.number(&[("connector", "copy"), ("outcome", "upsert")])?;
+        let errors = last("walspring_sink_errors_total")?.number(&[of_copy[0], ("stage", "task_put")])?;
+        let upserts = last("walspring_sink_records_total")?.number(&[of_copy[0], ("outcome", "upsert")])?;
         let lag = last("walspring_sink_lag_records")?.number(&of_copy)?;
         let took = last("walspring_sink_put_seconds")?.histogram(&of_copy)?.count;
         ((errors, upserts, lag) == (1.0, 2.0, 0.0) && took > 0).then_some(())
@@ -169,7 +196,7 @@ fn without_an_endpoint_there_are_no_headers_and_errors_are_logged_all_the_same()
     pipe.from.sql("insert into customer values (2, 'forbidden')");
     let lines = wait_for("the line of the log", WAIT, || Some(pipe.lines()).filter(|lines| !lines.is_empty()));
     assert_eq!((&lines[0]["outcome"], &lines[0]["trace_id"]), (&json!("failed"), &json!("")));
-    let (_, records) = pipe.worker.get(&format!("/v1/topics/{TOPIC}/records"));
+    let (_, records) = pipe.worker.get(&format!("/v1/topics/{}/records", pipe.topic));
     assert!(records.contains("__debezium.context.taskId") && !records.contains("traceparent"), "{records}");
     assert!(pipe.receiver.requests().is_empty());
     let (_, scraped) = pipe.worker.get("/metrics");
