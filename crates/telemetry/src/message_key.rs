@@ -57,4 +57,13 @@ mod tests {
         assert_eq!(shown(&[0; 33]), format!("0x{}…", "0".repeat(64)));
         assert_eq!(shown(b""), "");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn every_key_is_shown_and_short(key: Vec<u8>, text in "(\\{\"schema\":)?.*(\\},\"payload\":)?.*\\}?") {
+            for key in [key.as_slice(), text.as_bytes()] {
+                assert!(shown(key).chars().count() <= KEY_CHARS_MAX + 3);
+            }
+        }
+    }
 }

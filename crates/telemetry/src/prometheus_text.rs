@@ -170,4 +170,15 @@ mod tests {
             assert_eq!(parse(&format!("# TYPE x gauge\n{text}\n")), []);
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn labels_are_read_as_they_were_printed(value in ".*", rubbish in ".*") {
+            let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let families = parse(&format!("# TYPE x gauge\n{rubbish}\nx{{a=\"{escaped}\",b=\"\"}} 1\n"));
+            let x = families.iter().find(|family| family.name == "x").unwrap();
+            let expected = labels(&[("a", value.as_str()), ("b", "")]);
+            assert!(x.samples.iter().any(|sample| sample.labels == expected), "{x:?}");
+        }
+    }
 }

@@ -41,6 +41,7 @@ pub fn traceparent(context: &SpanContext) -> String {
 #[cfg(test)]
 mod tests {
     use opentelemetry::trace::TraceContextExt;
+    use proptest::prelude::*;
     use walspring_record::Typed;
 
     use super::*;
@@ -70,5 +71,22 @@ mod tests {
             assert!(!context.span().span_context().is_valid());
         }
         assert!(!parent(&[]).span().span_context().is_valid());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_in_a_header_is_read_or_left(
+            context in "(.*|[0-9a-f]{2}-[0-9a-fé]{32}-[0-9a-f]{16}-.{0,3})",
+            state in "(.*|[a-z]=[a-z],?.*)",
+        ) {
+            parent(&[header("traceparent", Value::string(context)), header("tracestate", Value::string(state))]);
+        }
+
+        #[test]
+        fn what_is_written_is_read(trace in 1..=u128::MAX, span in 1..=u64::MAX, flags in 0..=1_u8) {
+            let text = format!("00-{trace:032x}-{span:016x}-{flags:02x}");
+            let context = parent(&[header("traceparent", Value::string(text.as_str()))]);
+            prop_assert_eq!(traceparent(context.span().span_context()), text);
+        }
     }
 }
