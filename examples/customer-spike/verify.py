@@ -100,13 +100,20 @@ class Verification:
 
     def sink_restarted(self):
         worker = self.spike.worker
-        worker.put("/connectors/customer-copy/stop")
-        self.report.check("sink stopped", lambda: ((state := worker.get("/connectors/customer-copy/status"))["connector"]["state"] == "STOPPED" and not state["tasks"], "STOPPED"))
+        self.stop_sink()
         self.business(200)
         self.report.check("200 changes wait for it", lambda: (
             (backlog := waiting(worker, self.spike.kafka, "customer-copy", GROUP, TOPIC)) >= 200, f"backlog {backlog}"))
         worker.put("/connectors/customer-copy/resume")
         self.follows("sink started: the backlog is worked off")
+
+    def stop_sink(self):
+        self.spike.worker.put("/connectors/customer-copy/stop")
+
+        def look():
+            status = self.spike.worker.get("/connectors/customer-copy/status")
+            return status["connector"]["state"] == "STOPPED" and not status["tasks"], f"{status['connector']['state']}, {len(status['tasks'])} tasks"
+        self.report.check("sink stopped", look)
 
     def kafka_restarted(self):
         self.spike.kafka.stop()
@@ -146,6 +153,9 @@ class Verification:
         self.changes += 1
         self.follows("a column added that the copy lacks")
         self.copy.execute("ALTER TABLE customer ADD COLUMN phone text")
+        # The sink looks for it again after half a minute; or when it is started.
+        self.stop_sink()
+        self.spike.worker.put("/connectors/customer-copy/resume")
         self.crm.execute("UPDATE customer SET phone = '2', updated_at = clock_timestamp() WHERE id = %s", (some,))
         self.changes += 1
         self.report.check("the copy has it too", lambda: (

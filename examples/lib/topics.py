@@ -2,8 +2,7 @@
 import json
 from collections import namedtuple
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, TopicPartition
 
 Record = namedtuple("Record", "offset key value headers")
 
@@ -49,9 +48,12 @@ def _from_kafka(kafka, topic):
 
 
 def _kafka_offset(kafka, group, topic):
-    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0)])
-    found = AdminClient({"bootstrap.servers": kafka.address}).list_consumer_group_offsets([asked])[group].result(10)
-    return max(found.topic_partitions[0].offset, 0)
+    # As a member would ask; it does not join.
+    consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": group})
+    try:
+        return max(consumer.committed([TopicPartition(topic, 0)], timeout=30)[0].offset, 0)
+    finally:
+        consumer.close()
 
 
 def _log_offset(worker, connector, topic):

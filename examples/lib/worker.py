@@ -72,7 +72,9 @@ class Worker:
         self.start()
 
     def tail(self):
-        return "".join(self.log.read_text(errors="replace").splitlines(keepends=True)[-40:])
+        """The end of its log, without the lines of records that went through."""
+        lines = self.log.read_text(errors="replace").splitlines(keepends=True)
+        return "".join([line for line in lines if "a record was processed" not in line][-40:])
 
     def get(self, path, **params):
         answer = requests.get(self.url + path, params=params, timeout=65)

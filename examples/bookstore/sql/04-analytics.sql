@@ -64,6 +64,5 @@ GRANT SELECT, INSERT, UPDATE ON public.fact_orders, public.fact_order_items, pub
   TO :"analytics_user";
 
 -- Each transaction of the sink is marked with where it comes from, so that a capture of this database can leave it out.
-GRANT EXECUTE ON FUNCTION pg_replication_origin_create(text), pg_replication_origin_oid(text),
-  pg_replication_origin_session_setup(text), pg_replication_origin_session_is_setup(), pg_replication_origin_session_reset(),
-  pg_replication_origin_xact_setup(pg_lsn, timestamptz) TO :"analytics_user";
+GRANT EXECUTE ON FUNCTION pg_replication_origin_oid(text), pg_replication_origin_create(text),
+  pg_replication_origin_session_setup TO :"analytics_user";

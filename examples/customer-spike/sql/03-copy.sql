@@ -17,6 +17,5 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON public.customer TO :"copy_user";
 CREATE SCHEMA cdc AUTHORIZATION :"copy_user";
 
 -- Each transaction of the sink is marked with where it comes from, so that a capture of this database can leave it out.
-GRANT EXECUTE ON FUNCTION pg_replication_origin_create(text), pg_replication_origin_oid(text),
-  pg_replication_origin_session_setup(text), pg_replication_origin_session_is_setup(), pg_replication_origin_session_reset(),
-  pg_replication_origin_xact_setup(pg_lsn, timestamptz) TO :"copy_user";
+GRANT EXECUTE ON FUNCTION pg_replication_origin_oid(text), pg_replication_origin_create(text),
+  pg_replication_origin_session_setup TO :"copy_user";
