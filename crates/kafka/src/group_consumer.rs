@@ -280,14 +280,11 @@ impl GroupConsumer {
                             into.push(record(message, &run.topic));
                         }
                     }
-                    Code::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
-                        if !run.is_of(message) {
-                            self.end(&run);
-                            run = self.begin(message);
-                        }
-                        run.position = Some((*message).offset);
+                    code => {
+                        self.end(&run);
+                        run = Run::default();
+                        self.error_came(code, message);
                     }
-                    code => self.error_came(code, message),
                 }
                 rdsys::rd_kafka_message_destroy(message);
             }
@@ -333,6 +330,16 @@ impl GroupConsumer {
             let topic = if handle.is_null() { String::new() } else { text(rdsys::rd_kafka_topic_name(handle)) };
             (topic, text(rdsys::rd_kafka_message_errstr(message)))
         };
+        // SAFETY: as above.
+        let (partition, offset) = unsafe { ((*message).partition, (*message).offset) };
+        let at = TopicPartition { topic: topic.as_str().into(), partition };
+        if offset >= 0
+            && let Some(assigned) = self.assigned.get(&at)
+        {
+            // A batch takes an error for a record that was read, and the client would go on behind it.
+            let position = assigned.position.unwrap_or(offset);
+            self.seeks.entry(at).or_insert(position);
+        }
         let error = self.client.explained(KeptError { text: reason, ..KeptError::of_code(code) });
         match errors::of_reading(&error, &topic, &self.group) {
             Some(error) => {
@@ -380,6 +387,25 @@ impl GroupConsumer {
         match &self.announced {
             Some(Rebalance { turn: Turn::Given, partitions }) => partitions,
             _ => &[],
+        }
+    }
+
+    /// Moves positions behind what is no record, such as the end of a transaction: the client counts it as read when what
+    /// is before it has been taken.
+    fn pass_markers(&mut self) {
+        let known: Vec<_> = self.assigned.iter().filter(|(_, assigned)| assigned.position.is_some()).collect();
+        let list = PartitionList::of_offsets(known.into_iter().map(|(partition, _)| (partition, NO_OFFSET)));
+        let Ok(list) = list else { return };
+        // SAFETY: the handles live. No request is made.
+        unsafe { rdsys::rd_kafka_position(self.client.ptr(), list.ptr()) };
+        for element in list.elements() {
+            // After a seek the client knows of none until a record has come.
+            if element.offset < 0 || self.seeks.contains_key(&element.partition) {
+                continue;
+            }
+            if let Some(assigned) = self.assigned.get_mut(&element.partition) {
+                assigned.position = assigned.position.max(Some(element.offset));
+            }
         }
     }
 
@@ -616,8 +642,7 @@ impl RecordConsumer for GroupConsumer {
 
     fn lag(&mut self) -> Vec<(TopicPartition, u64)> {
         let mut lags = Vec::with_capacity(self.assigned.len());
-        for (partition, assigned) in &self.assigned {
-            let Some(position) = assigned.position else { continue };
+        for (partition, position) in self.positions() {
             let Ok(topic) = std::ffi::CString::new(&*partition.topic) else { continue };
             let (mut low, mut high) = (0, 0);
             // SAFETY: the handle lives; the numbers are written.
@@ -626,13 +651,14 @@ impl RecordConsumer for GroupConsumer {
                 rdsys::rd_kafka_get_watermark_offsets(client, topic.as_ptr(), number, &mut low, &mut high)
             };
             if code == Code::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 {
-                lags.push((partition.clone(), u64::try_from(high - position).unwrap_or(0)));
+                lags.push((partition, u64::try_from(high - position).unwrap_or(0)));
             }
         }
         lags
     }
 
     fn positions(&mut self) -> Vec<(TopicPartition, i64)> {
+        self.pass_markers();
         let known = |(partition, assigned): (&TopicPartition, &Assigned)| Some((partition.clone(), assigned.position?));
         self.assigned.iter().filter_map(known).collect()
     }

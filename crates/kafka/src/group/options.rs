@@ -41,8 +41,9 @@ pub fn member_config(options: &ClientOptions, role: &str, group: &str) -> Result
         .set("group.id", group)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        // What says that a partition has been read to its end, behind the markers of transactions.
-        .set("enable.partition.eof", "true")
+        // Batches take the end of a partition for a record: the client would go on one behind it, which is not there, and
+        // so begin anew.
+        .set("enable.partition.eof", "false")
         .set("queued.max.messages.kbytes", QUEUED_KIB_MAX)
         .set("queued.min.messages", "100000")
         .set("receive.message.max.bytes", (fetch_bytes + ANSWER_OVERHEAD_BYTES).max(100_000_000).to_string())
