@@ -6,7 +6,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use walspring_config::option::{Check, OptionDef, OptionTable, Support};
-use walspring_config::tables::{converters, postgres, source_connector, walspring, worker};
+use walspring_config::tables::{
+    converters, http_sink, opensearch_sink, postgres, postgres_sink, redis_sink, sink_connector, source_connector,
+    transforms, walspring, worker,
+};
 
 const HEAD: &str = "# Options
 
@@ -30,7 +33,7 @@ pub fn path() -> PathBuf {
 
 pub fn render() -> String {
     let mut out = HEAD.to_owned();
-    let sections: [(&str, &str, OptionTable); 9] = [
+    let mut sections: Vec<(&str, &str, OptionTable)> = vec![
         (
             "PostgreSQL connector",
             "`connector.class=io.debezium.connector.postgresql.PostgresConnector`, under Debezium's names.",
@@ -41,7 +44,42 @@ pub fn render() -> String {
             "What Kafka Connect itself reads from a connector's configuration.",
             source_connector::SOURCE_CONNECTOR,
         ),
-        ("Our own, of a connector", "In a connector's configuration.", walspring::WALSPRING_CONNECTOR),
+        ("Our own, of a source connector", "In a connector's configuration.", walspring::WALSPRING_CONNECTOR),
+        (
+            "Every sink connector",
+            "What Kafka Connect itself reads from a sink connector's configuration (docs/sinks/README.md).",
+            sink_connector::SINK_CONNECTOR,
+        ),
+        (
+            "PostgreSQL sink",
+            "`connector.class=io.debezium.connector.jdbc.JdbcSinkConnector`, under Debezium's names.",
+            postgres_sink::POSTGRES_SINK,
+        ),
+        (
+            "Redis sink",
+            "`connector.class=com.redis.kafka.connect.RedisSinkConnector`, under the names of Redis's connector.",
+            redis_sink::REDIS_SINK,
+        ),
+        (
+            "OpenSearch sink",
+            "`connector.class=io.aiven.kafka.connect.opensearch.OpensearchSinkConnector`, under Aiven's names.",
+            opensearch_sink::OPENSEARCH_SINK,
+        ),
+        (
+            "Elasticsearch sink",
+            "`connector.class=io.confluent.connect.elasticsearch.ElasticsearchSinkConnector`, under Confluent's names.",
+            opensearch_sink::ELASTICSEARCH_SINK,
+        ),
+        (
+            "HTTP sink",
+            "`connector.class=io.confluent.connect.http.HttpSinkConnector`, under Confluent's names.",
+            http_sink::HTTP_SINK,
+        ),
+        (
+            "HTTP sink, Aiven's",
+            "`connector.class=io.aiven.kafka.connect.http.HttpSinkConnector`, under Aiven's names.",
+            http_sink::AIVEN_HTTP_SINK,
+        ),
         (
             "Worker",
             "In the worker's file, or in its environment (docs/worker.md). Options of the Kafka clients are in \
@@ -67,6 +105,14 @@ pub fn render() -> String {
             converters::SIMPLE_HEADER_CONVERTER,
         ),
     ];
+    let named: Vec<(&str, String, OptionTable)> = (transforms::TRANSFORMS.iter().map(|entry| (entry, "transforms")))
+        .chain(transforms::PREDICATES.iter().map(|entry| (entry, "predicates")))
+        .map(|((class, table), list)| {
+            let simple = class.rsplit('.').next().unwrap_or(class);
+            (simple, format!("`{class}`, with the prefix `{list}.NAME.`."), *table)
+        })
+        .collect();
+    sections.extend(named.iter().map(|(title, about, table)| (*title, about.as_str(), *table)));
     for (title, about, table) in sections {
         let _ = write!(out, "\n## {title}\n\n{about}\n");
         if table.options.is_empty() {

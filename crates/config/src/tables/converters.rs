@@ -43,13 +43,9 @@ pub const JSON_CONVERTER: OptionTable = OptionTable::new(&[
         .at("Schemas", 0)
         .label("Enable Schemas")
         .doc("Write the schema beside each value."),
-    OptionDef::string("schema.content")
-        .high()
-        .width(Width::Medium)
-        .at("Schemas", 2)
-        .label("Schema Content")
-        .doc("A fixed schema, as JSON, for reading values without one.")
-        .no_effect("it is for reading, which source connectors do not"),
+    OptionDef::string("schema.content").high().width(Width::Medium).at("Schemas", 2).label("Schema Content").doc(
+        "A fixed schema, as JSON, for reading values without one. A source does not read: it has no effect there.",
+    ),
 ]);
 
 pub const STRING_CONVERTER: OptionTable = OptionTable::new(&[

@@ -558,3 +558,101 @@ fn older_and_unknown_options_of_transforms_draw_a_warning() {
         ["transforms.u.add.field is not a known option; it is ignored. Is transforms.u.add.fields meant?"]
     );
 }
+
+const FILE_SINK: OptionTable = OptionTable::new(&[OptionDef::string("file").high()]);
+
+/// Of a sink of files, as Kafka's own: the oracle of these answers is Kafka Connect 4.3.1 with FileStreamSinkConnector.
+fn validate_sink(options: &[(&str, &str)]) -> ValidationReport {
+    let config: Config =
+        [("name", "x"), ("connector.class", "FileStreamSink")].iter().chain(options).copied().collect();
+    let context = ConnectorContext {
+        plugins: Plugins(&plugins()),
+        kind: PluginKind::Sink,
+        table: FILE_SINK,
+        words: Words::Kafka,
+        groups: &[],
+        version: "4.3.1",
+        key_converter: JSON_CONVERTER_CLASS,
+        value_converter: JSON_CONVERTER_CLASS,
+        header_converter: SIMPLE_HEADER_CONVERTER_CLASS,
+        exactly_once: false,
+        null_names: &[],
+        override_policy: &|option| (option == "group.instance.id").then(|| "refused".to_owned()),
+    };
+    validate_connector(&config, &context)
+}
+
+#[test]
+fn judges_a_sinks_topics_as_the_original_does() {
+    let check = |options: &[(&str, &str)], expected: &[(&str, &str)]| {
+        let errors = validate_sink(options).errors();
+        let errors: Vec<_> = errors.0.iter().map(|e| (e.name.as_str(), e.message.as_str())).collect();
+        assert_eq!(errors, expected, "{options:?}");
+    };
+    check(&[("topics", "a,b")], &[]);
+    check(&[("topics.regex", "a.*"), ("errors.deadletterqueue.topic.name", "b")], &[]);
+    let none = "Must configure one of topics or topics.regex";
+    check(&[], &[("topics", none), ("topics.regex", none)]);
+    check(&[("topics", " ")], &[("topics", none), ("topics.regex", none)]);
+    let both = "topics and topics.regex are mutually exclusive options, but both are set.";
+    check(&[("topics", "a"), ("topics.regex", "b")], &[("topics", both), ("topics.regex", both)]);
+    check(&[("topics", "a,b,a")], &[("topics", "Configuration 'topics' values must not be duplicated.")]);
+    check(&[("topics", "a,,b")], &[("topics", "Configuration 'topics' values must not be empty.")]);
+    check(
+        &[("topics", "a,b"), ("errors.deadletterqueue.topic.name", "b")],
+        &[(
+            "topics",
+            "The DLQ topic 'b' may not be included in the list of topics ('topics=[a, b]') consumed by the connector",
+        )],
+    );
+    check(
+        &[("topics.regex", "a.*"), ("errors.deadletterqueue.topic.name", "ab")],
+        &[(
+            "topics.regex",
+            "The DLQ topic 'ab' may not be matched by the regex for the topics ('topics.regex=a.*') consumed by the \
+             connector",
+        )],
+    );
+    let factor = "errors.deadletterqueue.topic.replication.factor";
+    let headers = "errors.deadletterqueue.context.headers.enable";
+    check(
+        &[("topics", "a"), (factor, "x"), (headers, "maybe")],
+        &[
+            (factor, &format!("Invalid value x for configuration {factor}: Not a number of type SHORT")),
+            (
+                headers,
+                &format!("Invalid value maybe for configuration {headers}: Expected value to be either true or false"),
+            ),
+        ],
+    );
+    let own = "consumer.override.group.instance.id";
+    check(&[("topics", "a"), (own, "1")], &[(own, "refused")]);
+}
+
+#[test]
+fn lists_a_sinks_options_as_the_original_does() {
+    let report = validate_sink(&[("topics", "a"), ("consumer.override.group.id", "g")]);
+    assert_eq!(report.groups, ["Common", "Transforms", "Predicates", "Error Handling"]);
+    let line = |entry: &ConfigEntry| {
+        let d = entry.definition.as_ref()?;
+        let group = d.group.clone().unwrap_or_default();
+        let kind = d.option.kind.name();
+        Some(format!("{} {kind} {:?} {group} {}", d.name, d.default_value, d.order_in_group))
+    };
+    let lines: Vec<_> = report.entries.iter().filter_map(line).skip(17).collect();
+    assert_eq!(
+        lines,
+        [
+            r#"errors.log.enable BOOLEAN Some("false") Error Handling 4"#,
+            r#"errors.log.include.messages BOOLEAN Some("false") Error Handling 5"#,
+            r#"topics LIST Some("") Common 4"#,
+            r#"topics.regex STRING Some("") Common 4"#,
+            r#"errors.deadletterqueue.topic.name STRING Some("") Error Handling 6"#,
+            r#"errors.deadletterqueue.topic.replication.factor SHORT Some("3") Error Handling 7"#,
+            r#"errors.deadletterqueue.context.headers.enable BOOLEAN Some("false") Error Handling 8"#,
+            "file STRING None  -1",
+        ]
+    );
+    let unknown: Vec<_> = validate_sink(&[("topics", "a"), ("topic", "b")]).warnings;
+    assert!(format!("{unknown:?}").contains("topics"), "{unknown:?}");
+}
