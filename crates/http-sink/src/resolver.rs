@@ -53,3 +53,59 @@ impl<R: Resolver> Resolver for GatedResolver<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address_gate::Ceiling;
+    use std::net::SocketAddr;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use ureq::Agent;
+    use ureq::unversioned::transport::DefaultConnector;
+
+    /// Answers with each of its lists in turn, whatever is asked: a name whose owner changes his mind.
+    #[derive(Debug)]
+    struct Fake(Vec<&'static str>, AtomicUsize);
+
+    impl Resolver for Fake {
+        fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+            let turn = self.1.fetch_add(1, Ordering::SeqCst);
+            let mut found = self.empty();
+            for address in self.0[turn % self.0.len()].split_whitespace() {
+                found.push(address.parse().unwrap());
+            }
+            Ok(found)
+        }
+    }
+
+    fn gated(lists: &[&'static str]) -> GatedResolver<Fake> {
+        let gate = AddressGate::new(Ceiling::default(), "good.example").unwrap();
+        GatedResolver { gate, inner: Fake(lists.to_vec(), AtomicUsize::new(0)) }
+    }
+
+    #[test]
+    fn each_answer_is_judged_anew() {
+        let resolver =
+            gated(&["10.0.0.1:80", "169.254.169.254:80 10.0.0.2:80", "169.254.169.254:80", "[::ffff:127.0.0.1]:80"]);
+        let uri: Uri = "http://good.example/".parse().unwrap();
+        let mut ask = || {
+            let found = resolver.resolve(&uri, &Config::default(), NextTimeout::default());
+            found.map(|found| found.iter().copied().collect::<Vec<SocketAddr>>())
+        };
+        assert_eq!(ask().unwrap(), ["10.0.0.1:80".parse().unwrap()]);
+        assert_eq!(ask().unwrap(), ["10.0.0.2:80".parse().unwrap()], "the refused one is left out");
+        assert!(matches!(ask(), Err(ureq::Error::Other(_))));
+        assert!(matches!(ask(), Err(ureq::Error::Other(_))));
+    }
+
+    #[test]
+    fn the_client_dials_nothing_that_is_refused() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address: &'static str = Box::leak(listener.local_addr().unwrap().to_string().into_boxed_str());
+        let agent = Agent::with_parts(Config::default(), DefaultConnector::default(), gated(&[address]));
+        let Err(ureq::Error::Other(error)) = agent.get("http://good.example/").call() else { panic!("it was called") };
+        assert!(error.downcast_ref::<Refused>().is_some());
+        assert!(listener.accept().is_err());
+    }
+}
