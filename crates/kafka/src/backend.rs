@@ -20,6 +20,7 @@ use crate::admin::internal_topics::StoreTopic;
 use crate::client_config::keys::Owner;
 use crate::client_config::{ClientConfigError, ClientOptions, LoginOptions, Properties};
 use crate::dead_letters::{self, KafkaDeadLetters};
+use crate::group::predecessor;
 use crate::group_consumer::GroupConsumer;
 use crate::keyed_log::{KafkaKeyedLog, LogWriter, store_error};
 use crate::librdkafka_writer::LibrdkafkaWriter;
@@ -324,6 +325,8 @@ impl Backend for KafkaBackend {
 
     fn consumer(&self, request: ConsumerRequest) -> Result<Box<dyn RecordConsumer>, StoreError> {
         let options = self.connector_options(Owner::Consumer, &request.connector, &request.config)?;
+        let role = format!("connector-consumer-{}-{}", request.connector, request.task);
+        predecessor::evict(&options, &role, &request.group);
         Ok(Box::new(GroupConsumer::join(&options, request)?))
     }
 

@@ -3,5 +3,6 @@
 pub(crate) mod errors;
 pub(crate) mod options;
 pub(crate) mod partition_list;
+pub(crate) mod predecessor;
 pub(crate) mod rebalance;
 pub(crate) mod topic_watch;

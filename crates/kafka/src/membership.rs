@@ -7,6 +7,7 @@
 //!
 //! This is no distribution of work: one worker has it all.
 
+pub(crate) mod coordinator;
 mod protocol;
 mod session;
 

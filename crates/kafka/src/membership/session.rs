@@ -10,6 +10,7 @@ use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::StrBytes;
 
+use super::coordinator::{self, NotFound};
 use super::protocol::{self, MemberMetadata, PROTOCOL_NAME, PROTOCOL_TYPE};
 use super::{Progress, Shared, StoreErrorText};
 use crate::client_config::ClientOptions;
@@ -22,7 +23,6 @@ pub(super) const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 const REBALANCE_TIMEOUT_MS: i32 = 3_000;
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 const RETRY_WAIT: Duration = Duration::from_millis(300);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) struct Session {
@@ -55,19 +55,11 @@ impl From<ConnectionError> for End {
 
 impl Session {
     pub(super) fn new(group_id: &str, options: &ClientOptions) -> Result<Self, String> {
-        let security = options.security().map_err(|error| error.to_string())?;
-        let tls = security.tls.as_ref().map(crate::tls::client_config).transpose()?;
-        let bootstrap: Option<Vec<_>> = options.bootstrap_servers.iter().map(|text| Address::parse(text)).collect();
+        let (bootstrap, connection) = coordinator::settings(options, "walspring-group")?;
         Ok(Self {
             group_id: GroupId(StrBytes::from_string(group_id.to_owned())),
-            bootstrap: bootstrap.ok_or("bootstrap.servers: host:port is expected")?,
-            connection: ConnectionConfig {
-                client_id: options.client_id("walspring-group"),
-                tls,
-                sasl: security.sasl,
-                setup_timeout: Duration::from_secs(10),
-                request_timeout: REQUEST_TIMEOUT,
-            },
+            bootstrap,
+            connection,
             metadata: MemberMetadata { since: None, started_ms: now_ms() },
             member_id: StrBytes::default(),
             coordinator: None,
@@ -156,22 +148,14 @@ impl Session {
     }
 
     async fn find_coordinator(&self, address: &Address) -> Result<Address, End> {
-        let connection = Connection::open(address, &self.connection).await?;
-        let request = FindCoordinatorRequest::default().with_key_type(0);
-        let group = self.group_id.0.clone();
-        let request = if connection.pick::<FindCoordinatorRequest>()? >= 4 {
-            request.with_coordinator_keys(vec![group])
-        } else {
-            request.with_key(group)
-        };
-        let response = connection.call(&request).await?;
-        let (code, host, port) = match response.coordinators.first() {
-            Some(found) => (found.error_code, found.host.clone(), found.port),
-            None => (response.error_code, response.host.clone(), response.port),
-        };
-        self.check(code)?;
-        let port = u16::try_from(port).map_err(|_| End::Again("the coordinator has no port".into()))?;
-        Ok(Address { host: host.to_string(), port })
+        coordinator::find(address, &self.connection, &self.group_id).await.or_else(|not_found| match not_found {
+            NotFound::Connection(error) => Err(error.into()),
+            NotFound::Refused(code) => {
+                self.check(code)?;
+                Err(End::Again(format!("error {code}")))
+            }
+            NotFound::NoPort => Err(End::Again("the coordinator has no port".into())),
+        })
     }
 
     /// Returns the generation in which we are the worker.
