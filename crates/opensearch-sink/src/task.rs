@@ -31,7 +31,6 @@ pub struct OpenSearchTask {
     unavailable: UnavailableValues,
     known: KnownFields,
     bulk: Bulk,
-    waiting: bool,
     /// What was warned of, once each.
     said: HashSet<String>,
     /// The topic whose offsets an index's versions are.
@@ -63,7 +62,6 @@ impl OpenSearchTask {
             indices: Indices::default(),
             known: KnownFields::default(),
             bulk: Bulk::default(),
-            waiting: false,
             said: HashSet::new(),
             origins: HashMap::new(),
             superseded: HashMap::new(),
@@ -426,14 +424,7 @@ impl SinkTask for OpenSearchTask {
         let mut batch = Progressed { records, outcomes, refused: Vec::new() };
         if let Err(error) = self.put_all(&mut batch) {
             self.indices.forget();
-            if error.is_transient() {
-                self.waiting = true;
-                self.context.progress.waiting(Some(error.to_string()));
-            }
             return Err(PutError::Task(error));
-        }
-        if std::mem::take(&mut self.waiting) {
-            self.context.progress.waiting(None);
         }
         if batch.refused.is_empty() {
             return Ok(());

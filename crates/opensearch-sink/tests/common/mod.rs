@@ -3,7 +3,7 @@
 
 pub mod fake;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use walspring_connect::{
     Origin, Outcome, Progress, PutError, SinkPlugin, SinkRecord, SinkTask, SinkTaskContext, StopToken,
@@ -11,20 +11,16 @@ use walspring_connect::{
 use walspring_opensearch_sink::{ElasticsearchSinkPlugin, OpenSearchSinkPlugin};
 use walspring_record::{Schema, Typed, Value};
 
-#[derive(Default)]
-pub struct Waits(pub Mutex<Vec<Option<String>>>);
+struct NoProgress;
 
-impl Progress for Waits {
-    fn waiting(&self, what: Option<String>) {
-        self.0.lock().unwrap().push(what);
-    }
+impl Progress for NoProgress {
+    fn waiting(&self, _what: Option<String>) {}
     fn gauge(&self, _name: &'static str, _value: f64) {}
     fn add(&self, _name: &'static str, _by: u64) {}
 }
 
 pub struct Started {
     pub task: Box<dyn SinkTask>,
-    pub waits: Arc<Waits>,
     pub stop: StopToken,
 }
 
@@ -41,16 +37,16 @@ fn start_class(plugin: &dyn SinkPlugin, url: &str, options: &[(&str, &str)]) -> 
     let given = [("connection.url", url), ("read.timeout.ms", "30000")];
     let config: Vec<_> = given.iter().chain(options).map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     assert_eq!(plugin.check(&config), []);
-    let (waits, stop) = (Arc::new(Waits::default()), StopToken::default());
+    let stop = StopToken::default();
     let context = SinkTaskContext {
         connector: "c".to_owned(),
         task: 0,
         group: "connect-c".to_owned(),
         config,
         stop: stop.clone(),
-        progress: waits.clone(),
+        progress: Arc::new(NoProgress),
     };
-    Started { task: plugin.start(context).unwrap(), waits, stop }
+    Started { task: plugin.start(context).unwrap(), stop }
 }
 
 impl Started {
