@@ -345,6 +345,9 @@ impl GroupConsumer {
             Some(error) => {
                 self.error.get_or_insert(error);
             }
+            None if code == Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART => {
+                tracing::warn!(group = self.group, topic, "there is no such topic; waiting for it");
+            }
             None => tracing::debug!(group = self.group, topic, %error, "the Kafka consumer goes on"),
         }
     }

@@ -81,7 +81,10 @@ impl Place {
     fn join(&self, topics: Topics, config: &[(&str, &str)]) -> Box<dyn RecordConsumer> {
         let config = config.iter().map(|(k, v)| (format!("consumer.override.{k}"), (*v).to_owned())).collect();
         let (connector, group) = ("c".to_owned(), self.group.clone());
-        let request = ConsumerRequest { connector, task: 0, group, topics, config, stop: StopToken::default() };
+        // Each is another task: a task's new member takes the place of the one before.
+        static TASKS: AtomicUsize = AtomicUsize::new(0);
+        let task = TASKS.fetch_add(1, Ordering::Relaxed) as u32;
+        let request = ConsumerRequest { connector, task, group, topics, config, stop: StopToken::default() };
         self.backend.consumer(request).unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -197,14 +200,18 @@ fn a_group_goes_on_where_it_has_committed_and_kafkas_tools_see_it() {
 
 #[test]
 fn two_members_share_and_one_takes_over_what_the_other_has_committed() {
-    for strategy in ["RangeAssignor", "CooperativeStickyAssignor"] {
+    let (range, sticky) = ("RangeAssignor", "CooperativeStickyAssignor");
+    for (protocol, strategy) in [("classic", range), ("classic", sticky), ("consumer", "of the broker")] {
         let place = Place::on(&kafka());
         let topic = place.topic("t", 4);
         for partition in 0..4 {
             place.write(&topic, partition, 0..50);
         }
         let class = format!("org.apache.kafka.clients.consumer.{strategy}");
-        let config = [("partition.assignment.strategy", class.as_str())];
+        let mut config = vec![("group.protocol", protocol)];
+        if protocol == "classic" {
+            config.push(("partition.assignment.strategy", &class));
+        }
         let mut members = vec![place.join(named(&topic), &config)];
         // What was read of each partition, by whomever.
         let mut read: Vec<Vec<u64>> = vec![Vec::new(); 4];
@@ -270,6 +277,36 @@ fn two_members_share_and_one_takes_over_what_the_other_has_committed() {
         }
         assert!(read.iter().all(|read| read.iter().copied().eq(0..60)), "{strategy}: {read:?}");
     }
+}
+
+#[test]
+fn a_consumer_of_java_shares_the_group() {
+    let cluster = kafka();
+    let place = Place::on(&cluster);
+    let topic = place.topic("t", 2);
+    let mut consumer = place.join(named(&topic), &[]);
+    assert_eq!(assigned(&mut *consumer).len(), 2);
+    std::thread::scope(|scope| {
+        let java = scope.spawn(|| {
+            let args = ["--bootstrap-server", &place.bootstrap, "--topic", &topic, "--group", &place.group];
+            let end = ["--max-messages", "3", "--timeout-ms", "60000", "--from-beginning"];
+            cluster.tool("org.apache.kafka.tools.consumer.ConsoleConsumer", &[&args[..], &end].concat())
+        });
+        // All are taken away and one comes back: so Java has the other.
+        let mut mine = BTreeSet::new();
+        while mine.len() != 1 {
+            mine = assigned(&mut *consumer);
+        }
+        place.write(&topic, 0, 0..3);
+        place.write(&topic, 1, 0..3);
+        assert_eq!(offsets(&mut *consumer, 3), [0, 1, 2]);
+        consumer.commit(&[(mine.first().unwrap().clone(), 3)]).unwrap();
+        while !java.is_finished() {
+            consumer.poll(&mut Vec::new(), 10, Duration::from_millis(100)).unwrap();
+        }
+        let printed = java.join().unwrap().unwrap();
+        assert_eq!(printed.lines().filter(|line| ["0", "1", "2"].contains(line)).count(), 3, "{printed}");
+    });
 }
 
 #[test]

@@ -466,6 +466,10 @@ impl RecordConsumer for GroupConsumer {
         self.partitions.iter().filter_map(lag).collect()
     }
 
+    fn positions(&mut self) -> Vec<(TopicPartition, i64)> {
+        self.partitions.iter().filter_map(|reading| Some((reading.partition.clone(), reading.position?))).collect()
+    }
+
     fn close(self: Box<Self>) {}
 }
 
