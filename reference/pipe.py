@@ -90,6 +90,14 @@ def clean():
         except psycopg.Error: time.sleep(0.2)
     for port in (a.pg_port, a.target_port): sql(port, f"drop database if exists {NAME} with (force)", "postgres")
 
+def first(statement, table):
+    """Until the first row is through: topics are made, the group has its partitions."""
+    sql(a.pg_port, statement)
+    for _ in range(600):
+        if sql(a.target_port, f"select 1 from {table} limit 1"): return
+        time.sleep(0.1)
+    raise SystemExit(f"nothing comes to {table}: " + requests.get(f"{a.url}/connectors?expand=status").text[:3000])
+
 class Writer(threading.Thread):
     """Raises versions of a few rows a transaction; now and then deletes one, which begins again later with a new version."""
     def __init__(self): super().__init__(daemon=True); self.on, self.commits, self.unknown = True, 0, 0
@@ -162,6 +170,7 @@ def latency():
     put(NAME, source("event")); slot_active()
     put(NAME + "_copy", sink(f"{NAME}.public.event", **{"collection.name.format": "event"}))
     running(NAME, NAME + "_copy")
+    first(f"insert into event values (0, 'first')", "event")
     sent, seen, done = {}, {}, threading.Event()
     def write():
         with psycopg.connect(DSN(a.pg_port), autocommit=True) as c:
