@@ -88,7 +88,7 @@ mod tests {
         let resolver =
             gated(&["10.0.0.1:80", "169.254.169.254:80 10.0.0.2:80", "169.254.169.254:80", "[::ffff:127.0.0.1]:80"]);
         let uri: Uri = "http://good.example/".parse().unwrap();
-        let mut ask = || {
+        let ask = || {
             let found = resolver.resolve(&uri, &Config::default(), NextTimeout::default());
             found.map(|found| found.iter().copied().collect::<Vec<SocketAddr>>())
         };
