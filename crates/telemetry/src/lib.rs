@@ -13,6 +13,7 @@ mod record_log;
 mod settings;
 mod sink;
 mod source;
+mod span_encoding;
 mod span_export;
 mod span_queue;
 mod telemetry;

@@ -12,7 +12,6 @@ use opentelemetry::Context;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1 as proto;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use prost::Message;
@@ -20,6 +19,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::names;
 use crate::outage::Outage;
+use crate::span_encoding;
 use crate::span_queue::{Next, SpanQueue};
 use crate::transport::{SendError, Transport};
 
@@ -47,10 +47,9 @@ impl SpanProcessor for Enqueue {
             self.0.drop_spans(1);
             return;
         }
-        let span = proto::Span::from(span);
         SPAN.with_borrow_mut(|bytes| {
             bytes.clear();
-            prost::encoding::message::encode(SPANS_FIELD, &span, bytes);
+            span_encoding::encode(SPANS_FIELD, span, bytes);
             self.0.push(bytes);
         });
     }
@@ -158,6 +157,7 @@ pub fn scope() -> InstrumentationScope {
 #[cfg(test)]
 mod tests {
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::tonic::trace::v1 as proto;
 
     use super::*;
 
