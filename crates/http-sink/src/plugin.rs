@@ -1,6 +1,7 @@
 //! The connectors' classes: checks, starting a task.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use walspring_config::{Config, ConfigErrors};
 use walspring_connect::{CONFIG_EXCEPTION, SinkPlugin, SinkTask, SinkTaskContext, TaskError};
@@ -74,6 +75,8 @@ impl SinkPlugin for HttpSinkPlugin {
     fn start(&self, context: SinkTaskContext) -> Result<Box<dyn SinkTask>, TaskError> {
         let (config, client) =
             self.parse(&context.config).map_err(|errors| TaskError::definite(CONFIG_EXCEPTION, errors.to_string()))?;
-        Ok(Box::new(HttpSinkTask::new(config, client, context.stop)))
+        let interval = context.config.iter().find(|(name, _)| name == "consumer.override.max.poll.interval.ms");
+        let interval = interval.and_then(|(_, value)| value.trim().parse().ok()).map(Duration::from_millis);
+        Ok(Box::new(HttpSinkTask::new(config, client, context.stop, interval)))
     }
 }

@@ -19,6 +19,9 @@ use crate::request::{Prepared, Step, joins, poison, prepare, request};
 use crate::status::{Meaning, meaning};
 
 const RETRIABLE_EXCEPTION: &str = "org.apache.kafka.connect.errors.RetriableException";
+/// A put that takes longer ends between two requests, and goes on when it is called again: a member of a consumer group
+/// has to be heard of within `max.poll.interval.ms`, by default five minutes.
+const PUT_TIME_MAX: Duration = Duration::from_secs(100);
 /// A put waits no longer than this for a `Retry-After` to pass: the runtime keeps the group's membership between puts.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -31,6 +34,9 @@ pub struct HttpSinkTask {
     done: HashMap<Place, Done>,
     /// How often in a row a request had to be tried again.
     failures: u32,
+    put_time_max: Duration,
+    /// When the put began, once it has sent something.
+    sending_since: Option<Instant>,
     /// Not before this is anything sent, and why.
     pause: Option<(Instant, TaskError)>,
 }
@@ -51,9 +57,24 @@ enum Failure {
 }
 
 impl HttpSinkTask {
-    pub fn new(config: HttpSinkConfig, client: HttpClient, stop: StopToken) -> HttpSinkTask {
-        let json = JsonConverter::new(config.body.json_options());
-        HttpSinkTask { config, client, json, stop, done: HashMap::new(), failures: 0, pause: None }
+    /// `poll_interval`: `max.poll.interval.ms` of the group, if it is not the usual one.
+    pub fn new(
+        config: HttpSinkConfig,
+        client: HttpClient,
+        stop: StopToken,
+        poll_interval: Option<Duration>,
+    ) -> HttpSinkTask {
+        HttpSinkTask {
+            json: JsonConverter::new(config.body.json_options()),
+            config,
+            client,
+            stop,
+            done: HashMap::new(),
+            failures: 0,
+            put_time_max: poll_interval.map_or(PUT_TIME_MAX, |interval| PUT_TIME_MAX.min(interval / 3)),
+            sending_since: None,
+            pause: None,
+        }
     }
 
     /// Sends records that share a request, in parts if it is refused.
@@ -96,6 +117,11 @@ impl HttpSinkTask {
     fn attempt(&mut self, batch: &[Prepared]) -> Result<(), Failure> {
         if self.stop.is_stopped() {
             return Err(Failure::Task(TaskError::transient(RETRIABLE_EXCEPTION, "The task is being stopped")));
+        }
+        let since = *self.sending_since.get_or_insert_with(Instant::now);
+        if !self.done.is_empty() && since.elapsed() > self.put_time_max {
+            let message = format!("{} is slow: the rest of the batch follows", self.client.place());
+            return Err(Failure::Task(TaskError::transient(RETRIABLE_EXCEPTION, message)));
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let request = request(&self.config, batch, now).map_err(Failure::Task)?;
@@ -190,12 +216,16 @@ impl SinkTask for HttpSinkTask {
 
     fn put(&mut self, records: &[SinkRecord], outcomes: &mut Vec<Outcome>) -> Result<(), PutError> {
         self.wait()?;
+        self.sending_since = None;
         let mut poison = Vec::new();
         self.put_all(records, &mut poison)?;
         for (index, record) in records.iter().enumerate() {
             match self.done.remove(&place_of(record)) {
                 Some(Done::Sent(outcome)) => outcomes.push(outcome),
-                Some(Done::Poison(error)) => poison.push((index, error)),
+                Some(Done::Poison(error)) => {
+                    outcomes.push(Outcome::Ignore);
+                    poison.push((index, error));
+                }
                 None => outcomes.push(Outcome::Ignore),
             }
         }
@@ -203,7 +233,6 @@ impl SinkTask for HttpSinkTask {
         if poison.is_empty() {
             return Ok(());
         }
-        outcomes.clear();
         poison.sort_by_key(|(index, _)| *index);
         Err(PutError::Named(poison))
     }

@@ -120,6 +120,21 @@ fn a_service_that_is_away_or_silent_is_tried_again() {
 }
 
 #[test]
+fn a_put_to_a_slow_service_ends_in_time_and_goes_on() {
+    let server = Server::start(|_, _| Answer { delay: Duration::from_millis(60), ..status(200) });
+    let mut task = confluent(&server.url("/"), &[("consumer.override.max.poll.interval.ms", "300")]);
+    let records: Vec<_> = (1..=5).map(row).collect();
+    let mut puts = 1;
+    while let Err(error) = put(&mut *task, &records) {
+        let error = task_error(Err(error));
+        assert!(error.is_transient() && error.message.contains("slow"), "{error}");
+        puts += 1;
+    }
+    assert!(puts > 1);
+    assert_eq!(server.requests().len(), 5, "each once");
+}
+
+#[test]
 fn a_wrong_configuration_fails_the_task_and_not_the_records() {
     for (code, options) in
         [(401, "authorization"), (403, "authorization"), (404, "http.api.url"), (405, "method"), (415, "Content-Type")]

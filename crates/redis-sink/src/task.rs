@@ -168,7 +168,6 @@ impl SinkTask for RedisSinkTask {
         if poison.is_empty() {
             return Ok(());
         }
-        outcomes.clear();
         poison.sort_by_key(|(place, _)| *place);
         Err(PutError::Named(poison))
     }
