@@ -1,5 +1,5 @@
-//! A finished span as bytes. Attributes are most of a span, and they are written straight from where they are: as messages
-//! of their own, each with strings on the heap, they cost three times as much as the span itself (3 of 4 µs).
+//! A finished span as bytes. Attributes are most of a span, and they are written straight from where they are: by way of
+//! messages of their own, each with strings on the heap, a span costs 4 µs instead of 2.6.
 
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_proto::tonic::common::v1 as common;
