@@ -159,8 +159,9 @@ pub fn column_type(schema: &Schema) -> String {
             "io.debezium.time.ZonedTime" | "io.debezium.time.StructuredZonedTime" => "time(6) with time zone",
             "io.debezium.time.MicroDuration"
             | "io.debezium.time.NanoDuration"
-            | "io.debezium.time.Interval"
             | "io.debezium.time.StructuredDuration" => "interval",
+            // Text in the original, as it comes.
+            "io.debezium.time.Interval" => "text",
             "io.debezium.data.Uuid" => "uuid",
             "io.debezium.data.Json" => "json",
             "io.debezium.data.Xml" => "xml",
