@@ -8,7 +8,7 @@ import json, sys, threading
 from customers import Customers
 from setup import CONNECTORS, GROUP, HERE, TOPIC, Spike
 
-from machine import end_on_signals, free_port
+from machine import end_on_signals, free_port, wait_for
 from otlp import CONSUMER, Receiver
 from prometheus import Prometheus
 from report import Report
@@ -91,7 +91,10 @@ class Verification:
     def worker_restarted(self):
         """Killed in the middle of changes, which go on while it is away."""
         writer = threading.Thread(target=self.business, args=(300,))
+        written = lambda: self.copy.execute("SELECT count(*) FROM applied").fetchone()[0]
+        before = written()
         writer.start()
+        wait_for("changes to come while they are made", lambda: written() > before + 20)
         self.spike.worker.kill()
         writer.join()
         self.business(50)

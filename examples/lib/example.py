@@ -1,5 +1,6 @@
 """An example's servers, databases, secret files and worker: what `run` and `verify` of each have in common."""
 import os, subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 from machine import EXAMPLES, directory, free_port, remove, walspring
 from servers import Kafka, PostgreSQL, Stack
@@ -34,11 +35,14 @@ class Example:
 
     def start(self):
         """Everything but the connectors."""
-        self.postgres.start()
-        if self.kafka:
-            self.kafka.start()
-        self.postgres.run(self.secrets, *sorted((self.home / "sql").glob("0*.sql")))
+        with ThreadPoolExecutor() as pool:
+            for started in [pool.submit(self._start_databases), pool.submit(self.kafka.start if self.kafka else lambda: None)]:
+                started.result()
         self.worker.start()
+
+    def _start_databases(self):
+        self.postgres.start()
+        self.postgres.run(self.secrets, *sorted((self.home / "sql").glob("0*.sql")))
 
     def register(self):
         """The example's own script; answers what it printed."""
