@@ -120,6 +120,7 @@ fn pause_stop_resume_and_offsets() {
 fn a_sink_that_is_down_keeps_its_batch_and_its_partitions() {
     let world = World::new();
     world.topics.add("t", 0, 0..10);
+    check_commits(&world);
     world.sink.down.store(true, Ordering::SeqCst);
     let worker = world.start();
     worker.create("a", sink_config(json!({})), None).unwrap();
@@ -291,6 +292,7 @@ fn tasks_share_partitions_and_hand_them_over_without_loss() {
     for partition in 0..6 {
         world.topics.add("t", partition, 0..100);
     }
+    check_commits(&world);
     world.sink.slow_ms.store(2, Ordering::SeqCst);
     let worker = world.start();
     let config = |tasks: &str| sink_config(json!({"tasks.max": tasks, "consumer.override.max.poll.records": "7"}));
@@ -323,6 +325,7 @@ fn a_partition_that_is_revoked_while_the_sink_is_down_is_another_members() {
     for partition in 0..4 {
         world.topics.add("t", partition, 0..10);
     }
+    check_commits(&world);
     world.sink.down.store(true, Ordering::SeqCst);
     let worker = world.start();
     worker.create("a", sink_config(json!({})), None).unwrap();

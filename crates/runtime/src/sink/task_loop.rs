@@ -80,10 +80,11 @@ impl SinkLoop<'_> {
     /// Until the task should stop, or fails. What was written is committed whichever way it ends.
     pub fn run(&mut self) -> Result<(), TaskError> {
         let result = self.turns();
+        self.reach();
         if let Err(error) = self.commit(None) {
-            tracing::warn!("offsets were not committed at the end; records will come again: {error}");
+            self.warn(&format!("offsets were not committed at the end; records will come again: {error}"));
         }
-        self.sink.close(&self.state.positions.partitions());
+        self.sink.close(&self.opened(&self.state.positions.partitions()));
         self.metrics.set_partitions(&[]);
         result
     }
@@ -134,7 +135,7 @@ impl SinkLoop<'_> {
                     self.backoff.reset();
                     self.status.waiting(None);
                 }
-                if self.state.commit_at.is_none_or(|at| at <= Instant::now()) {
+                if self.commit_is_due() {
                     self.commit_all()?;
                 }
                 Ok(())
@@ -166,19 +167,22 @@ impl SinkLoop<'_> {
         let result = self.deliver(&mut batch);
         match &result {
             Err(error) if error.is_transient() => self.state.batch = Some(batch),
-            _ => {
-                let settled = batch.settled();
-                self.metrics.settled(&batch, settled);
-                self.state.positions.advance(&batch.raws[..settled]);
-                self.state.progress |= settled > 0;
-                if let Some(observing) = &self.observing {
-                    // The record that the task fails at is dealt with, too.
-                    let ends = usize::from(batch.end.is_some());
-                    observing.tell(&batch, (settled + ends).min(batch.raws.len()));
-                }
-            }
+            _ => self.settle(&batch),
         }
         result
+    }
+
+    /// The first records of a batch are dealt with: they are counted, told of, and may be committed.
+    fn settle(&mut self, batch: &Batch) {
+        let settled = batch.settled();
+        self.metrics.settled(batch, settled);
+        self.state.positions.advance(&batch.raws[..settled]);
+        self.state.progress |= settled > 0;
+        if let Some(observing) = &self.observing {
+            // So is the record that the task fails at, but that it comes again.
+            let ends = usize::from(batch.end.is_some() && batch.todo.is_empty());
+            observing.tell(batch, (settled + ends).min(batch.raws.len()));
+        }
     }
 
     /// Takes what was read, up to the bound in bytes.
@@ -224,7 +228,7 @@ impl SinkLoop<'_> {
             (Err(error), None) => Err(store_error(&error)),
             (letters, Some(end)) => {
                 if let Err(error) = letters {
-                    tracing::warn!("a record that the task fails at did not reach the dead letter queue: {error}");
+                    self.warn(&format!("a record that the task fails at is not in the dead letter queue: {error}"));
                 }
                 Err(end.clone())
             }
@@ -246,10 +250,10 @@ impl SinkLoop<'_> {
                 self.state.record_bytes = new.iter().map(size).sum::<usize>() / new.len().max(1);
             }
             Consumed::Nothing => {
-                if !self.has_work() {
-                    self.state.positions.reach(&self.consumer.positions());
+                self.reach();
+                if self.commit_is_due() {
+                    self.commit_all()?;
                 }
-                self.commit_all()?;
             }
             Consumed::Assigned(partitions) => self.assigned(partitions)?,
             Consumed::Revoked(partitions) => self.gone(partitions, true),
@@ -270,7 +274,7 @@ impl SinkLoop<'_> {
     }
 
     fn assigned(&mut self, partitions: Vec<TopicPartition>) -> Result<(), TaskError> {
-        tracing::info!(partitions = %list(&partitions), "partitions were assigned");
+        self.say("partitions were assigned", &partitions);
         self.state.positions.assigned(&partitions);
         self.metrics.set_partitions(&self.state.positions.partitions());
         if self.state.quiet {
@@ -282,27 +286,19 @@ impl SinkLoop<'_> {
 
     /// Partitions go to another member; `ours`: until the next poll they are still this one's.
     fn gone(&mut self, partitions: Vec<TopicPartition>, ours: bool) {
-        let how = if ours { "revoked" } else { "lost" };
-        tracing::info!(partitions = %list(&partitions), "partitions were {how}");
+        self.say(if ours { "partitions were revoked" } else { "partitions were lost" }, &partitions);
         let gone: HashSet<TopicPartition> = partitions.iter().cloned().collect();
-        let state = &mut self.state;
         // What has not been written by now is the next member's.
-        state.read.retain(|r| !gone.contains(&TopicPartition { topic: r.topic.clone(), partition: r.partition }));
-        if let Some(batch) = &mut state.batch {
-            let settled = batch.settled();
-            self.metrics.settled(batch, settled);
-            state.positions.advance(&batch.raws[..settled]);
+        self.state.read.retain(|r| !gone.contains(&TopicPartition { topic: r.topic.clone(), partition: r.partition }));
+        if let Some(mut batch) = self.state.batch.take() {
+            self.settle(&batch);
             batch.forget(&gone);
-            if batch.raws.is_empty() {
-                state.batch = None;
-            }
+            self.state.batch = Some(batch).filter(|batch| !batch.raws.is_empty());
         }
         if ours && let Err(error) = self.commit(Some(&partitions)) {
-            tracing::warn!("offsets were not committed before the partitions went; records will come again: {error}");
+            self.warn(&format!("offsets were not committed before partitions went; records will come again: {error}"));
         }
-        let never_opened = |partition: &&TopicPartition| self.state.to_open.contains(partition);
-        let opened: Vec<_> = partitions.iter().filter(|p| !never_opened(p)).cloned().collect();
-        self.sink.close(&opened);
+        self.sink.close(&self.opened(&partitions));
         self.state.to_open.retain(|partition| !gone.contains(partition));
         self.state.positions.remove(&partitions);
         self.metrics.set_partitions(&self.state.positions.partitions());
@@ -312,12 +308,23 @@ impl SinkLoop<'_> {
         }
     }
 
+    /// Where all that was read is dealt with, the ends of transactions behind it are, too.
+    fn reach(&mut self) {
+        if !self.has_work() {
+            self.state.positions.reach(&self.consumer.positions());
+        }
+    }
+
+    fn commit_is_due(&self) -> bool {
+        self.state.commit_at.is_none_or(|at| at <= Instant::now())
+    }
+
     /// Commits what is durable. What goes away by itself is tried again later.
     fn commit_all(&mut self) -> Result<(), TaskError> {
         match self.commit(None) {
             Ok(()) => Ok(()),
             Err(StoreError::Transient(why)) => {
-                tracing::warn!("offsets cannot be committed, will be tried again: {why}");
+                self.warn(&format!("offsets cannot be committed, will be tried again: {why}"));
                 Ok(())
             }
             Err(error) => Err(store_error(&error)),
@@ -334,6 +341,21 @@ impl SinkLoop<'_> {
         self.metrics.commits.add(1);
         self.state.positions.committed(&offsets);
         Ok(())
+    }
+
+    /// Those of the partitions that the sink has been told of.
+    fn opened(&self, partitions: &[TopicPartition]) -> Vec<TopicPartition> {
+        partitions.iter().filter(|partition| !self.state.to_open.contains(partition)).cloned().collect()
+    }
+
+    fn warn(&self, what: &str) {
+        tracing::warn!(connector = self.reporter.connector, task = self.reporter.task, "{what}");
+    }
+
+    fn say(&self, what: &str, partitions: &[TopicPartition]) {
+        let names: Vec<String> = partitions.iter().map(|p| format!("{}-{}", p.topic, p.partition)).collect();
+        let names = names.join(", ");
+        tracing::info!(connector = self.reporter.connector, task = self.reporter.task, partitions = names, "{what}");
     }
 
     fn look_at_lag(&mut self) {
@@ -361,9 +383,4 @@ fn unrecoverable(error: TaskError) -> TaskError {
     let causes = [(class, message)].into_iter().chain(causes).collect();
     let message = "Exiting WorkerSinkTask due to unrecoverable exception.".to_owned();
     TaskError { kind, class: CONNECT_EXCEPTION, message, causes, hint }
-}
-
-fn list(partitions: &[TopicPartition]) -> String {
-    let names: Vec<String> = partitions.iter().map(|p| format!("{}-{}", p.topic, p.partition)).collect();
-    names.join(", ")
 }

@@ -27,7 +27,11 @@ pub fn tp(topic: &str, partition: i32) -> TopicPartition {
 pub struct Topics {
     state: Mutex<State>,
     changed: Condvar,
+    /// Whether everything before an offset of a partition is where it should be, at the time that it is committed.
+    pub durable: Mutex<Option<Durable>>,
 }
+
+pub type Durable = Box<dyn Fn(&TopicPartition, i64) -> bool + Send>;
 
 #[derive(Default)]
 struct State {
@@ -245,6 +249,11 @@ impl RecordConsumer for Consumer {
 
     fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), StoreError> {
         let group = self.group.clone();
+        if let Some(durable) = &*self.topics.durable.lock().unwrap() {
+            offsets
+                .iter()
+                .for_each(|(p, offset)| assert!(durable(p, *offset), "{p:?} {offset} is committed too early"));
+        }
         self.with(|state, id| {
             if let Some(error) = state.commit_errors.pop_front() {
                 return Err(error);
@@ -343,6 +352,18 @@ pub struct Sink {
     pub groups: Mutex<Vec<String>>,
     /// Takes this long for each put, in milliseconds.
     pub slow_ms: AtomicU64,
+}
+
+/// Of a world in which nothing is left out: every record before the offset has been written.
+pub fn check_commits(world: &super::World) {
+    let sink = world.sink.clone();
+    *world.topics.durable.lock().unwrap() = Some(Box::new(move |partition, offset| {
+        let written = sink.written.lock().unwrap();
+        let of_partition =
+            written.iter().filter(|(o, _)| o.topic == partition.topic && o.partition == partition.partition);
+        let offsets: HashSet<i64> = of_partition.map(|(o, _)| o.kafka_offset).collect();
+        (0..offset).all(|offset| offsets.contains(&offset))
+    }));
 }
 
 impl Sink {
