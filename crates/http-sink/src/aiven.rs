@@ -58,7 +58,7 @@ pub fn parse(config: &Config, ceiling: &Ceiling) -> Result<HttpSinkConfig, Confi
             prefix: framing("batch.prefix")?,
             suffix: framing("batch.suffix")?,
             separator: framing("batch.separator")?,
-            always_framed: batches,
+            framed: batches,
         },
         tombstones: common.tombstones,
         on_error: OnError::Fail,

@@ -87,6 +87,10 @@ impl HttpClient {
                 definite(format!("cannot be trusted: {error}"))
                     .hint("name the authority that signed its certificate in the truststore option")
             }
+            Error::Io(error) if error.to_string().contains("fatal alert") => {
+                definite(format!("breaks TLS off: {error}"))
+                    .hint("it may want a client's certificate: the keystore options")
+            }
             Error::Io(error) => transient(format!("cannot be reached: {error}")),
             Error::BadUri(_) | Error::Http(_) => definite("cannot be called: the URL or a header is wrong".to_owned())
                 .hint(format!("see {}", self.url_option)),

@@ -45,8 +45,8 @@ pub struct Body {
     pub prefix: String,
     pub suffix: String,
     pub separator: String,
-    /// Prefix and suffix also stand around a single record that was not batched.
-    pub always_framed: bool,
+    /// Whether there are prefix and suffix at all.
+    pub framed: bool,
 }
 
 impl Body {

@@ -51,7 +51,7 @@ pub fn parse(config: &Config, ceiling: &Ceiling) -> Result<HttpSinkConfig, Confi
             prefix,
             suffix,
             separator: between,
-            always_framed: as_array || records_max > 1,
+            framed: true,
         },
         tombstones: common.tombstones,
         on_error: match options.choice("behavior.on.error")? {

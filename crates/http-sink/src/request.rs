@@ -25,6 +25,8 @@ pub struct Prepared {
     uri: Uri,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Vec<u8>,
+    /// The body is JSON, not a text or bytes of the record's.
+    json: bool,
 }
 
 /// What is to be done with a record.
@@ -58,7 +60,7 @@ pub fn prepare(config: &HttpSinkConfig, json: &JsonConverter, record: &SinkRecor
         let value = HeaderValue::from_bytes(text.as_bytes());
         headers.push((name.clone(), value.map_err(|_| poison(&format!("its header {name}: no value of a header")))?));
     }
-    let body = if delete { Vec::new() } else { body(config, json, record)? };
+    let (body, json) = if delete { (Vec::new(), false) } else { body(config, json, record)? };
     Ok(Step::Send(Prepared {
         topic: record.origin.topic.clone(),
         partition: record.origin.partition,
@@ -67,6 +69,7 @@ pub fn prepare(config: &HttpSinkConfig, json: &JsonConverter, record: &SinkRecor
         uri: uri(&url).map_err(|why| poison(&why))?,
         headers,
         body,
+        json,
     }))
 }
 
@@ -78,18 +81,19 @@ fn row(record: &SinkRecord) -> Option<Fields<'_>> {
     }
 }
 
-fn body(config: &HttpSinkConfig, json: &JsonConverter, record: &SinkRecord) -> Result<Vec<u8>, TaskError> {
+/// The bytes, and whether they are JSON.
+fn body(config: &HttpSinkConfig, json: &JsonConverter, record: &SinkRecord) -> Result<(Vec<u8>, bool), TaskError> {
     match &record.value.value {
-        Value::String(text) if !config.body.json => return Ok(text.as_bytes().to_vec()),
+        Value::String(text) if !config.body.json => return Ok((text.as_bytes().to_vec(), false)),
         Value::Bytes(bytes) if !config.body.json && record.value.schema.as_ref().is_none_or(|s| s.name.is_none()) => {
-            return Ok(bytes.to_vec());
+            return Ok((bytes.to_vec(), false));
         }
         _ => {}
     }
     let mut out = Vec::new();
     json.encode(&record.topic, record.value.schema.as_ref(), &record.value.value, &mut out)
         .map_err(|e| poison(&format!("its value has no JSON: {}", e.message)))?;
-    Ok(out)
+    Ok((out, true))
 }
 
 /// Whether the next record can be in the request of these.
@@ -113,7 +117,7 @@ pub fn request(config: &HttpSinkConfig, batch: &[Prepared], now: u64) -> Result<
     let mut request = Request::builder().method(method).uri(first.uri.clone());
     let has = |name: &HeaderName| first.headers.iter().any(|(known, _)| known == name);
     if !first.delete && !has(&header::CONTENT_TYPE) {
-        request = request.header(header::CONTENT_TYPE, content_type(config));
+        request = request.header(header::CONTENT_TYPE, content_type(config, batch));
     }
     for (name, value) in &first.headers {
         request = request.header(name, value);
@@ -137,7 +141,7 @@ pub fn request(config: &HttpSinkConfig, batch: &[Prepared], now: u64) -> Result<
 fn framed(config: &HttpSinkConfig, batch: &[Prepared]) -> Vec<u8> {
     let body = &config.body;
     let mut out = Vec::new();
-    if body.always_framed {
+    if body.framed {
         out.extend_from_slice(body.prefix.as_bytes());
     }
     for (i, record) in batch.iter().enumerate() {
@@ -146,14 +150,17 @@ fn framed(config: &HttpSinkConfig, batch: &[Prepared]) -> Vec<u8> {
         }
         out.extend_from_slice(&record.body);
     }
-    if body.always_framed {
+    if body.framed {
         out.extend_from_slice(body.suffix.as_bytes());
     }
     out
 }
 
-fn content_type(config: &HttpSinkConfig) -> &'static str {
-    if config.body.json { "application/json" } else { "text/plain; charset=utf-8" }
+fn content_type(config: &HttpSinkConfig, batch: &[Prepared]) -> &'static str {
+    let body = &config.body;
+    let bare = !body.framed || (body.prefix.is_empty() && body.suffix.is_empty());
+    let one = matches!(batch, [record] if record.json && bare);
+    if body.json || one { "application/json" } else { "text/plain; charset=utf-8" }
 }
 
 pub fn poison(why: &str) -> TaskError {

@@ -40,6 +40,8 @@ fn records_are_sent_one_by_one_or_in_batches() {
     let mut task = aiven(&server.url("/"), &[]);
     put(&mut *task, &[record(3, Value::string("a")), row(4)]).unwrap();
     assert_eq!(server.bodies(), ["a\nb\n", "a", r#"{"id":4,"status":"new"}"#]);
+    let types: Vec<String> = server.requests().iter().map(|request| request.headers["content-type"].clone()).collect();
+    assert_eq!(types, ["text/plain; charset=utf-8", "text/plain; charset=utf-8", "application/json"]);
 }
 
 #[test]
@@ -143,6 +145,9 @@ fn tls_trusts_the_authority_that_is_named() {
     let mut task = confluent(&url, &client);
     put(&mut *task, &[row(1), row(2)]).unwrap();
     assert_eq!(server.requests().len(), 2);
+    let mut task = confluent(&url, &client[..1]);
+    let Err(PutError::Task(error)) = put(&mut *task, &[row(1)]) else { panic!("it wants a certificate") };
+    assert!(!error.is_transient() && error.to_string().contains("keystore"), "{error}");
 
     let stranger = Certificates::new("stranger");
     let mut task = confluent(&url, &[("https.ssl.truststore.certificates", stranger.ca.as_str())]);

@@ -39,6 +39,8 @@ pub fn connection_error(error: &RedisError, address: &str) -> TaskError {
             .hint("set redis.username and redis.password (user:password in redis.uri); see ACL LIST"),
         ErrorKind::Io if words.contains("certificate") => definite(address, &format!("cannot be trusted: {words}"))
             .hint("name the authority of its certificate in redis.cacert, and the host as the certificate has it"),
+        ErrorKind::Io if words.contains("fatal alert") => definite(address, &format!("breaks TLS off: {words}"))
+            .hint("it may want a client's certificate: set redis.key.cert and redis.key.file"),
         ErrorKind::InvalidClientConfig => definite(address, &format!("cannot be connected to: {words}")),
         _ if error.is_timeout() => transient(address, "did not answer within redis.timeout"),
         ErrorKind::Io => transient(address, &format!("cannot be reached: {words}")),

@@ -228,7 +228,7 @@ fn no_key(why: NoKey) -> TaskError {
     match why {
         NoKey::Record => poison("it has no key").hint("set walspring.sink.key to a pattern of the row's columns"),
         NoKey::Field(name) => poison(&format!("neither its key nor its row has field {name}, or it is null"))
-            .hint("name columns of the primary key in walspring.sink.key"),
+            .hint("name columns of the primary key in walspring.sink.key; the delete of a row has others only with REPLICA IDENTITY FULL"),
         NoKey::Value(why) => poison(&format!("its key has no text: {why}")),
     }
 }

@@ -161,9 +161,8 @@ fn tls_trusts_the_authority_that_is_named() {
     with(&ca).unwrap();
     let error = task_error(with(&stranger));
     assert!(!error.is_transient() && error.to_string().contains("redis.cacert"), "{error}");
-    let without_certificate = task(&uri, &[("redis.type", "HASH"), ("redis.cacert", &ca)]);
-    let mut without_certificate = without_certificate;
-    task_error(put(&mut *without_certificate, &[row(1)]));
+    let error = task_error(put(&mut *task(&uri, &[("redis.type", "HASH"), ("redis.cacert", &ca)]), &[row(1)]));
+    assert!(!error.is_transient() && error.to_string().contains("redis.key.cert"), "{error}");
     std::fs::remove_dir_all(directory).unwrap();
 }
 
