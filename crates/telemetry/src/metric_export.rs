@@ -63,10 +63,10 @@ pub fn run(read: &ReadMetrics, transport: &Transport, resource: &Resource, inter
                 if let Some(refused) = answer.and_then(|answer| answer.partial_success)
                     && refused.rejected_data_points > 0
                 {
-                    outage.refused(&refused.error_message);
+                    outage.refused(&refused.error_message, failed);
                 }
             }
-            Err(SendError::Definite(message)) => outage.refused(&message),
+            Err(SendError::Definite(message)) => outage.refused(&message, failed),
             Err(SendError::Transient { message, .. }) => {
                 failed += 1;
                 outage.failed(&message, None);

@@ -79,13 +79,13 @@ pub fn run(queue: &SpanQueue, transport: &Transport, resource: &Resource, delay:
                         && refused.rejected_spans > 0
                     {
                         queue.drop_spans(u32::try_from(refused.rejected_spans).unwrap_or(u32::MAX));
-                        outage.refused(&refused.error_message);
+                        outage.refused(&refused.error_message, queue.dropped());
                     }
                     break;
                 }
                 Err(SendError::Definite(message)) => {
                     queue.drop_spans(chunk.spans);
-                    outage.refused(&message);
+                    outage.refused(&message, queue.dropped());
                     break;
                 }
                 Err(SendError::Transient { message, retry_after }) => {
