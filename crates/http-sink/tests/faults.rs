@@ -120,6 +120,47 @@ fn a_service_that_is_away_or_silent_is_tried_again() {
 }
 
 #[test]
+fn whatever_a_service_answers_is_no_answer_or_a_status() {
+    use std::io::{Read, Write};
+    let long = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(1 << 20));
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(100_000));
+    let endless = format!("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n{}", "z".repeat(1 << 20));
+    for (answer, good) in [
+        ("TOPSECRET", false),
+        ("HTTP/1.1 TOPSECRET OK\r\n\r\n", false),
+        ("HTTP/1.1 999999 X\r\n\r\n", false),
+        ("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", false),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999999\r\n\r\n", false),
+        ("\0\0\0\0", false),
+        ("", false),
+        (&long, false),
+        (&many, false),
+        // It was taken, whatever is said after that.
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nTOPSECRET\r\n", true),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab", true),
+        (&endless, true),
+    ] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let text = answer.to_owned();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 65536]);
+            let _ = stream.write_all(text.as_bytes());
+        });
+        let mut task = confluent(&url, &[("http.request.timeout.ms", "5000")]);
+        match put(&mut *task, &[row(1)]) {
+            Ok(_) => assert!(good, "{answer:.60}"),
+            Err(error) => {
+                let error = task_error(Err(error));
+                assert!(!good && error.is_transient(), "{answer:.60}: {error}");
+                assert!(!error.to_string().contains("TOPSECRET"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_put_to_a_slow_service_ends_in_time_and_goes_on() {
     let server = Server::start(|_, _| Answer { delay: Duration::from_millis(60), ..status(200) });
     let mut task = confluent(&server.url("/"), &[("consumer.override.max.poll.interval.ms", "300")]);

