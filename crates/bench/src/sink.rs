@@ -14,7 +14,6 @@ use walspring_postgres_sink::PostgresSinkPlugin;
 use walspring_record::{Header, Typed};
 use walspring_throwaway_postgres::Server;
 
-use crate::process::cpu_seconds;
 use crate::{Result, report, round, rows};
 
 const COLUMNS: [&str; 9] = ["id", "account", "status", "note", "amount", "created", "payload", "token", "active"];
@@ -44,7 +43,8 @@ impl Progress for Silent {
     fn add(&self, _: &'static str, _: u64) {}
 }
 
-/// One line each for COPY, upserts of rows that are new, and upserts of rows that are there.
+/// One line each for COPY, the other way to upsert (COPY into a staging table, then INSERT … SELECT), upserts of rows that
+/// are new, and upserts of rows that are there.
 pub fn measure(load: SinkLoad) -> Result<()> {
     let settings = [("shared_buffers", "512MB"), ("max_wal_size", "8GB"), ("checkpoint_timeout", "30min")];
     let builder = settings.into_iter().fold(Server::builder(), |b, (name, value)| b.option(name, value));
@@ -56,10 +56,16 @@ pub fn measure(load: SinkLoad) -> Result<()> {
     report(&line("COPY", load, copied, 1.0));
     client.batch_execute("truncate bench; checkpoint")?;
 
+    let staged = staged(&mut client, load)?;
+    report(&line("COPY into a staging table, INSERT … SELECT … ON CONFLICT", load, staged, copied / staged));
+    client.batch_execute("truncate bench; checkpoint")?;
+
     let mut task = start(&server, load)?;
     for (subject, new) in [("sink: upserts of new rows", true), ("sink: upserts of rows that are there", false)] {
-        let seconds = put_all(&mut *task, load, new)?;
-        report(&line(subject, load, seconds, copied / seconds));
+        let spent = put_all(&mut *task, load, new)?;
+        let mut line = line(subject, load, spent.seconds, copied / spent.seconds);
+        line["sink_cpu_us_per_row"] = json!(round(spent.cpu * 1e6 / load.rows as f64, 1));
+        report(&line);
         let count: i64 = client.query_one("select count(*) from bench", &[])?.get(0);
         if count != load.rows as i64 {
             return Err(format!("{count} rows are there instead of {}", load.rows).into());
@@ -73,7 +79,6 @@ fn line(subject: &str, load: SinkLoad, seconds: f64, of_copy: f64) -> Value {
     json!({
         "subject": subject, "rows": load.rows, "records_a_put": load.put, "rows_a_statement": load.statement,
         "durable": load.durable, "rows_per_second": round(load.rows as f64 / seconds, 0), "of_copy": round(of_copy, 2),
-        "cpu_seconds_so_far": round(cpu_seconds(std::process::id()), 1),
     })
 }
 
@@ -91,6 +96,29 @@ fn copy(client: &mut Client, rows: u64) -> Result<f64> {
     writer.write_all(&text)?;
     writer.finish()?;
     Ok(started.elapsed().as_secs_f64())
+}
+
+/// What the sink does not do, at its best: the text is made beforehand.
+fn staged(client: &mut Client, load: SinkLoad) -> Result<f64> {
+    client.batch_execute("create temp table stage (like bench) on commit delete rows")?;
+    let set: Vec<String> = COLUMNS[1..].iter().map(|column| format!("{column} = excluded.{column}")).collect();
+    let insert = format!("insert into bench select * from stage on conflict (id) do update set {}", set.join(", "));
+    let insert = client.prepare(&insert)?;
+    let (mut seconds, mut first) = (0.0, 0);
+    while first < load.rows {
+        let last = load.rows.min(first + load.put as u64);
+        let text: String = (first..last).map(|i| rows::texts(i).join("\t") + "\n").collect();
+        let started = Instant::now();
+        let mut transaction = client.transaction()?;
+        let mut writer = transaction.copy_in("copy stage from stdin")?;
+        writer.write_all(text.as_bytes())?;
+        writer.finish()?;
+        transaction.execute(&insert, &[])?;
+        transaction.commit()?;
+        seconds += started.elapsed().as_secs_f64();
+        first = last;
+    }
+    Ok(seconds)
 }
 
 fn start(server: &Server, load: SinkLoad) -> std::result::Result<Box<dyn SinkTask>, TaskError> {
@@ -114,25 +142,40 @@ fn start(server: &Server, load: SinkLoad) -> std::result::Result<Box<dyn SinkTas
     })
 }
 
-/// The seconds that `put` took; reading JSON is not counted.
-fn put_all(task: &mut dyn SinkTask, load: SinkLoad, new: bool) -> Result<f64> {
+/// What `put` took; reading JSON is not counted.
+#[derive(Default)]
+struct Spent {
+    seconds: f64,
+    /// Of this process.
+    cpu: f64,
+}
+
+fn process_cpu() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes into the struct that it is given, which lives long enough.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+fn put_all(task: &mut dyn SinkTask, load: SinkLoad, new: bool) -> Result<Spent> {
     let converter = walspring_converters::converter(
         "org.apache.kafka.connect.json.JsonConverter",
         Side::Value,
         &[("schemas.enable".to_owned(), "false".to_owned())],
     )?;
-    let (mut seconds, mut outcomes) = (0.0, Vec::new());
+    let (mut spent, mut outcomes) = (Spent::default(), Vec::new());
     let mut first = 0;
     while first < load.rows {
         let last = load.rows.min(first + load.put as u64);
         let batch: Vec<SinkRecord> = (first..last).map(|i| record(&*converter, i, new)).collect::<Result<_>>()?;
         outcomes.clear();
-        let started = Instant::now();
+        let (started, cpu) = (Instant::now(), process_cpu());
         task.put(&batch, &mut outcomes).map_err(|error| format!("{error:?}"))?;
-        seconds += started.elapsed().as_secs_f64();
+        spent.seconds += started.elapsed().as_secs_f64();
+        spent.cpu += process_cpu() - cpu;
         first = last;
     }
-    Ok(seconds)
+    Ok(spent)
 }
 
 /// A schemaless envelope, as the source writes it with `decimal.handling.mode=string`.

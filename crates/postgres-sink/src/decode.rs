@@ -109,7 +109,10 @@ pub fn record(
             _ => key(tables, at, record, row, act, cells, batch)?,
         };
         if let (Some(row), false) = (row, act == Act::Delete) {
-            columns(tables, session, at, record, row, cells, batch)?;
+            columns(tables, session, at, row, cells, batch)?;
+            if batch.cells[cells..].iter().all(|cell| *cell == Cell::Absent) {
+                return wrong(format!("none of its fields is a column of {}", tables.destinations[at].table.sql_name));
+            }
         }
         Ok(key_set)
     })();
@@ -300,7 +303,6 @@ fn columns(
     tables: &mut Tables,
     session: &mut Session,
     at: usize,
-    record: &SinkRecord,
     row: Fields<'_>,
     cells: usize,
     batch: &mut Batch,
@@ -336,7 +338,6 @@ fn columns(
             _ => {}
         }
     }
-    let _ = record;
     Ok(())
 }
 

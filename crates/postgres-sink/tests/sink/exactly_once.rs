@@ -119,3 +119,58 @@ fn wait_until_free(db: &walspring_testkit::TempDatabase, name: &str) {
         db.try_sql(&format!("select pg_replication_origin_drop('{name}')")).ok()
     });
 }
+
+#[test]
+fn a_server_that_is_killed_again_and_again_has_each_row_once() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const ROWS: i64 = 2000;
+    const KILLS: usize = 4;
+    let own = walspring_testkit::Postgres::start(walspring_testkit::Postgres::builder(15).durable(true));
+    own.sql("postgres", "create table t (n int)");
+    let url = format!("jdbc:postgresql://{}:{}/postgres?user=postgres", own.host(), own.port());
+    let mut options: Vec<(String, String)> =
+        upserts().iter().chain(&inserts()).map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    options.push(("connection.url".into(), url));
+    // The later of two settings holds.
+    options.reverse();
+    let mut seen = std::collections::HashSet::new();
+    options.retain(|(name, _)| seen.insert(name.clone()));
+    let mut task = start_with(options, "killed").unwrap();
+    let (done, mut failures) = (AtomicBool::new(false), 0);
+    std::thread::scope(|scope| {
+        let killer = scope.spawn(|| {
+            let mut kills = 0;
+            while !done.load(Ordering::Acquire) && kills < KILLS {
+                own.server().kill();
+                own.server().start().unwrap();
+                kills += 1;
+                // Until rows come again.
+                let before = own.try_sql("postgres", "select count(*) from t").unwrap();
+                while !done.load(Ordering::Acquire)
+                    && own.try_sql("postgres", "select count(*) from t").is_ok_and(|now| now == before)
+                {
+                }
+            }
+            kills
+        });
+        let mut next = 0;
+        while next < ROWS {
+            let records = batch(next..next + 7);
+            match task.put(&records, &mut Vec::new()) {
+                Ok(()) => next += 7,
+                Err(error) => {
+                    assert!(told(&error).starts_with("task Transient"), "{}", told(&error));
+                    failures += 1;
+                }
+            }
+        }
+        done.store(true, Ordering::Release);
+        assert!(killer.join().unwrap() == KILLS);
+    });
+    assert!(failures > 0);
+    let rows = own.sql("postgres", "select count(*), count(distinct n), min(n), max(n) from t");
+    let next = (ROWS + 6) / 7 * 7;
+    let (count, last) = (next.to_string(), (next - 1).to_string());
+    assert_eq!(rows, [[Some(count.clone()), Some(count), Some("0".to_owned()), Some(last)]]);
+}

@@ -213,3 +213,40 @@ fn hostile_names_are_names() {
     put(&mut task, &records(1, &[delete(r#"{"id":1}"#)]));
     assert!(rows(&db, r#"select * from "S.x""y"."t'; drop table u;--😀""#).is_empty());
 }
+
+#[test]
+fn a_constraint_that_is_checked_at_the_end_leaves_the_runtime_to_find_the_record() {
+    let db = database();
+    db.sql(
+        "create table parent (id int primary key); insert into parent values (1); \
+         create table t (id int primary key, parent int references parent deferrable initially deferred)",
+    );
+    let mut task = start(&db, &[]);
+    let row =
+        |id: u32, parent: u32| upsert(&format!(r#"{{"id":{id}}}"#), &format!(r#"{{"id":{id},"parent":{parent}}}"#));
+    let batch = records(0, &[row(1, 1), row(2, 2)]);
+    assert!(matches!(refused(&mut task, &batch), PutError::Records(_)));
+    assert!(rows(&db, "select * from t").is_empty());
+    put(&mut task, &batch[..1]);
+    assert!(matches!(refused(&mut task, &batch[1..]), PutError::Records(_)));
+    assert_eq!(rows(&db, "select * from t"), ["1|1"]);
+}
+
+#[test]
+fn a_trigger_s_exception_is_the_record_s() {
+    let db = database();
+    db.sql(
+        "create table t (id int primary key); create function no() returns trigger language plpgsql as \
+         $$ begin if new.id = 2 then raise exception 'not two'; end if; return new; end $$; \
+         create trigger no before insert on t for each row execute function no()",
+    );
+    let mut task = start(&db, &[]);
+    let row = |id: u32| upsert(&format!(r#"{{"id":{id}}}"#), &format!(r#"{{"id":{id}}}"#));
+    let nothing = (Some(r#"{"x":1}"#.to_owned()), Some(r#"{"y":1}"#.to_owned()));
+    assert_eq!(named(refused(&mut task, &records(0, &[row(1), row(2), row(3)]))), [1]);
+    assert_eq!(rows(&db, "select * from t order by 1"), ["1", "3"]);
+    let mut keyless =
+        start(&db, &[("insert.mode", "insert"), ("primary.key.mode", "none"), ("delete.enabled", "false")]);
+    let text = told(&refused(&mut keyless, &records(0, &[nothing])));
+    assert!(text.contains("none of its fields is a column"), "{text}");
+}
