@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::java_regex::{JavaRegex, RegexList};
 use crate::option::{Check, OptionDef, OptionTable};
+use crate::tables::transforms::cast_specs;
 use crate::values;
 
 /// What the value of an option is checked against besides itself.
@@ -90,6 +91,19 @@ pub fn failure(check: Check, option: &OptionDef, value: Option<&str>, around: Su
             "Pairs of hexadecimal digits are expected after hex:",
         ),
         Check::NonNull => unless(given, "Value must be non-null"),
+        Check::NonEmptyList => unless(!values::list(text).is_empty(), "Empty list"),
+        Check::SomeValues if !given => vec![format!("Configuration '{}' values must not be null.", option.name)],
+        Check::SomeValues => unless(
+            !values::list(text).is_empty(),
+            &format!("Configuration '{}' must not be empty. Valid values include: any non-empty value", option.name),
+        ),
+        Check::RenameMappings => {
+            let is_pair = |item: &&String| item.split(':').filter(|part| !part.is_empty()).count() == 2;
+            let items = values::list(text);
+            let wrong = items.iter().find(|item| !is_pair(item));
+            wrong.map(|item| format!("Invalid rename mapping: {item}")).into_iter().collect()
+        }
+        Check::CastSpecs => cast_specs(&values::list(text)).err().into_iter().collect(),
         Check::EntryNonNull => unless(given, "entry must be non null"),
         Check::AtLeast(least) => {
             unless(!given || long(text.trim()) >= Some(least), &format!("Value must be at least {least}"))

@@ -120,6 +120,14 @@ pub enum Check {
     NonNull,
     /// The same in other words; said too where a required option is left out.
     EntryNonNull,
+    /// A list with something in it, in the words of Kafka's transforms.
+    NonEmptyList,
+    /// The same in the words of Kafka's `ValidList`.
+    SomeValues,
+    /// `old:new` each.
+    RenameMappings,
+    /// Cast's `spec`.
+    CastSpecs,
     AtLeast(i64),
     /// As written.
     OneOfExactly(&'static [&'static str]),
@@ -131,6 +139,18 @@ pub enum Check {
     NonEmpty,
     NoDuplicates,
     Regex,
+}
+
+impl Check {
+    /// What it says is the whole error, with the option's name in it.
+    pub const fn says_all(self) -> bool {
+        matches!(self, Check::SomeValues | Check::CastSpecs)
+    }
+
+    /// It is asked too where a required option is left out.
+    pub const fn asks_for_missing(self) -> bool {
+        matches!(self, Check::EntryNonNull | Check::NonEmptyList | Check::SomeValues | Check::CastSpecs)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

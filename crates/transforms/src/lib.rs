@@ -6,17 +6,35 @@
 //!
 //! Measured (`cargo test --release -p walspring-transforms -- --ignored`, one core): see docs/transforms.md.
 
+mod cast;
+mod date_format;
+mod drop_headers;
 mod error;
+mod extract_field;
+mod filter;
+mod flatten;
+mod header_from;
+mod hoist_field;
+mod insert_field;
 mod insert_header;
 mod logical_router;
+mod mask_field;
 mod memo;
 mod predicates;
 mod regex_router;
 mod registry;
+mod replace_field;
+mod row;
 mod schema_cache;
+mod set_schema_metadata;
 mod settings;
+mod timestamp_converter;
+mod timestamp_router;
 mod unwrap;
+mod value_to_key;
 
+#[cfg(test)]
+mod speed;
 #[cfg(test)]
 mod testing;
 

@@ -3,12 +3,27 @@
 use walspring_config::tables::transforms::*;
 use walspring_connect::{ConvertError, Predicate, Transform};
 
+use crate::cast::Cast;
+use crate::drop_headers::DropHeaders;
 use crate::error::{config, unknown_class};
+use crate::extract_field::ExtractField;
+use crate::filter::Filter;
+use crate::flatten::Flatten;
+use crate::header_from::HeaderFrom;
+use crate::hoist_field::HoistField;
+use crate::insert_field::InsertField;
 use crate::insert_header::InsertHeader;
 use crate::logical_router::LogicalRouter;
+use crate::mask_field::MaskField;
 use crate::predicates::{HasHeaderKey, RecordIsTombstone, TopicNameMatches};
 use crate::regex_router::RegexRouter;
+use crate::replace_field::ReplaceField;
+use crate::row::Side;
+use crate::set_schema_metadata::SetSchemaMetadata;
+use crate::timestamp_converter::TimestampConverter;
+use crate::timestamp_router::TimestampRouter;
 use crate::unwrap::ExtractNewRecordState;
+use crate::value_to_key::ValueToKey;
 
 type Properties<'a> = &'a [(String, String)];
 type MakeTransform = fn(Properties<'_>) -> Result<Box<dyn Transform>, ConvertError>;
@@ -29,8 +44,32 @@ const MAKE_TRANSFORM: &[(&str, MakeTransform)] = &[
     (LOGICAL_TABLE_ROUTER_CLASS, |c| Ok(Box::new(LogicalRouter::new(c, "__dbz__physicalTableIdentifier")?))),
     (UNWRAP_CLASS, |c| Ok(Box::new(ExtractNewRecordState::new(c)?))),
     (LOGICAL_TOPIC_ROUTER_CLASS, |c| Ok(Box::new(LogicalRouter::new(c, "__dbz__sourceIdentifier")?))),
+    (CAST_KEY_CLASS, |c| Ok(Box::new(Cast::new(c, Side::Key)?))),
+    (CAST_VALUE_CLASS, |c| Ok(Box::new(Cast::new(c, Side::Value)?))),
+    (DROP_HEADERS_CLASS, |c| Ok(Box::new(DropHeaders::new(c)?))),
+    (EXTRACT_FIELD_KEY_CLASS, |c| Ok(Box::new(ExtractField::new(c, Side::Key)?))),
+    (EXTRACT_FIELD_VALUE_CLASS, |c| Ok(Box::new(ExtractField::new(c, Side::Value)?))),
+    (FILTER_CLASS, |_| Ok(Box::new(Filter))),
+    (FLATTEN_KEY_CLASS, |c| Ok(Box::new(Flatten::new(c, Side::Key)?))),
+    (FLATTEN_VALUE_CLASS, |c| Ok(Box::new(Flatten::new(c, Side::Value)?))),
+    (HEADER_FROM_KEY_CLASS, |c| Ok(Box::new(HeaderFrom::new(c, Side::Key)?))),
+    (HEADER_FROM_VALUE_CLASS, |c| Ok(Box::new(HeaderFrom::new(c, Side::Value)?))),
+    (HOIST_FIELD_KEY_CLASS, |c| Ok(Box::new(HoistField::new(c, Side::Key)?))),
+    (HOIST_FIELD_VALUE_CLASS, |c| Ok(Box::new(HoistField::new(c, Side::Value)?))),
+    (INSERT_FIELD_KEY_CLASS, |c| Ok(Box::new(InsertField::new(c, Side::Key)?))),
+    (INSERT_FIELD_VALUE_CLASS, |c| Ok(Box::new(InsertField::new(c, Side::Value)?))),
     (INSERT_HEADER_CLASS, |c| Ok(Box::new(InsertHeader::new(c)?))),
+    (MASK_FIELD_KEY_CLASS, |c| Ok(Box::new(MaskField::new(c, Side::Key)?))),
+    (MASK_FIELD_VALUE_CLASS, |c| Ok(Box::new(MaskField::new(c, Side::Value)?))),
     (REGEX_ROUTER_CLASS, |c| Ok(Box::new(RegexRouter::new(c)?))),
+    (REPLACE_FIELD_KEY_CLASS, |c| Ok(Box::new(ReplaceField::new(c, Side::Key)?))),
+    (REPLACE_FIELD_VALUE_CLASS, |c| Ok(Box::new(ReplaceField::new(c, Side::Value)?))),
+    (SET_SCHEMA_METADATA_KEY_CLASS, |c| Ok(Box::new(SetSchemaMetadata::new(c, Side::Key)?))),
+    (SET_SCHEMA_METADATA_VALUE_CLASS, |c| Ok(Box::new(SetSchemaMetadata::new(c, Side::Value)?))),
+    (TIMESTAMP_CONVERTER_KEY_CLASS, |c| Ok(Box::new(TimestampConverter::new(c, Side::Key)?))),
+    (TIMESTAMP_CONVERTER_VALUE_CLASS, |c| Ok(Box::new(TimestampConverter::new(c, Side::Value)?))),
+    (TIMESTAMP_ROUTER_CLASS, |c| Ok(Box::new(TimestampRouter::new(c)?))),
+    (VALUE_TO_KEY_CLASS, |c| Ok(Box::new(ValueToKey::new(c)?))),
 ];
 
 const MAKE_PREDICATE: &[(&str, MakePredicate)] = &[

@@ -49,6 +49,13 @@ impl<'a> Settings<'a> {
         self.text(name).map(values::list).unwrap_or_default()
     }
 
+    /// A list that has to be given, and not empty.
+    pub fn names(&self, name: &str) -> Result<Vec<String>, ConvertError> {
+        self.required(name)?;
+        let names = self.list(name);
+        if names.is_empty() { Err(invalid(name, "[]", "Empty list")) } else { Ok(names) }
+    }
+
     pub fn regex(&self, name: &str) -> Result<JavaRegex, ConvertError> {
         let pattern = self.required(name)?;
         JavaRegex::new(pattern).map_err(|e| invalid(name, pattern, format!("Invalid regex: {e}")))

@@ -6,6 +6,30 @@ use crate::option::{OptionDef, OptionTable, Width};
 
 pub const REGEX_ROUTER_CLASS: &str = "org.apache.kafka.connect.transforms.RegexRouter";
 pub const INSERT_HEADER_CLASS: &str = "org.apache.kafka.connect.transforms.InsertHeader";
+pub const CAST_KEY_CLASS: &str = "org.apache.kafka.connect.transforms.Cast$Key";
+pub const CAST_VALUE_CLASS: &str = "org.apache.kafka.connect.transforms.Cast$Value";
+pub const DROP_HEADERS_CLASS: &str = "org.apache.kafka.connect.transforms.DropHeaders";
+pub const EXTRACT_FIELD_KEY_CLASS: &str = "org.apache.kafka.connect.transforms.ExtractField$Key";
+pub const EXTRACT_FIELD_VALUE_CLASS: &str = "org.apache.kafka.connect.transforms.ExtractField$Value";
+pub const FILTER_CLASS: &str = "org.apache.kafka.connect.transforms.Filter";
+pub const FLATTEN_KEY_CLASS: &str = "org.apache.kafka.connect.transforms.Flatten$Key";
+pub const FLATTEN_VALUE_CLASS: &str = "org.apache.kafka.connect.transforms.Flatten$Value";
+pub const HEADER_FROM_KEY_CLASS: &str = "org.apache.kafka.connect.transforms.HeaderFrom$Key";
+pub const HEADER_FROM_VALUE_CLASS: &str = "org.apache.kafka.connect.transforms.HeaderFrom$Value";
+pub const HOIST_FIELD_KEY_CLASS: &str = "org.apache.kafka.connect.transforms.HoistField$Key";
+pub const HOIST_FIELD_VALUE_CLASS: &str = "org.apache.kafka.connect.transforms.HoistField$Value";
+pub const INSERT_FIELD_KEY_CLASS: &str = "org.apache.kafka.connect.transforms.InsertField$Key";
+pub const INSERT_FIELD_VALUE_CLASS: &str = "org.apache.kafka.connect.transforms.InsertField$Value";
+pub const MASK_FIELD_KEY_CLASS: &str = "org.apache.kafka.connect.transforms.MaskField$Key";
+pub const MASK_FIELD_VALUE_CLASS: &str = "org.apache.kafka.connect.transforms.MaskField$Value";
+pub const REPLACE_FIELD_KEY_CLASS: &str = "org.apache.kafka.connect.transforms.ReplaceField$Key";
+pub const REPLACE_FIELD_VALUE_CLASS: &str = "org.apache.kafka.connect.transforms.ReplaceField$Value";
+pub const SET_SCHEMA_METADATA_KEY_CLASS: &str = "org.apache.kafka.connect.transforms.SetSchemaMetadata$Key";
+pub const SET_SCHEMA_METADATA_VALUE_CLASS: &str = "org.apache.kafka.connect.transforms.SetSchemaMetadata$Value";
+pub const TIMESTAMP_CONVERTER_KEY_CLASS: &str = "org.apache.kafka.connect.transforms.TimestampConverter$Key";
+pub const TIMESTAMP_CONVERTER_VALUE_CLASS: &str = "org.apache.kafka.connect.transforms.TimestampConverter$Value";
+pub const TIMESTAMP_ROUTER_CLASS: &str = "org.apache.kafka.connect.transforms.TimestampRouter";
+pub const VALUE_TO_KEY_CLASS: &str = "org.apache.kafka.connect.transforms.ValueToKey";
 pub const UNWRAP_CLASS: &str = "io.debezium.transforms.ExtractNewRecordState";
 pub const LOGICAL_TABLE_ROUTER_CLASS: &str = "io.debezium.transforms.ByLogicalTableRouter";
 pub const LOGICAL_TOPIC_ROUTER_CLASS: &str = "io.debezium.transforms.ToLogicalTopicRouter";
@@ -18,8 +42,32 @@ pub const TRANSFORMS: &[(&str, OptionTable)] = &[
     (LOGICAL_TABLE_ROUTER_CLASS, LOGICAL_ROUTER),
     (UNWRAP_CLASS, UNWRAP),
     (LOGICAL_TOPIC_ROUTER_CLASS, LOGICAL_ROUTER),
+    (CAST_KEY_CLASS, CAST),
+    (CAST_VALUE_CLASS, CAST),
+    (DROP_HEADERS_CLASS, DROP_HEADERS),
+    (EXTRACT_FIELD_KEY_CLASS, EXTRACT_FIELD),
+    (EXTRACT_FIELD_VALUE_CLASS, EXTRACT_FIELD),
+    (FILTER_CLASS, FILTER),
+    (FLATTEN_KEY_CLASS, FLATTEN),
+    (FLATTEN_VALUE_CLASS, FLATTEN),
+    (HEADER_FROM_KEY_CLASS, HEADER_FROM),
+    (HEADER_FROM_VALUE_CLASS, HEADER_FROM),
+    (HOIST_FIELD_KEY_CLASS, HOIST_FIELD),
+    (HOIST_FIELD_VALUE_CLASS, HOIST_FIELD),
+    (INSERT_FIELD_KEY_CLASS, INSERT_FIELD),
+    (INSERT_FIELD_VALUE_CLASS, INSERT_FIELD),
     (INSERT_HEADER_CLASS, INSERT_HEADER),
+    (MASK_FIELD_KEY_CLASS, MASK_FIELD),
+    (MASK_FIELD_VALUE_CLASS, MASK_FIELD),
     (REGEX_ROUTER_CLASS, REGEX_ROUTER),
+    (REPLACE_FIELD_KEY_CLASS, REPLACE_FIELD),
+    (REPLACE_FIELD_VALUE_CLASS, REPLACE_FIELD),
+    (SET_SCHEMA_METADATA_KEY_CLASS, SET_SCHEMA_METADATA),
+    (SET_SCHEMA_METADATA_VALUE_CLASS, SET_SCHEMA_METADATA),
+    (TIMESTAMP_CONVERTER_KEY_CLASS, TIMESTAMP_CONVERTER),
+    (TIMESTAMP_CONVERTER_VALUE_CLASS, TIMESTAMP_CONVERTER),
+    (TIMESTAMP_ROUTER_CLASS, TIMESTAMP_ROUTER),
+    (VALUE_TO_KEY_CLASS, VALUE_TO_KEY),
 ];
 
 /// Every predicate with its options.
@@ -231,6 +279,176 @@ pub const HAS_HEADER_KEY: OptionTable = OptionTable::new(&[OptionDef::string("na
     .doc("Name of the header that the record has to have, once or more often.")]);
 
 pub const RECORD_IS_TOMBSTONE: OptionTable = OptionTable::new(&[]);
+
+/// `replace.null.with.default`, which most of Kafka's transforms have.
+const REPLACE_NULLS: OptionDef =
+    OptionDef::boolean("replace.null.with.default").default("true").doc("Put a field's default in place of null.");
+
+pub const CAST: OptionTable = OptionTable::new(&[
+    OptionDef::list("spec").required().high().checks(&[CastSpecs]).doc(
+        "Fields and their new types, `field:type,field:type`, or one type for the whole. Types are int8, int16, int32, \
+         int64, float32, float64, boolean and string.",
+    ),
+    REPLACE_NULLS,
+]);
+
+pub const DROP_HEADERS: OptionTable = OptionTable::new(&[OptionDef::list("headers")
+    .required()
+    .high()
+    .checks(&[SomeValues])
+    .doc("Names of the headers that go.")]);
+
+pub const EXTRACT_FIELD: OptionTable = OptionTable::new(&[
+    OptionDef::string("field").required().doc("Name of the field that takes the place of the whole."),
+    OptionDef::string("field.syntax.version")
+        .default("V1")
+        .high()
+        .checks(&[OneOfAnyCase(&["V1", "V2"])])
+        .doc("V2: dots in `field` lead into nested fields; a name with dots stands in backticks."),
+    REPLACE_NULLS,
+]);
+
+pub const FILTER: OptionTable = OptionTable::new(&[]);
+
+pub const FLATTEN: OptionTable =
+    OptionTable::new(&[OptionDef::string("delimiter").default(".").doc("Put between the names of nested fields.")]);
+
+pub const HEADER_FROM: OptionTable = OptionTable::new(&[
+    OptionDef::list("fields").required().high().checks(&[NonEmptyList]).doc("Names of the fields."),
+    OptionDef::list("headers")
+        .required()
+        .high()
+        .checks(&[NonEmptyList])
+        .doc("Names of the headers that they become, in the same order."),
+    OptionDef::string("operation")
+        .required()
+        .high()
+        .checks(&[OneOfExactly(&["move", "copy"])])
+        .doc("Whether the fields stay."),
+    REPLACE_NULLS,
+]);
+
+pub const HOIST_FIELD: OptionTable = OptionTable::new(&[OptionDef::string("field")
+    .required()
+    .doc("Name of the field that gets the whole key or value.")]);
+
+pub const INSERT_FIELD: OptionTable = OptionTable::new(&[
+    OptionDef::string("topic.field")
+        .doc("Field for the topic. `!` behind the name makes the field required, `?` optional, as it is without."),
+    OptionDef::string("partition.field").doc("Field for the partition, where it is known: in sinks."),
+    OptionDef::string("offset.field")
+        .doc("Field for the record's offset.")
+        .later("transforms are not told a record's offset"),
+    OptionDef::string("timestamp.field").doc("Field for the record's timestamp, where it has one: in sinks."),
+    OptionDef::string("static.field").doc("Field for `static.value`."),
+    OptionDef::string("static.value").doc("Text for `static.field`."),
+    REPLACE_NULLS,
+]);
+
+pub const MASK_FIELD: OptionTable = OptionTable::new(&[
+    OptionDef::list("fields").required().high().checks(&[SomeValues]).doc("Names of the fields to mask."),
+    OptionDef::string("replacement")
+        .low()
+        .doc("What stands in their place, as text or number; without it an empty text, 0, false, an empty list."),
+    REPLACE_NULLS,
+]);
+
+pub const REPLACE_FIELD: OptionTable = OptionTable::new(&[
+    OptionDef::list("exclude").default("").doc("Fields to leave out; they win over `include`."),
+    OptionDef::list("include").default("").doc("Fields to keep; all, if it is empty."),
+    OptionDef::list("renames").default("").checks(&[RenameMappings]).doc("New names, `old:new,old:new`."),
+    REPLACE_NULLS,
+]);
+
+pub const SET_SCHEMA_METADATA: OptionTable = OptionTable::new(&[
+    OptionDef::string("schema.name").high().doc("The schema's new name."),
+    OptionDef::int("schema.version").high().doc("The schema's new version."),
+    REPLACE_NULLS,
+]);
+
+pub const TIMESTAMP_CONVERTER: OptionTable = OptionTable::new(&[
+    OptionDef::string("field").default("").high().doc("Field with the time; empty: the whole is the time."),
+    OptionDef::string("target.type")
+        .required()
+        .high()
+        .checks(&[OneOfExactly(&["string", "unix", "Date", "Time", "Timestamp"])])
+        .doc("What it becomes."),
+    OptionDef::string("format")
+        .default("")
+        .doc("Pattern of Java's SimpleDateFormat for times that are text, before or after; in UTC."),
+    OptionDef::string("unix.precision")
+        .default("milliseconds")
+        .low()
+        .checks(&[OneOfExactly(&["nanoseconds", "microseconds", "milliseconds", "seconds"])])
+        .doc("Unit of times that are numbers, before or after."),
+    REPLACE_NULLS,
+]);
+
+pub const TIMESTAMP_ROUTER: OptionTable = OptionTable::new(&[
+    OptionDef::string("topic.format")
+        .default("${topic}-${timestamp}")
+        .high()
+        .doc("The new topic; `${topic}` and `${timestamp}` are put in."),
+    OptionDef::string("timestamp.format")
+        .default("yyyyMMdd")
+        .high()
+        .doc("Pattern of Java's SimpleDateFormat for the record's timestamp; in UTC."),
+]);
+
+pub const VALUE_TO_KEY: OptionTable = OptionTable::new(&[
+    OptionDef::list("fields").required().high().checks(&[SomeValues]).doc("Fields of the value that make the key."),
+    REPLACE_NULLS,
+]);
+
+/// One item of Cast's `spec`; the type in capitals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CastSpec {
+    /// `None`: the whole key or value.
+    pub field: Option<String>,
+    pub ty: String,
+}
+
+/// What Cast's `spec` says. The error is whole, in the words of the original.
+pub fn cast_specs(items: &[String]) -> Result<Vec<CastSpec>, String> {
+    const TYPES: [&str; 8] = ["INT8", "INT16", "INT32", "INT64", "FLOAT32", "FLOAT64", "BOOLEAN", "STRING"];
+    const OTHERS: [&str; 4] = ["BYTES", "ARRAY", "MAP", "STRUCT"];
+    if items.is_empty() {
+        return Err("Must specify at least one field to cast.".to_owned());
+    }
+    let spec = |item: &String| {
+        let parts: Vec<&str> = item.split(':').map(str::trim).collect();
+        let (field, ty) = match parts[..] {
+            [ty] => (None, ty),
+            [field, ty] => (Some(field.to_owned()), ty),
+            _ => {
+                let list = items.join(", ");
+                return Err(format!(
+                    "Invalid value [{list}] for configuration renames: Invalid rename mapping: {item}"
+                ));
+            }
+        };
+        let upper = ty.to_ascii_uppercase();
+        if OTHERS.contains(&upper.as_str()) {
+            let types = TYPES.join(", ");
+            return Err(format!(
+                "Cast transformation does not support casting to {upper}; supported types are [{types}]"
+            ));
+        }
+        if !TYPES.contains(&upper.as_str()) {
+            return Err(format!("Invalid type found in casting spec: {ty}"));
+        }
+        Ok(CastSpec { field, ty: upper })
+    };
+    let specs = items.iter().map(spec).collect::<Result<Vec<_>, _>>()?;
+    if specs.len() > 1 && specs.iter().any(|spec| spec.field.is_none()) {
+        return Err(
+            "Cast transformations that specify a type to cast the entire value to may only specify a single cast \
+                    in their spec"
+                .to_owned(),
+        );
+    }
+    Ok(specs)
+}
 
 #[cfg(test)]
 mod tests {

@@ -84,15 +84,16 @@ impl Section<'_> {
         // Errors name the option as the plugin knows it; only a missing one is named in full.
         let invalid =
             |value: &str, why: &str| format!("Invalid value {value} for configuration {}: {why}", option.name);
+        let said = |check: Check, value: &str, why: String| if check.says_all() { why } else { invalid(value, &why) };
         let value = match given.or(definition.default_value.as_deref()) {
             None => {
                 if option.required {
                     let name = &definition.name;
                     errors.push(format!("Missing required configuration \"{name}\" which has no default value."));
-                    if option.checks.contains(&Check::EntryNonNull) {
-                        let around = Surroundings { config, table: self.table };
-                        let why = failure(Check::EntryNonNull, option, None, around);
-                        errors.extend(why.iter().map(|why| invalid("null", why)));
+                    let around = Surroundings { config, table: self.table };
+                    for check in option.checks.iter().filter(|check| check.asks_for_missing()) {
+                        let why = failure(*check, option, None, around);
+                        errors.extend(why.into_iter().map(|why| said(*check, "null", why)));
                     }
                     return (None, errors);
                 }
@@ -114,7 +115,7 @@ impl Section<'_> {
         // A value that could not be read is null to the checks; its default does not stand in for it.
         for check in option.checks {
             for why in failure(*check, option, value.as_deref(), around) {
-                errors.push(invalid(shown.as_deref().unwrap_or("null"), &why));
+                errors.push(said(*check, shown.as_deref().unwrap_or("null"), why));
             }
         }
         let hidden = option.kind == Kind::Password;

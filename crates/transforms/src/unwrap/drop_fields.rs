@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use walspring_connect::ConvertError;
-use walspring_record::{Header, Record, Schema, SchemaRef, Typed, Value};
+use walspring_record::{Header, Record, SchemaRef, Typed, Value};
 
+use crate::row::struct_of;
 use crate::settings::Settings;
 
 /// Lists of fields, and schemas, whose result is kept.
@@ -86,7 +87,7 @@ impl DropFields {
         let kept: Vec<usize> = (0..schema.fields.len()).filter(|at| !goes(*at)).collect();
         let fields = kept.iter().map(|at| schema.fields[*at].clone()).collect();
         let dropped = Arc::new(Dropped {
-            schema: Schema { fields, optional: false, default: None, ..(**schema).clone() }.into(),
+            schema: struct_of(schema, fields).into(),
             kept: kept.into_iter().map(|at| (at, schema.fields[at].schema.default.clone())).collect(),
         });
         if self.known.len() >= DROPS_MAX {

@@ -112,13 +112,7 @@ impl ExtractNewRecordState {
         let Value::Struct(mut row) = std::mem::replace(&mut values[at], Value::Null) else {
             return Err(crate::error::no_struct(Some(&flat.schema), &Value::Null, "source field insertion"));
         };
-        if mode.rewrites() {
-            for (column, default) in &flat.defaults {
-                if row[*column].is_null() {
-                    row[*column] = default.clone();
-                }
-            }
-        }
+        flat.fill(&mut row);
         row.reserve_exact(self.added.len() + usize::from(mode.rewrites()));
         if mode.rewrites() {
             row.push(plan.deleted_texts[usize::from(deleted)].clone());

@@ -7,7 +7,7 @@ use walspring_record::{Field, Schema, SchemaRef, Type, Value};
 
 use super::field_reference::{FieldReference, Place};
 use super::{DELETED, Options};
-use crate::error::duplicate_field;
+use crate::row::{Defaults, defaults, fill, push, struct_of};
 
 pub(super) struct Plan {
     /// Where the rows are among the envelope's values.
@@ -34,7 +34,7 @@ pub(super) struct FlatRow {
     /// Of the row's fields, [`DELETED`] and the added fields.
     pub schema: SchemaRef,
     /// Columns whose null is replaced under the rewrite modes.
-    pub defaults: Vec<(usize, Value)>,
+    defaults: Defaults,
     /// The column that `route.by.field` names.
     route: Option<Result<usize, ConvertError>>,
 }
@@ -72,15 +72,13 @@ impl FlatRow {
         for field in added {
             push(&mut fields, field.name.clone(), field.schema.clone())?;
         }
-        let default = |(at, field): (usize, &Field)| Some((at, field.schema.default.clone()?));
-        let defaults = if options.mode.rewrites() && options.replace_nulls {
-            row.fields.iter().enumerate().filter_map(default).collect()
-        } else {
-            Vec::new()
-        };
-        // As Connect's `copySchemaBasics`: neither optional nor a default.
-        let schema = Schema { fields, optional: false, default: None, ..row.clone() };
-        Ok(FlatRow { schema: schema.into(), defaults, route })
+        let defaults = defaults(&row.fields, options.mode.rewrites() && options.replace_nulls);
+        Ok(FlatRow { schema: struct_of(row, fields).into(), defaults, route })
+    }
+
+    /// Puts defaults in place of nulls, where that is wanted.
+    pub fn fill(&self, row: &mut [Value]) {
+        fill(row, &self.defaults);
     }
 
     /// What `route.by.field` says in a row.
@@ -109,14 +107,6 @@ fn added(references: &[FieldReference], envelope: &Schema) -> Result<Vec<Added>,
         }
     }
     Ok(found)
-}
-
-fn push(fields: &mut Vec<Field>, name: Arc<str>, schema: SchemaRef) -> Result<(), ConvertError> {
-    if fields.iter().any(|field| field.name == name) {
-        return Err(duplicate_field(&name));
-    }
-    fields.push(Field { name, schema });
-    Ok(())
 }
 
 fn text_field(fields: &[Field], name: &str) -> Result<usize, ConvertError> {

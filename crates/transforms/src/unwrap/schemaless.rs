@@ -1,11 +1,14 @@
 //! Unwrapping a schemaless envelope: a map of `before`, `after`, `source`, `op`.
 
+use std::sync::Arc;
+
 use walspring_connect::ConvertError;
 use walspring_record::{Fields, Header, Record, Typed, Value};
 
 use super::delete_mode::DeleteMode;
 use super::{DELETED, Options, reroute};
 use crate::error::no_struct;
+use crate::row::put;
 
 /// The record, and how many fields of its value may be left out; `None`: it is dropped.
 pub(super) fn unwrap(mut record: Record, options: &Options) -> Result<Option<(Record, usize)>, ConvertError> {
@@ -18,11 +21,8 @@ pub(super) fn unwrap(mut record: Record, options: &Options) -> Result<Option<(Re
         .iter()
         .filter_map(|added| Some(Header { name: added.name.clone(), value: plain(added.find(&envelope)?) }))
         .collect();
-    let added: Vec<(Value, Value)> = options
-        .add_fields
-        .iter()
-        .filter_map(|added| Some((Value::String(added.name.clone()), added.find(&envelope)?)))
-        .collect();
+    let added: Vec<(Arc<str>, Value)> =
+        options.add_fields.iter().filter_map(|added| Some((added.name.clone(), added.find(&envelope)?))).collect();
     record.headers.extend(headers);
 
     let Value::Map(pairs) = &mut record.value.value else { return Ok(Some((record, 0))) };
@@ -50,17 +50,12 @@ pub(super) fn unwrap(mut record: Record, options: &Options) -> Result<Option<(Re
         record.value = Typed::NULL;
         return Ok(Some((record, 0)));
     }
-    let put = |row: &mut Vec<(Value, Value)>, name: Value, value: Value| match row.iter_mut().find(|(k, _)| *k == name)
-    {
-        Some((_, there)) => *there = value,
-        None => row.push((name, value)),
-    };
     if options.mode.rewrites() {
-        put(&mut row, Value::string(DELETED), Value::string(if deleted { "true" } else { "false" }));
+        put(&mut row, DELETED, Value::string(if deleted { "true" } else { "false" }));
     }
     let droppable = if deleted { row.len() } else { usize::MAX };
     for (name, value) in added {
-        put(&mut row, name, value);
+        put(&mut row, &name, value);
     }
     record.value = plain(Value::Map(row));
     Ok(Some((record, droppable)))

@@ -1,0 +1,2 @@
+update t set a = 1;
+delete from t;
