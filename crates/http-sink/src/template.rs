@@ -310,4 +310,27 @@ mod tests {
         assert_eq!(render("${a.id} ${b.c}").as_deref(), Ok("5 true"));
         assert!(render("${a}").is_err());
     }
+
+    proptest::proptest! {
+        /// Whatever the values are: the host is what the configuration says, the path has as many segments as it says,
+        /// and none of them leads elsewhere.
+        #[test]
+        fn no_value_leaves_its_place(v in "\\PC{0,12}|[./%@:#?&\\\\\r\n]{0,6}", w in ".{0,6}") {
+            let url = UrlTemplate::parse("https://h.example:8443/a/${v}/b-${w}?q=${v}&r=1").unwrap();
+            let record = record(&[("v", Value::string(&*v)), ("w", Value::string(&*w))]);
+            let Ok(rendered) = url.render(&record, None) else {
+                proptest::prop_assert!(v.is_empty() || v == "." || v == "..");
+                return Ok(());
+            };
+            let uri: ureq::http::Uri = rendered.parse().unwrap();
+            proptest::prop_assert_eq!(uri.authority().unwrap().as_str(), "h.example:8443");
+            proptest::prop_assert_eq!(uri.scheme_str(), Some("https"));
+            let segments: Vec<&str> = uri.path().split('/').collect();
+            proptest::prop_assert_eq!(segments.len(), 4);
+            proptest::prop_assert!(segments[3].starts_with("b-"));
+            proptest::prop_assert!(segments[1..].iter().all(|s| !s.is_empty() && *s != "." && *s != ".."));
+            let query: Vec<&str> = uri.query().unwrap().split('&').collect();
+            proptest::prop_assert!(query.len() == 2 && query[1] == "r=1");
+        }
+    }
 }

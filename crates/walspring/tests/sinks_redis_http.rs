@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{Worker, connector, request};
-use walspring_testkit::{TempDatabase, postgres, redis, wait_for};
+use walspring_testkit::{Redis, TempDatabase, postgres, wait_for};
 
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -59,7 +59,8 @@ impl Rig {
 #[test]
 fn a_table_is_kept_in_redis() {
     let rig = Rig::start("");
-    let uri = redis().database();
+    let server = Redis::start(&[("appendfsync", "always")]);
+    let uri = server.database();
     let ask = |command: &[&str]| {
         let out = Command::new("redis-cli").args(["-u", &uri]).args(command).output().expect("redis-cli");
         String::from_utf8(out.stdout).unwrap().trim_end().replace('\n', " ")
@@ -86,6 +87,16 @@ fn a_table_is_kept_in_redis() {
     wait(&["HGET", "booking:1", "guest"], "eve");
     wait(&["EXISTS", "booking:2"], "0");
     assert_eq!(ask(&["HSTRLEN", "booking:1", "note"]), "20000", "the unchanged value stays");
+
+    // Away for a while: the task waits, and says for what.
+    server.kill();
+    rig.db.sql("update booking set guest = 'zoe' where id = 1");
+    let status = "/connectors/cache/status";
+    rig.worker.wait(status, |s| s["tasks"][0]["trace"].as_str().is_some_and(|trace| trace.contains("Redis at")));
+    server.restart();
+    wait(&["HGET", "booking:1", "guest"], "zoe");
+    rig.worker.wait(status, |s| s["tasks"][0]["state"] == "RUNNING");
+    assert_eq!(ask(&["HSTRLEN", "booking:1", "note"]), "20000");
 }
 
 #[test]
