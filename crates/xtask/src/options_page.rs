@@ -107,9 +107,15 @@ pub fn render() -> String {
     ];
     let named: Vec<(&str, String, OptionTable)> = (transforms::TRANSFORMS.iter().map(|entry| (entry, "transforms")))
         .chain(transforms::PREDICATES.iter().map(|entry| (entry, "predicates")))
+        // Those of keys and of values have the same options.
+        .filter(|((class, _), _)| !class.ends_with("$Key"))
         .map(|((class, table), list)| {
             let simple = class.rsplit('.').next().unwrap_or(class);
-            (simple, format!("`{class}`, with the prefix `{list}.NAME.`."), *table)
+            let (title, classes) = match (simple.strip_suffix("$Value"), class.strip_suffix("Value")) {
+                (Some(title), Some(stem)) => (title, format!("`{stem}Key` and `{class}`")),
+                _ => (simple, format!("`{class}`")),
+            };
+            (title, format!("{classes}, with the prefix `{list}.NAME.`."), *table)
         })
         .collect();
     sections.extend(named.iter().map(|(title, about, table)| (*title, about.as_str(), *table)));
