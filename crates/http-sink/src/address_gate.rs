@@ -175,9 +175,10 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Clouds' metadata outside of the link-local networks: AWS by IPv6, Alibaba, Azure's wire server, Oracle.
-const METADATA: [IpAddr; 4] = [
+/// Clouds' metadata outside of the link-local networks: AWS and Google by IPv6, Alibaba, Azure's wire server, Oracle.
+const METADATA: [IpAddr; 5] = [
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
     IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
@@ -334,7 +335,7 @@ mod tests {
                 "169.254.169.254 169.254.170.2 fe80::1 ::ffff:169.254.169.254 ::ffff:a9fe:a9fe ::169.254.169.254",
             ),
             (Kind::LinkLocal, "64:ff9b::a9fe:a9fe 2002:a9fe:a9fe:: ::ffff:0:169.254.169.254"),
-            (Kind::Metadata, "fd00:ec2::254 100.100.100.200 168.63.129.16 ::ffff:100.100.100.200"),
+            (Kind::Metadata, "fd00:ec2::254 fd20:ce::254 100.100.100.200 168.63.129.16 ::ffff:100.100.100.200"),
             (Kind::Special, "0.0.0.0 0.1.2.3 :: 224.0.0.1 239.1.1.1 240.0.0.1 255.255.255.255 192.0.2.1 198.18.0.1"),
             (Kind::Special, "ff02::1 2001:db8::1 2001::1 100::1 64:ff9b:1::1 4000::1 5f00::1 ::ffff:0.0.0.0"),
         ] {

@@ -91,10 +91,10 @@ impl RedisSinkConfig {
         }
         let replicas = options.count("redis.wait.replicas")?.min(u32::MAX.into()) as u32;
         let wait = options.milliseconds("redis.wait.timeout")?;
-        let placeholder = options.string("walspring.sink.unavailable.placeholder")?;
+        let placeholder = options.string("walspring.sink.unavailable.value.placeholder")?;
         let unavailable = Unavailable::parse(&placeholder).ok_or_else(|| {
             let why = "Pairs of hexadecimal digits are expected after hex:";
-            ConfigError::invalid("walspring.sink.unavailable.placeholder", &placeholder, why)
+            ConfigError::invalid("walspring.sink.unavailable.value.placeholder", &placeholder, why)
         })?;
         Ok(RedisSinkConfig {
             server,
@@ -106,7 +106,7 @@ impl RedisSinkConfig {
             transactions: options.boolean("redis.multiexec")?,
             replicas: (replicas > 0).then_some((replicas, wait)),
             expiry: u64::try_from(options.long("redis.key.ttl")?).ok().filter(|seconds| *seconds > 0),
-            deletes: options.boolean("walspring.sink.delete.enabled")?,
+            deletes: options.choice("walspring.sink.deletes")? == "apply",
             unavailable: UnavailableValues::new(&unavailable),
         })
     }

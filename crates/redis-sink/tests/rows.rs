@@ -161,7 +161,7 @@ fn keys_expire() {
 #[test]
 fn deletes_may_be_left_out() {
     let uri = redis().database();
-    let options = [("redis.type", "HASH"), ("walspring.sink.delete.enabled", "false")];
+    let options = [("redis.type", "HASH"), ("walspring.sink.deletes", "skip")];
     let (mut task, mut client) = (task(&uri, &options), Client::new(&uri));
     let truncate = event("t", 1, Value::Null, Value::Null);
     let delete = event("d", 1, row(1, "a", Value::Null), Value::Null);

@@ -172,13 +172,13 @@ const OPTIONS: &[OptionDef] = &[
         .label("Mode")
         .doc("write keeps the row under its key; invalidate deletes the key at every change, for a cache that the \
               application fills."),
-    OptionDef::boolean("walspring.sink.delete.enabled")
-        .default("true")
-        .checks(&[Boolean])
+    OptionDef::string("walspring.sink.deletes")
+        .default("apply")
+        .checks(&[OneOf(&["apply", "skip"])])
         .at("Target", 11)
         .label("Deletes")
-        .doc("Whether deletes and tombstones delete the key; if not, they are left out."),
-    OptionDef::string("walspring.sink.unavailable.placeholder")
+        .doc("apply: deletes and tombstones delete the key; skip: they are passed over."),
+    OptionDef::string("walspring.sink.unavailable.value.placeholder")
         .default("__debezium_unavailable_value")
         .checks(&[Placeholder])
         .low()
