@@ -115,8 +115,22 @@ fn a_webhook_is_called_where_the_operator_lets_it() {
     let (status, answer) = refusing.sink("hook", config.clone());
     assert!(status == 400 && answer.contains("walspring.http.allow.addresses"), "{status} {answer}");
     drop(refusing);
-
+    // What is not supported is refused with what to do instead.
     let rig = Rig::start("walspring.http.allow.addresses=loopback\n");
+    for (option, value, advice) in [
+        ("reporter.bootstrap.servers", "kafka:9092", "errors.deadletterqueue"),
+        ("oauth2.client.id", "x", "OAuth"),
+        ("http.proxy.host", "proxy", "proxy"),
+        ("https.ssl.truststore.type", "JKS", "keytool"),
+        ("request.method", "BREW", "POST"),
+        ("batch.max.size", "0", "positive"),
+    ] {
+        let mut wrong = config.clone();
+        wrong[option] = json!(value);
+        let (status, answer) = rig.sink("hook", wrong);
+        assert!(status == 400 && answer.contains(advice), "{option}: {status} {answer}");
+    }
+
     let (status, answer) = rig.sink("hook", config);
     assert_eq!(status, 201, "{answer}");
     rig.db.sql("insert into booking values (1, 'ann', 39.98, null)");
