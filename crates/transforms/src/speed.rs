@@ -65,4 +65,6 @@ fn speed() {
     measure("RegexRouter", router, &[("regex", "([^.]+)\\.(.*)"), ("replacement", "$2")], create);
     let logical = "io.debezium.transforms.ByLogicalTableRouter";
     measure("ByLogicalTableRouter", logical, &[("topic.regex", "(.*)t"), ("topic.replacement", "$1all")], create);
+    let replace = "org.apache.kafka.connect.transforms.ReplaceField$Key";
+    measure("ReplaceField$Key", replace, &[("renames", "id:key")], create);
 }

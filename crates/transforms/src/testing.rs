@@ -1,5 +1,7 @@
 //! What the tests of several transforms share.
 
+use std::sync::LazyLock;
+
 use walspring_record::{Record, Schema, SchemaRef, Type, Typed, Value};
 
 pub fn config(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -52,11 +54,13 @@ pub fn row(id: i32, a: Option<i32>, b: &str) -> Value {
 }
 
 pub fn event(schema: &SchemaRef, op: &str, before: Value, after: Value) -> Record {
-    let key = Schema::new(Type::Struct).named("s.public.t.Key").field("id", Schema::new(Type::Int32));
+    static KEY: LazyLock<SchemaRef> = LazyLock::new(|| {
+        Schema::new(Type::Struct).named("s.public.t.Key").field("id", Schema::new(Type::Int32)).into()
+    });
     let source = Value::Struct(vec![Value::string("t"), Value::Int64(42)]);
     let value = vec![before, after, source, Value::Null, Value::string(op), Value::Int64(1_700_000_000_000)];
     Record {
-        key: Typed::new(key.into(), Value::Struct(vec![Value::Int32(1)])),
+        key: Typed::new(KEY.clone(), Value::Struct(vec![Value::Int32(1)])),
         value: Typed::new(schema.clone(), Value::Struct(value)),
         ..record("s.public.t")
     }
