@@ -74,7 +74,11 @@ const COLUMNS: &str = "\
 /// Whether the name, quoted, is a table that can be written.
 pub fn exists(session: &mut Session, sql_name: &str) -> Result<bool, SqlError> {
     let query = "select c.relkind::text in ('r', 'p', 'v', 'f') from pg_class c where c.oid = to_regclass($1)::oid";
-    Ok(session.query(query, &[&sql_name])?.first().is_some_and(|row| row.get(0)))
+    let rows = session.query(query, &[&sql_name]).map_err(|error| match &*error.code {
+        "42501" => error.hinted("GRANT USAGE ON SCHEMA … TO the role of connection.username"),
+        _ => error,
+    })?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
 /// `None`: there is no such table.

@@ -36,18 +36,23 @@ impl SqlError {
     pub fn of(error: &postgres::Error) -> SqlError {
         match error.as_db_error() {
             Some(db) => SqlError::of_db(db),
-            None => {
-                let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-                let message = format!("{error}{source}");
-                // The client library's own complaints: a connection that broke is one, a wrong configuration another.
-                let closed = error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>());
-                let kind = if closed || message.contains("connect") {
-                    SqlErrorKind::Transient
-                } else {
-                    SqlErrorKind::Definite
-                };
-                SqlError { kind, code: String::new(), message, hint: None }
-            }
+            None => SqlError::of_client(error),
+        }
+    }
+
+    /// The client library's own complaints: about a connection that broke, a certificate, a password that is missing.
+    fn of_client(error: &postgres::Error) -> SqlError {
+        let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+        let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+        let message = format!("{error}{source}");
+        let made = |kind| SqlError { kind, code: String::new(), message, hint: None };
+        match io {
+            // What rustls says of certificates.
+            Some(io) if io.kind() == std::io::ErrorKind::InvalidData => made(SqlErrorKind::Definite)
+                .hinted("check sslmode and sslrootcert of connection.url, and the server's certificate"),
+            Some(_) => made(SqlErrorKind::Transient),
+            None if error.is_closed() || error.to_string().contains("connect") => made(SqlErrorKind::Transient),
+            None => made(SqlErrorKind::Definite),
         }
     }
 

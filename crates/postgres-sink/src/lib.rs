@@ -1,8 +1,8 @@
 //! The PostgreSQL sink: rows of a target database that follow change events, under the class and keys of Debezium's JDBC
 //! sink connector.
 //!
-//! A batch becomes operations on tables ([`decode`]), of each key the last state ([`reduce`]), a few statements for many
-//! rows each ([`apply`]), and one transaction ([`task`]). Types are the target table's; see [`values`].
+//! A batch becomes operations on tables (`decode`), of each key the last state (`reduce`), a few statements for many
+//! rows each (`apply`), and one transaction (`task`). Types are the target table's; see `values`.
 //!
 //! Invariant: what `put` has taken is committed when it returns, all of it in one transaction, and with the table of
 //! applied offsets each record is applied once.

@@ -1,5 +1,7 @@
 //! The replication origin that each transaction of the sink carries, so that a source on the target can leave them out.
 
+use std::time::Duration;
+
 use crate::errors::{SqlError, SqlErrorKind};
 use crate::session::Session;
 
@@ -26,6 +28,10 @@ pub fn set_up(session: &mut Session, name: &str) -> Result<Option<String>, SqlEr
     }
 }
 
+/// A backend takes milliseconds to end; what lasts longer is for the worker to wait for.
+const WAIT: Duration = Duration::from_millis(25);
+const WAITS: u32 = 40;
+
 const FUNCTIONS: [&str; 3] =
     ["pg_replication_origin_oid(text)", "pg_replication_origin_create(text)", "pg_replication_origin_session_setup"];
 
@@ -38,6 +44,17 @@ fn try_set_up(session: &mut Session, name: &str) -> Result<(), SqlError> {
             made => drop(made?),
         }
     }
-    // 55006: the session before this one has not ended yet; that is transient.
-    session.query("select pg_replication_origin_session_setup($1)", &[&name]).map(drop)
+    let mut waits = WAITS;
+    loop {
+        match session.query("select pg_replication_origin_session_setup($1)", &[&name]) {
+            // The session of the task before this one has not ended yet.
+            Err(error) if error.code == "55006" && waits > 0 => waits -= 1,
+            Err(mut error) if error.code == "55006" => {
+                error.message.push_str(", which is another session's: if it is another connector's, name another with walspring.sink.origin");
+                return Err(error);
+            }
+            done => return done.map(drop),
+        }
+        std::thread::sleep(WAIT);
+    }
 }

@@ -155,6 +155,10 @@ fn errors_say_the_sql_that_mends_them() {
     assert!(text.starts_with("task Definite") && text.contains("GRANT SELECT, INSERT"), "{text}");
     db.sql(&format!("grant select, insert, update on t to {role}"));
     assert_eq!(put(&mut task, &batch), [Upsert]);
+    db.sql("create schema hidden; create table hidden.t (id int primary key)");
+    let mut task = start(&db, &[("connection.username", &role), ("collection.name.format", "hidden.t")]);
+    let text = told(&refused(&mut task, &batch));
+    assert!(text.contains("GRANT USAGE ON SCHEMA") || text.contains("no table"), "{text}");
     drop(task);
     db.sql(&format!("drop owned by {role}; drop role {role}"));
 }

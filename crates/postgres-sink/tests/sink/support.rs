@@ -30,8 +30,10 @@ impl Progress for Waits {
     fn add(&self, _: &'static str, _: u64) {}
 }
 
+/// On PostgreSQL 15, or the version that WALSPRING_TEST_PG_MAJOR names.
 pub fn database() -> TempDatabase {
-    postgres(15).database()
+    let major = std::env::var("WALSPRING_TEST_PG_MAJOR").ok().and_then(|major| major.parse().ok());
+    postgres(major.unwrap_or(15)).database()
 }
 
 pub fn jdbc(db: &TempDatabase) -> String {
