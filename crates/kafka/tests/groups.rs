@@ -1,7 +1,7 @@
 //! Consumer groups of a worker on a real broker: shares, hand-over, offsets, places, and who may do what.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -56,6 +56,7 @@ struct Place {
     worker: Properties,
     backend: KafkaBackend,
     group: String,
+    tasks: AtomicU32,
 }
 
 impl Place {
@@ -63,7 +64,7 @@ impl Place {
         let bootstrap = cluster.bootstrap();
         let worker = worker(&bootstrap);
         let backend = KafkaBackend::connect(&worker).unwrap_or_else(|error| panic!("{error}"));
-        Place { bootstrap, worker, backend, group: unique("connect") }
+        Place { bootstrap, worker, backend, group: unique("connect"), tasks: AtomicU32::new(0) }
     }
 
     fn topic(&self, name: &str, partitions: i32) -> String {
@@ -82,8 +83,7 @@ impl Place {
         let config = config.iter().map(|(k, v)| (format!("consumer.override.{k}"), (*v).to_owned())).collect();
         let (connector, group) = ("c".to_owned(), self.group.clone());
         // Each is another task: a task's new member takes the place of the one before.
-        static TASKS: AtomicUsize = AtomicUsize::new(0);
-        let task = TASKS.fetch_add(1, Ordering::Relaxed) as u32;
+        let task = self.tasks.fetch_add(1, Ordering::Relaxed);
         let request = ConsumerRequest { connector, task, group, topics, config, stop: StopToken::default() };
         self.backend.consumer(request).unwrap_or_else(|error| panic!("{error}"))
     }
