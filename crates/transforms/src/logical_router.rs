@@ -179,15 +179,16 @@ impl Renamed {
     }
 
     fn envelope(old: &Schema, topic: &Arc<str>, names: NameAdjustment) -> Renamed {
-        let row = old.index_of("before").or_else(|| old.index_of("after"));
-        let row = row.map(|at| SchemaRef::new(renamed(&old.fields[at].schema, &format!("{topic}.Value"), names)));
         let mut schema = renamed(old, &format!("{topic}.Envelope"), names);
-        for field in &mut schema.fields {
-            if let Some(row) = &row
-                && matches!(&*field.name, "before" | "after")
-            {
-                field.schema = row.clone();
+        let mut rows: Vec<(SchemaRef, SchemaRef)> = Vec::new();
+        for field in schema.fields.iter_mut().filter(|field| matches!(&*field.name, "before" | "after")) {
+            // As a rule both are the same, and stay so.
+            if let Some((_, new)) = rows.iter().find(|(old, _)| *old == field.schema) {
+                field.schema = new.clone();
+                continue;
             }
+            let new = SchemaRef::new(renamed(&field.schema, &format!("{topic}.Value"), names));
+            rows.push((std::mem::replace(&mut field.schema, new.clone()), new));
         }
         Renamed { topic: topic.clone(), schema: schema.into() }
     }
