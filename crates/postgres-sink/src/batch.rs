@@ -35,6 +35,9 @@ pub struct Op {
     pub cells: usize,
 }
 
+/// A batch of 2,000 records of 1 KiB, twice.
+const KEPT_BYTES: usize = 4 << 20;
+
 #[derive(Debug, Default)]
 pub struct Batch {
     pub bytes: Vec<u8>,
@@ -44,6 +47,10 @@ pub struct Batch {
 
 impl Batch {
     pub fn clear(&mut self) {
+        // One batch of large values does not keep its memory for ever.
+        if self.bytes.capacity() > KEPT_BYTES {
+            self.bytes = Vec::new();
+        }
         self.bytes.clear();
         self.cells.clear();
         self.ops.clear();

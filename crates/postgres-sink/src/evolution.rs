@@ -7,6 +7,7 @@ use walspring_record::{Fields, Schema, Type};
 use crate::catalog::{quote, quote_parts};
 use crate::config::{KeyMode, SinkConfig};
 use crate::destination::Destination;
+use crate::routes::RouteColumn;
 
 /// The name that a new table gets.
 pub fn name(parts: &[String], folds: bool) -> String {
@@ -29,12 +30,12 @@ pub fn create_table(
     let mut columns: Vec<(String, String)> = Vec::new();
     let mut keys: Vec<String> = Vec::new();
     let row = row.filter(|row| row.schema().is_some())?;
-    let routed: Vec<String> = destination
+    let routed: Vec<RouteColumn> = destination
         .route()
         .iter()
         .flat_map(|route| route.columns.iter().flatten())
         .filter(|column| column.key)
-        .map(|column| column.column.clone())
+        .cloned()
         .collect();
     let wanted = |name: &str| config.key_fields.is_empty() || config.key_fields.iter().any(|field| field == name);
     let mut key_column = |name: &str, schema: Option<&Schema>, columns: &mut Vec<(String, String)>| {
@@ -45,6 +46,11 @@ pub fn create_table(
         }
         keys.push(name);
     };
+    let key = Fields::of_typed(&record.key);
+    for column in &routed {
+        let field = key.and_then(|key| key.get(&column.field)).or_else(|| row.get(&column.field));
+        key_column(&column.column, field.and_then(|field| field.schema).map(|schema| &**schema), &mut columns);
+    }
     if routed.is_empty() {
         match config.key_mode {
             KeyMode::Kafka => {
@@ -86,7 +92,6 @@ pub fn create_table(
             columns.push((name, definition));
         }
     }
-    keys.extend(routed.iter().map(|name| column_name(name, folds)));
     if columns.is_empty() {
         return None;
     }

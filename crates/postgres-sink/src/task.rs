@@ -261,7 +261,12 @@ impl SinkTask for PostgresSinkTask {
         if records.is_empty() {
             return Ok(());
         }
-        let written = self.with_session(|task, session| task.write(session, records, outcomes));
+        let used = self.session.is_some();
+        let mut written = self.with_session(|task, session| task.write(session, records, outcomes));
+        // A session that ended while there was nothing to write is only found out now.
+        if used && written.as_ref().is_err_and(SqlError::is_about_the_server) {
+            written = self.with_session(|task, session| task.write(session, records, outcomes));
+        }
         match written {
             Ok(Written::All) => Ok(()),
             Ok(Written::Without(mut poison)) if self.offsets.is_some() && !self.tables.config.tolerant => {

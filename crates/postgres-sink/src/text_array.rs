@@ -16,6 +16,9 @@ pub struct TextArray {
 
 const NULL_LENGTH: i32 = -1;
 
+/// There is one for each column of the widest table.
+const KEPT_BYTES: usize = 1 << 20;
+
 impl TextArray {
     pub fn new() -> TextArray {
         TextArray { elements: Vec::new(), count: 0, has_null: false }
@@ -37,6 +40,9 @@ impl TextArray {
     }
 
     pub fn clear(&mut self) {
+        if self.elements.capacity() > KEPT_BYTES {
+            self.elements = Vec::new();
+        }
         self.elements.clear();
         self.count = 0;
         self.has_null = false;

@@ -192,4 +192,12 @@ fn tables_and_columns_are_made_from_schemas() {
         ]
     );
     assert_eq!(rows(&db, "select id, price, note, doc from t"), ["1|39.98|n|{}"]);
+
+    // A route's key column that only the record's key has.
+    let routes = ("walspring.sink.routes", "s.public.t -> routed(key_id:id*, id:number, at)");
+    let mut task = start(&db, &[("schema.evolution", "basic"), routes]);
+    let key = r#"{"schema":{"type":"struct","fields":[{"field":"key_id","type":"string"}]},"payload":{"key_id":"k"}}"#;
+    let row = value("", r#"{"id":1,"price":"D54=","at":"2024-01-01T00:00:00Z","Tags":["x"]}"#);
+    put(&mut task, &records(0, &[(Some(key.to_owned()), row)]));
+    assert_eq!(rows(&db, "select id, number, at is not null from routed"), ["k|1|t"]);
 }
