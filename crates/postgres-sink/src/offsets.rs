@@ -32,7 +32,7 @@ impl Offsets {
              primary key (consumer_group, topic, partition))",
             self.sql_name
         );
-        session.batch(&sql).map_err(|error| match &*error.code {
+        session.make(&sql).map_err(|error| match &*error.code {
             "42501" => error.hinted(format!(
                 "let an owner run: {sql}; and GRANT SELECT, INSERT, UPDATE ON {} to the role",
                 self.sql_name

@@ -92,6 +92,15 @@ impl Session {
         self.client.batch_execute(sql).map_err(|error| SqlError::of(&error))
     }
 
+    /// `CREATE … IF NOT EXISTS` and the like. Another task that does the same at the same time is no error: PostgreSQL tells
+    /// of it by the unique indexes of its catalog.
+    pub fn make(&mut self, sql: &str) -> Result<(), SqlError> {
+        match self.batch(sql) {
+            Err(error) if matches!(&*error.code, "23505" | "42P07" | "42701" | "42710") => Ok(()),
+            made => made,
+        }
+    }
+
     pub fn query(&mut self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, SqlError> {
         let statement = self.prepared(sql)?;
         self.client.query(&statement, params).map_err(|error| SqlError::of(&error))

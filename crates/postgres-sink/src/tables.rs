@@ -108,7 +108,7 @@ impl Tables {
             match proposal {
                 Some(sql) if self.config.evolution => {
                     tracing::info!(connector = self.connector, %sql, "a table that is not there is made");
-                    session.batch(&sql)?;
+                    session.make(&sql)?;
                     table = catalog::table(session, parts, folds)?;
                 }
                 proposal => return Err(no_table(parts, proposal, row.is_some(), self.config.evolution).into()),
@@ -158,7 +158,7 @@ impl Tables {
             && let Some(sql) = evolution::add_columns(&self.config, &mut self.destinations[at], row)
         {
             tracing::info!(connector = self.connector, %sql, "columns that are not there are made");
-            session.batch(&sql)?;
+            session.make(&sql)?;
         }
         let parts = self.destinations[at].parts.clone();
         let Some(table) = catalog::table(session, &parts, !self.config.quote)? else { return Ok(false) };

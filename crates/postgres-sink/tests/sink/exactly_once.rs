@@ -61,6 +61,30 @@ fn two_tasks_that_have_the_same_partition_apply_each_record_once() {
 }
 
 #[test]
+fn tasks_that_begin_at_the_same_time_make_their_tables_once() {
+    let db = database();
+    let schema = r#"{"type":"struct","fields":[{"field":"n","type":"int64"}]}"#;
+    let mut options = inserts();
+    options.push(("schema.evolution", "basic"));
+    let barrier = std::sync::Barrier::new(4);
+    std::thread::scope(|scope| {
+        for n in 0..4 {
+            let (barrier, db, options) = (&barrier, &db, &options);
+            scope.spawn(move || {
+                let mut task = start(db, options);
+                let mut record =
+                    record("s.public.t", 0, None, Some(&format!(r#"{{"schema":{schema},"payload":{{"n":{n}}}}}"#)));
+                record.origin.partition = n;
+                barrier.wait();
+                put(&mut task, &[record]);
+            });
+        }
+    });
+    assert_eq!(rows(&db, "select n from t order by n"), ["0", "1", "2", "3"]);
+    assert_eq!(rows(&db, "select count(*) from walspring_sink_offsets"), ["4"]);
+}
+
+#[test]
 fn a_poison_row_is_not_passed_by_the_offsets_unless_it_is_tolerated() {
     let db = database();
     db.sql("create table t (n int check (n <> 2))");
