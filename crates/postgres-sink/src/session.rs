@@ -73,9 +73,12 @@ impl Session {
     }
 
     fn settle(&mut self, config: &SinkConfig) -> Result<(), SqlError> {
-        // Texts that we send are read as ISO; plans of statements are made once: what they write changes, not how.
+        // Texts that we send are read as ISO. Plans of statements are made once: what they write changes, not how. A plan
+        // that was made while the table was empty would read all of it, and do so until somebody analyzes it: rows are
+        // looked for by an index wherever there is one.
         let mut settings = format!(
             "set datestyle = 'ISO, YMD'; set intervalstyle = 'postgres'; set plan_cache_mode = 'force_generic_plan'; \
+             set enable_seqscan = off; set jit = off; \
              set statement_timeout = {}; set bytea_output = 'hex'; set standard_conforming_strings = on;",
             config.statement_timeout_ms
         );

@@ -201,3 +201,23 @@ fn tables_and_columns_are_made_from_schemas() {
     put(&mut task, &records(0, &[(Some(key.to_owned()), row)]));
     assert_eq!(rows(&db, "select id, number, at is not null from routed"), ["k|1|t"]);
 }
+
+#[test]
+fn a_table_that_was_empty_at_first_is_not_read_as_a_whole() {
+    let db = database();
+    db.sql("create table t (id int primary key, v text not null) with (autovacuum_enabled = off)");
+    let mut task = start(&db, &[]);
+    let scans = "select pg_stat_clear_snapshot(), seq_scan, idx_scan from pg_stat_user_tables where relname = 't'";
+    let before = db.value("select seq_scan from pg_stat_user_tables where relname = 't'");
+    // An update where a value is missing, and a delete.
+    let toast = upsert(r#"{"id":1}"#, r#"{"id":1,"v":"__debezium_unavailable_value"}"#);
+    let batch = [upsert(r#"{"id":1}"#, r#"{"id":1,"v":"a"}"#), delete(r#"{"id":2}"#)];
+    put(&mut task, &records(0, &batch));
+    put(&mut task, &records(2, &[toast, delete(r#"{"id":2}"#)]));
+    // The counts come when the session ends.
+    task.stop();
+    walspring_testkit::wait_for("the counts of scans", std::time::Duration::from_secs(20), || {
+        let row = db.sql(scans).remove(0);
+        (row[2].as_deref() != Some("0")).then(|| assert_eq!(row[1].as_deref(), Some(&*before)))
+    });
+}
