@@ -14,6 +14,9 @@ enum Layer {
     Connect,
     /// Bytes to bytes. No I/O of any kind; none of them knows another.
     Format,
+    /// What edges share of their way out: TLS's configuration and the like. No sockets of its own (its HTTP client is there
+    /// for its traits and types); of files it reads certificates.
+    Net,
     /// Where bytes come from and go to. None of them knows another, nor the runtime.
     Edge,
     /// Runs what it is handed, on fakes too: no concrete source, sink, converter, transform or broker.
@@ -37,6 +40,7 @@ const CRATES: &[(&str, Layer)] = &[
     ("walspring-converters", Format),
     ("walspring-transforms", Format),
     ("walspring-record-batch", Format),
+    ("walspring-net", Net),
     ("walspring-postgres-source", Edge),
     ("walspring-kafka", Edge),
     ("walspring-log", Edge),
@@ -57,10 +61,10 @@ const CRATES: &[(&str, Layer)] = &[
 /// Whether a crate of the first layer may depend on a (different) crate of the second.
 fn may(from: Layer, to: Layer) -> bool {
     match from {
-        Base | Beside => false,
+        Base | Beside | Net => false,
         Connect => to == Base,
         Format | Runtime => matches!(to, Base | Connect),
-        Edge => matches!(to, Base | Connect | Format),
+        Edge => matches!(to, Base | Connect | Format | Net),
         Rest => matches!(to, Base | Connect | Runtime),
         Binary => !matches!(to, Binary | Tool),
         Tool => true,
@@ -76,6 +80,7 @@ fn banned(layer: Layer) -> &'static [&'static str] {
     match layer {
         // postgres-protocol parses and writes bytes only, but nothing below the edges has a use for it either.
         Base | Connect | Format => SOCKETS,
+        Net => &["tokio", "async-", "smol", "mio", "socket2", "hyper", "axum", "reqwest", "postgres", "rdkafka", "krafka"],
         Runtime | Rest => &["rdkafka", "krafka", "kafka-protocol", "postgres", "tokio-postgres"],
         Edge | Binary | Beside | Tool => &[],
     }

@@ -102,8 +102,7 @@ pub fn identity(key: &str, chain: &str, key_password: Option<&str>, option: &str
     let der = BASE64
         .decode(body.split_whitespace().collect::<String>())
         .map_err(|_| format!("{option}: the private key is not proper PEM"))?;
-    let decrypted = pkcs8::EncryptedPrivateKeyInfo::try_from(der.as_slice())
-        .and_then(|encrypted| encrypted.decrypt(password))
+    let decrypted = walspring_net::tls::decrypted(&der, password.as_bytes())
         .map_err(|_| format!("{option}: the private key cannot be decrypted with ssl.key.password"))?;
     let mut key_pem = String::new();
     pem_block(&mut key_pem, "PRIVATE KEY", decrypted.as_bytes());

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -99,7 +99,7 @@ fn ask(url: &str, client_id: &str, secret: &str, scope: Option<&str>) -> Result<
         .timeout_global(Some(ENDPOINT_TIMEOUT))
         .max_redirects(0)
         .http_status_as_error(false)
-        .tls_config(tls())
+        .tls_config(walspring_net::http::tls_config(None).build())
         .build()
         .into();
     let credentials = STANDARD.encode(format!("{}:{}", form_encoded(client_id), form_encoded(secret)));
@@ -130,17 +130,6 @@ fn ask(url: &str, client_id: &str, secret: &str, scope: Option<&str>) -> Result<
         .ok_or_else(|| format!("the token endpoint {url} answers without a token"))?;
     let lifetime = answer.get("expires_in").and_then(serde_json::Value::as_u64).map(Duration::from_secs);
     Ok((token.to_owned(), lifetime))
-}
-
-/// With the authorities of the system.
-fn tls() -> ureq::tls::TlsConfig {
-    let found = rustls_native_certs::load_native_certs().certs;
-    let authorities =
-        found.iter().map(|certificate| ureq::tls::Certificate::from_der(certificate).to_owned()).collect();
-    ureq::tls::TlsConfig::builder()
-        .root_certs(ureq::tls::RootCerts::Specific(Arc::new(authorities)))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build()
 }
 
 fn form_encoded(text: &str) -> String {
