@@ -75,6 +75,8 @@ struct Assigned {
     start: Option<i64>,
     /// What comes next, as far as it is known.
     position: Option<i64>,
+    /// A record has come since it was given, or since the last seek: before that the client may still know an old place.
+    read: bool,
     paused: bool,
 }
 
@@ -318,6 +320,7 @@ impl GroupConsumer {
         let key = TopicPartition { topic: run.topic.clone(), partition: run.partition };
         if let Some(assigned) = self.assigned.get_mut(&key) {
             assigned.position = Some(position);
+            assigned.read = true;
         }
     }
 
@@ -334,10 +337,11 @@ impl GroupConsumer {
         let (partition, offset) = unsafe { ((*message).partition, (*message).offset) };
         let at = TopicPartition { topic: topic.as_str().into(), partition };
         if offset >= 0
-            && let Some(assigned) = self.assigned.get(&at)
+            && let Some(assigned) = self.assigned.get_mut(&at)
         {
             // A batch takes an error for a record that was read, and the client would go on behind it.
             let position = assigned.position.unwrap_or(offset);
+            assigned.read = false;
             self.seeks.entry(at).or_insert(position);
         }
         let error = self.client.explained(KeptError { text: reason, ..KeptError::of_code(code) });
@@ -396,13 +400,12 @@ impl GroupConsumer {
     /// Moves positions behind what is no record, such as the end of a transaction: the client counts it as read when what
     /// is before it has been taken.
     fn pass_markers(&mut self) {
-        let known: Vec<_> = self.assigned.iter().filter(|(_, assigned)| assigned.position.is_some()).collect();
+        let known: Vec<_> = self.assigned.iter().filter(|(_, assigned)| assigned.read).collect();
         let list = PartitionList::of_offsets(known.into_iter().map(|(partition, _)| (partition, NO_OFFSET)));
         let Ok(list) = list else { return };
         // SAFETY: the handles live. No request is made.
         unsafe { rdsys::rd_kafka_position(self.client.ptr(), list.ptr()) };
         for element in list.elements() {
-            // After a seek the client knows of none until a record has come.
             if element.offset < 0 || self.seeks.contains_key(&element.partition) {
                 continue;
             }
@@ -627,6 +630,7 @@ impl RecordConsumer for GroupConsumer {
         let waits = self.waiting_partitions().contains(partition);
         let assigned = self.check_assigned(partition)?;
         assigned.position = Some(kafka_offset);
+        assigned.read = false;
         if waits {
             assigned.start = Some(kafka_offset);
             return Ok(());

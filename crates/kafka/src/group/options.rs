@@ -8,8 +8,9 @@ use crate::client_config::{ClientConfigError, ClientOptions};
 const QUEUED_KIB_MAX: &str = "16384";
 /// A partition's share of one answer, as in Java. A larger batch still comes: the broker sends at least one.
 const PARTITION_FETCH_BYTES: &str = "1048576";
-/// One answer; Java's 50 MiB would be beyond the bound at once.
-const FETCH_BYTES: &str = "16777216";
+/// One answer, as it is sent: unpacked it may be ten times as much, and all of it is at once. Java's 50 MiB are unpacked
+/// bit by bit.
+const FETCH_BYTES: &str = "4194304";
 /// New topics and partitions are found within this; Java's default is five minutes.
 pub const METADATA_AGE_MS: u64 = 30_000;
 /// What an answer may have beside its records.
