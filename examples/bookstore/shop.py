@@ -61,6 +61,8 @@ class Shop:
         start = time.monotonic()
         books = [row[0] for row in self.ecom.execute("SELECT id FROM books ORDER BY id")]
         for n in range(orders):
+            # A delivery, where little is left.
+            self.inventory.execute("UPDATE inventory SET quantity = quantity + 1000, updated_at = now() WHERE quantity < 20")
             some = self.random.sample(books, self.random.randint(1, 3))
             order = self.order(self.random.randint(1, 40), [(book, self.random.randint(1, 4)) for book in some],
                                days_ago=self.random.randint(0, 29))

@@ -28,7 +28,7 @@ The copy follows.
 Try, in another terminal:
 
   psql {postgres}/crm_copy -c 'SELECT * FROM customer ORDER BY updated_at DESC LIMIT 5'
-  psql {postgres}/crm -c "INSERT INTO customer VALUES (gen_random_uuid(), 'no address', 'TRIAL')" && tail -n 1 {log}
+  psql {postgres}/crm -c "INSERT INTO customer VALUES (gen_random_uuid(), 'no address', 'TRIAL')" && sleep 1 && grep '"failed"' {log}
 
 Ctrl-C takes everything down.
 """

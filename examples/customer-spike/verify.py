@@ -58,6 +58,7 @@ class Verification:
         self.copy.execute((HERE / "audit.sql").read_text())
         self.report.check("registered, twice", lambda: (self.spike.register() == self.spike.register(), ", ".join(CONNECTORS)))
         self.existing()
+        self.traced()
         self.delete()
         self.worker_restarted()
         self.sink_restarted()
@@ -74,6 +75,20 @@ class Verification:
             once, = self.copy.execute("SELECT count(*) FROM (SELECT id FROM applied GROUP BY id HAVING count(*) = 1) AS t").fetchone()
             return len(keys) == len(set(keys)) == once == 50 and self.equal()[0], f"{len(keys)} records, {len(set(keys))} keys, {once} written once"
         self.report.check("each existing row exactly once", look)
+
+    def traced(self):
+        """Each message is one consumer span, with the names that dashboards look for, in the trace of its traceparent; and a line."""
+        names = {"messaging.system": "kafka", "messaging.operation": "process", "messaging.destination.name": TOPIC,
+                 "messaging.kafka.consumer.group": GROUP, "messaging.kafka.partition": 0, "db.operation": "upsert"}
+
+        def look():
+            sent = {record.offset: record.headers.get("traceparent", "--").split("-")[1] for record in self.records()}
+            spans = {s.attributes["messaging.kafka.message.offset"]: s for s in self.receiver.spans(messaging_operation="process")
+                     if names.items() <= s.attributes.items() and "messaging.kafka.message.key" in s.attributes and s.kind == CONSUMER and not s.failed}
+            lines = {line["offset"]: line["trace_id"] for line in log_lines(self.spike.worker.log) if line.get("outcome") == "upsert"}
+            return sent == lines == {at: s.trace_id for at, s in spans.items()}, \
+                f"{len(sent)} records, {len(spans)} spans, {len(lines)} lines, {len(set(sent.values()))} traces"
+        self.report.check("each message in a span and a line, of one trace", look)
 
     def delete(self):
         """A delete is the last row with __deleted, and a tombstone; the first removes the row, the second is ignored."""
