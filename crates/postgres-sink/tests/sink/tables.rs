@@ -221,3 +221,32 @@ fn a_table_that_was_empty_at_first_is_not_read_as_a_whole() {
         (row[2].as_deref() != Some("0")).then(|| assert_eq!(row[1].as_deref(), Some(&*before)))
     });
 }
+
+#[test]
+fn values_without_a_zone_are_of_use_time_zone() {
+    let db = database();
+    db.sql("create table t (id int primary key, zoned timestamptz, local timestamp)");
+    let field = |name: &str, ty: &str, of: &str| {
+        format!(r#"{{"field":"{name}","type":"{ty}","optional":true,"name":"io.debezium.time.{of}"}}"#)
+    };
+    let value = |zoned: (&str, &str), local: (&str, &str), row: &str| {
+        let fields = [
+            r#"{"field":"id","type":"int32"}"#.to_owned(),
+            field("zoned", zoned.0, zoned.1),
+            field("local", local.0, local.1),
+        ];
+        let value = format!(r#"{{"schema":{{"type":"struct","fields":[{}]}},"payload":{row}}}"#, fields.join(","));
+        records(0, &[(Some(r#"{"id":1}"#.to_owned()), Some(value))])
+    };
+    let (millis, zoned) = (("int64", "Timestamp"), ("string", "ZonedTimestamp"));
+    let mut task = start(&db, &[("use.time.zone", "America/New_York")]);
+    put(&mut task, &value(millis, millis, r#"{"id":1,"zoned":1704067200000,"local":1704067200000}"#));
+    let shown = "select zoned at time zone 'UTC', local from t";
+    assert_eq!(rows(&db, shown), ["2024-01-01 05:00:00|2024-01-01 00:00:00"]);
+    put(&mut task, &value(zoned, millis, r#"{"id":1,"zoned":"2024-01-01T00:00:00Z","local":0}"#));
+    assert_eq!(rows(&db, shown), ["2024-01-01 00:00:00|1970-01-01 00:00:00"]);
+    let wrong = value(millis, zoned, r#"{"id":1,"zoned":0,"local":"2024-01-01T00:00:00Z"}"#);
+    assert!(told(&refused(&mut task, &wrong)).contains("use.time.zone"));
+    put(&mut start(&db, &[]), &wrong);
+    assert_eq!(rows(&db, shown), ["1970-01-01 00:00:00|2024-01-01 00:00:00"]);
+}
