@@ -8,6 +8,7 @@
 //! through RegexRouter; more in docs/transforms.md.
 
 mod cast;
+mod changed_fields;
 mod date_format;
 mod drop_headers;
 mod error;

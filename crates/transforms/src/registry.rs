@@ -4,6 +4,7 @@ use walspring_config::tables::transforms::*;
 use walspring_connect::{ConvertError, Predicate, Transform};
 
 use crate::cast::Cast;
+use crate::changed_fields::ExtractChangedRecordState;
 use crate::drop_headers::DropHeaders;
 use crate::error::{config, unknown_class};
 use crate::extract_field::ExtractField;
@@ -42,6 +43,7 @@ pub struct Plugin {
 
 const MAKE_TRANSFORM: &[(&str, MakeTransform)] = &[
     (LOGICAL_TABLE_ROUTER_CLASS, |c| Ok(Box::new(LogicalRouter::new(c, "__dbz__physicalTableIdentifier")?))),
+    (CHANGED_FIELDS_CLASS, |c| Ok(Box::new(ExtractChangedRecordState::new(c)?))),
     (UNWRAP_CLASS, |c| Ok(Box::new(ExtractNewRecordState::new(c)?))),
     (LOGICAL_TOPIC_ROUTER_CLASS, |c| Ok(Box::new(LogicalRouter::new(c, "__dbz__sourceIdentifier")?))),
     (CAST_KEY_CLASS, |c| Ok(Box::new(Cast::new(c, Side::Key)?))),

@@ -30,6 +30,7 @@ pub const TIMESTAMP_CONVERTER_KEY_CLASS: &str = "org.apache.kafka.connect.transf
 pub const TIMESTAMP_CONVERTER_VALUE_CLASS: &str = "org.apache.kafka.connect.transforms.TimestampConverter$Value";
 pub const TIMESTAMP_ROUTER_CLASS: &str = "org.apache.kafka.connect.transforms.TimestampRouter";
 pub const VALUE_TO_KEY_CLASS: &str = "org.apache.kafka.connect.transforms.ValueToKey";
+pub const CHANGED_FIELDS_CLASS: &str = "io.debezium.transforms.ExtractChangedRecordState";
 pub const UNWRAP_CLASS: &str = "io.debezium.transforms.ExtractNewRecordState";
 pub const LOGICAL_TABLE_ROUTER_CLASS: &str = "io.debezium.transforms.ByLogicalTableRouter";
 pub const LOGICAL_TOPIC_ROUTER_CLASS: &str = "io.debezium.transforms.ToLogicalTopicRouter";
@@ -40,6 +41,7 @@ pub const RECORD_IS_TOMBSTONE_CLASS: &str = "org.apache.kafka.connect.transforms
 /// Every transform with its options, in the order in which `/connector-plugins` lists them.
 pub const TRANSFORMS: &[(&str, OptionTable)] = &[
     (LOGICAL_TABLE_ROUTER_CLASS, LOGICAL_ROUTER),
+    (CHANGED_FIELDS_CLASS, CHANGED_FIELDS),
     (UNWRAP_CLASS, UNWRAP),
     (LOGICAL_TOPIC_ROUTER_CLASS, LOGICAL_ROUTER),
     (CAST_KEY_CLASS, CAST),
@@ -211,6 +213,21 @@ pub fn legacy_delete_mode(deletes: Option<&str>, drop_tombstones: Option<&str>) 
         (_, false) => "tombstone",
     })
 }
+
+pub const CHANGED_FIELDS: OptionTable = OptionTable::new(&[
+    OptionDef::string("header.changed.name")
+        .low()
+        .width(Width::Long)
+        .order(1)
+        .label("Header of changed columns")
+        .doc("Name of a header that lists the columns that an update changed; without it there is none."),
+    OptionDef::string("header.unchanged.name")
+        .low()
+        .width(Width::Long)
+        .order(1)
+        .label("Header of unchanged columns")
+        .doc("Name of a header that lists the columns that an update did not change; without it there is none."),
+]);
 
 pub const LOGICAL_ROUTER: OptionTable = OptionTable::new(&[
     OptionDef::string("topic.regex")
