@@ -8,16 +8,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::Socket;
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect};
 use tokio_rustls::TlsConnector;
+use walspring_config::Secret;
+use walspring_net::tls::{self, Identity, Verification};
 
 use crate::url::{Ssl, SslMode};
 
@@ -30,33 +28,52 @@ pub struct Tls {
 impl Tls {
     /// Errors name the file.
     pub fn new(ssl: &Ssl) -> Result<Tls, String> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = Verifier::new(ssl, &provider)?;
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS is not available: {error}"))?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier));
-        let config = match (&ssl.cert, &ssl.key) {
-            (None, None) => builder.with_no_client_auth(),
-            (Some(cert), Some(key)) => {
-                let key = PrivateKeyDer::from_pem_file(key)
-                    .map_err(|error| format!("could not read the key {}: {error}", key.display()))?;
-                builder
-                    .with_client_auth_cert(certificates(cert)?, key)
-                    .map_err(|error| format!("the client certificate cannot be used: {error}"))?
-            }
-            _ => return Err("sslcert needs sslkey, and sslkey sslcert".to_owned()),
-        };
-        Ok(Tls { config: Arc::new(config) })
+        let verifier = tls::verifier(verification(ssl)?)
+            .map_err(|error| format!("no root certificate to verify the server with: {error}; give sslrootcert"))?;
+        let config = tls::client_config(verifier, identity(ssl)?)
+            .map_err(|error| format!("the client certificate cannot be used: {error}"))?;
+        Ok(Tls { config })
     }
 }
 
+fn verification(ssl: &Ssl) -> Result<Verification, String> {
+    let roots = || match &ssl.root_cert {
+        Some(path) => certificates(path),
+        None => Ok(tls::system_authorities()),
+    };
+    let store = |certificates: Vec<CertificateDer<'static>>| {
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(certificates);
+        store
+    };
+    Ok(match ssl.mode {
+        SslMode::VerifyFull => Verification::Full(store(roots()?)),
+        SslMode::VerifyCa => Verification::CaOnly(store(roots()?)),
+        // As libpq: with a root certificate the chain is checked.
+        SslMode::Require if ssl.root_cert.is_some() => Verification::CaOnly(store(roots()?)),
+        _ => Verification::None,
+    })
+}
+
+fn identity(ssl: &Ssl) -> Result<Option<Identity>, String> {
+    let (cert, key) = match (&ssl.cert, &ssl.key) {
+        (None, None) => return Ok(None),
+        (Some(cert), Some(key)) => (cert, key),
+        _ => return Err("sslcert needs sslkey, and sslkey sslcert".to_owned()),
+    };
+    let password = ssl.key_password.as_ref().map(|password: &Secret| password.expose().as_bytes());
+    let key = tls::private_key(&read(key)?, password)
+        .map_err(|error| format!("could not read the key {}: {error}", key.display()))?;
+    Ok(Some(Identity { chain: certificates(cert)?, key }))
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read = |error: &dyn std::fmt::Display| format!("could not read certificates of {}: {error}", path.display());
-    let chain = CertificateDer::pem_file_iter(path).map_err(|error| read(&error))?;
-    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|error| read(&error))?;
-    if chain.is_empty() { Err(format!("there is no certificate in {}", path.display())) } else { Ok(chain) }
+    tls::certificates(&read(path)?)
+        .map_err(|error| format!("could not read certificates of {}: {error}", path.display()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("could not read {}: {error}", path.display()))
 }
 
 impl MakeTlsConnect<Socket> for Tls {
@@ -113,81 +130,5 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.0).poll_shutdown(cx)
-    }
-}
-
-/// Judges the server's certificate by the mode. The handshake's signature is checked in every mode.
-#[derive(Debug)]
-struct Verifier {
-    provider: Arc<CryptoProvider>,
-    /// `None`: any certificate will do.
-    authorities: Option<Arc<WebPkiServerVerifier>>,
-    /// Whether the certificate must be that host's.
-    names: bool,
-}
-
-impl Verifier {
-    fn new(ssl: &Ssl, provider: &Arc<CryptoProvider>) -> Result<Verifier, String> {
-        let verifies = matches!(ssl.mode, SslMode::VerifyCa | SslMode::VerifyFull);
-        let names = ssl.mode == SslMode::VerifyFull;
-        let provider = provider.clone();
-        // As libpq: `require` with a root certificate verifies the chain.
-        let wanted = verifies || (ssl.mode == SslMode::Require && ssl.root_cert.is_some());
-        if !wanted {
-            return Ok(Verifier { provider, authorities: None, names });
-        }
-        let mut roots = RootCertStore::empty();
-        match &ssl.root_cert {
-            Some(path) => roots.add_parsable_certificates(certificates(path)?),
-            None => roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
-        };
-        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-            .build()
-            .map_err(|error| format!("no root certificate to verify the server with: {error}; give sslrootcert"))?;
-        Ok(Verifier { provider, authorities: Some(authorities), names })
-    }
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let Some(authorities) = &self.authorities else { return Ok(ServerCertVerified::assertion()) };
-        match authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // The chain is checked before the name: an error about the name means that the chain is good.
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if !self.names => Ok(ServerCertVerified::assertion()),
-            verdict => verdict,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -29,6 +29,8 @@ pub struct Ssl {
     pub root_cert: Option<PathBuf>,
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
+    /// `sslpassword`, of an encrypted key.
+    pub key_password: Option<Secret>,
 }
 
 /// As libpq's `sslmode`; `allow` is taken as `prefer`.
@@ -147,6 +149,7 @@ fn parameters(endpoint: &mut Endpoint, query: &str) -> Result<(), String> {
             "sslrootcert" => endpoint.ssl.root_cert = Some(value.into()),
             "sslcert" => endpoint.ssl.cert = Some(value.into()),
             "sslkey" => endpoint.ssl.key = Some(value.into()),
+            "sslpassword" => endpoint.ssl.key_password = Some(value.into()),
             "currentSchema" => endpoint.current_schema = Some(value).filter(|value| !value.is_empty()),
             "ApplicationName" | "application_name" => endpoint.application_name = Some(value),
             "connectTimeout" | "connect_timeout" => {
