@@ -259,6 +259,36 @@ fn where_a_group_without_offset_begins() {
 }
 
 #[test]
+fn who_is_overtaken_by_the_retention_goes_on_with_what_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = LogConfig { segment_bytes: 4096, retention_bytes: 20_000, ..LogConfig::new(dir.path().join("log")) };
+    let log = Log::open(small).unwrap();
+    let backend = LogBackend::new(log, LogBackendConfig::default()).unwrap();
+    topic(&backend, "t", 1);
+    append(backend.log(), "t", 0, 0..10);
+    let mut consumer = join(&backend, named(&["t"]), &[]);
+    assigned(&mut *consumer);
+    assert_eq!(offsets(&records(&mut *consumer, 10)).len(), 10);
+    consumer.commit(&[(at("t", 0), 10)]).unwrap();
+    // Over many segments, read to the end while they come.
+    for first in (10..200).step_by(10) {
+        append(backend.log(), "t", 0, first..first + 10);
+        assert_eq!(offsets(&records(&mut *consumer, 10)), (first as i64..first as i64 + 10).collect::<Vec<_>>());
+    }
+    consumer.seek(&at("t", 0), 150).unwrap();
+    consumer.pause(&[at("t", 0)]).unwrap();
+    for first in (200..3000).step_by(100) {
+        append(backend.log(), "t", 0, first..first + 100);
+    }
+    let (_, _, spans) = backend.log().topics().into_iter().find(|topic| topic.0 == "t").unwrap();
+    assert!(spans[0].start > 150, "{spans:?}");
+    consumer.resume(&[at("t", 0)]).unwrap();
+    let rest = records(&mut *consumer, (spans[0].end - spans[0].start) as usize);
+    assert_eq!(offsets(&rest), (spans[0].start..3000).collect::<Vec<_>>());
+    assert_eq!(backend.group_offsets("connect-c").unwrap()[0].kafka_offset, 10);
+}
+
+#[test]
 fn a_member_that_is_away_for_too_long_loses_its_partitions() {
     let dir = tempfile::tempdir().unwrap();
     let backend = open(dir.path());
@@ -331,6 +361,63 @@ fn dead_letters_are_kept_as_they_were() {
     assert_eq!((first.key, first.value, first.headers), (letter.key, letter.value, letter.headers));
     assert_eq!(first.timestamp_ms, Some(17));
     assert_eq!((second.key, second.value), (Some(Vec::new()), None));
+}
+
+#[test]
+fn members_on_threads_of_their_own_lose_and_double_nothing() {
+    const RECORDS: u64 = 3000;
+    const PARTITIONS: i32 = 5;
+    let dir = tempfile::tempdir().unwrap();
+    let backend = open(dir.path());
+    topic(&backend, "t", PARTITIONS);
+    // For each partition how far the group has come.
+    let done = std::sync::Mutex::new(vec![0i64; PARTITIONS as usize]);
+    let all_done = || done.lock().unwrap().iter().all(|offset| *offset == RECORDS as i64);
+    let commit = |consumer: &mut dyn RecordConsumer, read: &BTreeMap<i32, (i64, i64)>| {
+        let offsets: Vec<_> = read.iter().map(|(partition, (_, to))| (at("t", *partition), *to)).collect();
+        consumer.commit(&offsets).unwrap();
+        let mut done = done.lock().unwrap();
+        for (partition, (from, to)) in read {
+            assert_eq!(std::mem::replace(&mut done[*partition as usize], *to), *from, "partition {partition}");
+        }
+    };
+    let member = |polls_max: usize| {
+        let mut consumer = join(&backend, named(&["t"]), &[]);
+        // For each partition what was read since the last commit.
+        let mut read: BTreeMap<i32, (i64, i64)> = BTreeMap::new();
+        for poll in 0..polls_max {
+            let mut records = Vec::new();
+            let consumed = consumer.poll(&mut records, 37, Duration::from_millis(20)).unwrap();
+            for record in &records {
+                let (_, to) = read.entry(record.partition).or_insert((record.kafka_offset, record.kafka_offset));
+                assert_eq!(*to, record.kafka_offset);
+                *to += 1;
+            }
+            if matches!(consumed, Consumed::Revoked(_)) || poll % 7 == 0 {
+                commit(&mut *consumer, &std::mem::take(&mut read));
+            }
+        }
+        commit(&mut *consumer, &read);
+        consumer.close();
+    };
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for first in (0..RECORDS).step_by(50) {
+                let batches = (0..PARTITIONS).map(|partition| support::batch("t", partition, first..first + 50));
+                support::append_all(backend.log(), batches.collect());
+            }
+        });
+        for polls_max in [5, 13, 31] {
+            let (member, all_done) = (&member, &all_done);
+            scope.spawn(move || {
+                while !all_done() {
+                    assert!(start.elapsed() < PATIENCE);
+                    member(polls_max);
+                }
+            });
+        }
+    });
 }
 
 /// Not a check: says how fast records come.
