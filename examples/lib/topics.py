@@ -31,7 +31,7 @@ def _from_log(worker, topic):
 
 def _from_kafka(kafka, topic):
     consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": "look", "enable.auto.commit": False,
-                         "isolation.level": "read_committed", "enable.partition.eof": True})
+                         "isolation.level": "read_committed", "enable.partition.eof": True, "fetch.wait.max.ms": 10})
     found = []
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
