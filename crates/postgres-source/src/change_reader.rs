@@ -128,6 +128,10 @@ impl<R: Relations> ChangeReader<R> {
         &self.events
     }
 
+    pub fn events_mut(&mut self) -> &mut Events {
+        &mut self.events
+    }
+
     /// Between a BEGIN and its COMMIT.
     pub fn in_transaction(&self) -> bool {
         self.open.is_some()

@@ -116,6 +116,7 @@ impl Events {
             ts_us: Some(last.commit_us),
             message_type: Some(last.message_type.to_owned()),
             events_at_lsn: last.events_at_lsn,
+            xmin: self.xmin.and_then(|xmin| i64::try_from(xmin).ok()),
             rest,
             ..DebeziumOffset::default()
         }

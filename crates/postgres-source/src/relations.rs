@@ -162,6 +162,16 @@ impl CatalogRelations {
         self.with_connection("heartbeat.action.query", |c| c.batch_execute(sql))
     }
 
+    /// `catalog_xmin` of the slot: the oldest transaction that its decoding may need rows of the catalogs for.
+    pub fn slot_xmin(&mut self, slot: &str) -> Result<Option<u64>, TaskError> {
+        let sql = format!(
+            "SELECT catalog_xmin FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
+            crate::wire::quote_literal(slot)
+        );
+        let rows = self.with_connection("Reading the slot's xmin", |c| c.query(&sql))?;
+        Ok(rows.first().and_then(|r| r.get(0)).and_then(|xmin| xmin.parse().ok()))
+    }
+
     pub fn drop_slot(&mut self, slot: &str) -> Result<(), TaskError> {
         // The walsender lets go of the slot a moment after its connection ended.
         let end = Instant::now() + Duration::from_secs(5);

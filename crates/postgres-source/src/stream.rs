@@ -52,6 +52,7 @@ pub struct Stream {
     quiet_lsn: Lsn,
     quiet_at: Instant,
     heartbeat_due: Option<Instant>,
+    xmin_due: Option<Instant>,
 }
 
 impl Stream {
@@ -96,12 +97,14 @@ impl Stream {
             quiet_lsn: start.max(slot),
             quiet_at: now,
             heartbeat_due: config.typed.events.heartbeat_interval.map(|_| now),
+            xmin_due: config.typed.slot.xmin_interval.map(|_| now),
         })
     }
 
     /// Fills the batch; waits at most `wait` for the first change.
     pub fn poll(&mut self, config: &SourceConfig, batch: &mut ChangeBatch, wait: Duration) -> Result<(), TaskError> {
         self.reader.next_batch();
+        self.xmin(config)?;
         let deadline = Instant::now() + wait;
         let mut seen_us = now_us();
         let mut frames = 0u32;
@@ -205,6 +208,20 @@ impl Stream {
         self.asked = false;
         self.quiet_lsn = at;
         self.quiet_at = Instant::now();
+    }
+
+    /// `xmin.fetch.interval.ms`: what transactions that begin now have as `source.xmin`.
+    fn xmin(&mut self, config: &SourceConfig) -> Result<(), TaskError> {
+        let slot = &config.typed.slot;
+        let (Some(interval), Some(due)) = (slot.xmin_interval, self.xmin_due) else {
+            return Ok(());
+        };
+        if Instant::now() >= due {
+            let xmin = self.reader.relations_mut().slot_xmin(&slot.name)?;
+            self.reader.events_mut().xmin = xmin;
+            self.xmin_due = Some(Instant::now() + interval);
+        }
+        Ok(())
     }
 
     /// `heartbeat.interval.ms`: a record to the heartbeat topic, and the action query.

@@ -28,6 +28,9 @@ use crate::{publication, startup};
 /// Longest silence between two looks at the stop token.
 const WAIT_MAX: Duration = Duration::from_millis(500);
 
+const LOST_CHANGES: &str = "it goes on at the end of the log, and what changed meanwhile is lost; set \
+    snapshot.mode.configuration.based.snapshot.data=true, or snapshot.mode=when_needed, to read the tables again";
+
 pub struct PostgresTask {
     config: Arc<SourceConfig>,
     limits: Limits,
@@ -92,7 +95,6 @@ impl PostgresTask {
     /// From nothing to the first state that reads.
     fn start(&mut self) -> Result<State, TaskError> {
         let config = self.config.clone();
-        let mode = config.typed.snapshot.mode;
         let events = self
             .events
             .take()
@@ -104,13 +106,13 @@ impl PostgresTask {
         tracing::info!(tables = captured.len(), "captured tables");
 
         let stored = (self.context.read_offset)(&self.partition)?.map(|o| StoredOffset::parse(&o));
-        let streams = mode != SnapshotMode::InitialOnly;
+        let streams = self.streams();
         let existing =
             slot::find(&mut connection, &config.typed.slot.name).map_err(|e| from_pg("Reading the slot", e))?;
         if let Some(slot) = existing.as_ref().filter(|_| streams) {
             startup::check_slot(slot, &config)?;
         }
-        let (snapshot, stored) = self.plan(mode, streams, stored, existing.as_ref())?;
+        let (snapshot, stored) = self.plan(stored, existing.as_ref())?;
 
         let mut relations = CatalogRelations::new(config.clone(), connection, events, &captured)?;
         startup::set_identities(&mut relations.connection, &config, &captured)?;
@@ -146,25 +148,27 @@ impl PostgresTask {
     /// Whether a snapshot is read, and the offset from which the stream goes on if none is.
     fn plan(
         &self,
-        mode: SnapshotMode,
-        streams: bool,
         stored: Option<StoredOffset>,
         slot: Option<&Slot>,
     ) -> Result<(bool, Option<StoredOffset>), TaskError> {
+        let typed = &self.config.typed;
+        let (mode, configured) = (typed.snapshot.mode, typed.snapshot.configured);
         let snapshot = match (&stored, mode) {
             (_, SnapshotMode::Always) => true,
             (None, SnapshotMode::Initial | SnapshotMode::InitialOnly | SnapshotMode::WhenNeeded) => true,
             (Some(s), SnapshotMode::Initial | SnapshotMode::InitialOnly | SnapshotMode::WhenNeeded) => s.in_snapshot,
             (_, SnapshotMode::NoData) => false,
-            (_, SnapshotMode::ConfigurationBased | SnapshotMode::Custom) => {
+            (_, SnapshotMode::ConfigurationBased) => configured.data,
+            (_, SnapshotMode::Custom) => {
                 return Err(TaskError::definite(
                     CONNECT_EXCEPTION,
                     format!("snapshot.mode={} is not supported by this version of Walspring", mode.name()),
                 )
-                .hint("use initial, no_data, initial_only, when_needed or always"));
+                .hint("use initial, no_data, initial_only, when_needed, always or configuration_based"));
             }
         };
-        let Some(s) = stored.as_ref().filter(|s| !snapshot && streams && !s.in_snapshot) else {
+        let checked = !snapshot || mode == SnapshotMode::ConfigurationBased;
+        let Some(s) = stored.as_ref().filter(|s| checked && self.streams() && !s.in_snapshot) else {
             return Ok((snapshot, stored));
         };
         if self.config.slot_temporary && slot.is_none() {
@@ -175,12 +179,27 @@ impl PostgresTask {
         }
         let at = s.position.last_commit.or(s.position.lsn).unwrap_or_default();
         match startup::check_position(slot, &Resume::after(&s.position), at, &s.text) {
-            Ok(()) => Ok((false, stored)),
+            Ok(()) => Ok((snapshot, stored)),
             Err(e) if mode == SnapshotMode::WhenNeeded => {
                 tracing::warn!("{e}; the tables are read again");
                 Ok((true, stored))
             }
+            Err(e) if mode == SnapshotMode::ConfigurationBased && configured.on_data_error => {
+                // The original starts over as if nothing had been stored, and reads rows only if it always does.
+                tracing::warn!("{e}; {}", if snapshot { "the tables are read again" } else { LOST_CHANGES });
+                Ok((snapshot, None))
+            }
             Err(e) => Err(e),
+        }
+    }
+
+    /// Whether changes are streamed once there are no rows left to read.
+    fn streams(&self) -> bool {
+        let snapshot = &self.config.typed.snapshot;
+        match snapshot.mode {
+            SnapshotMode::InitialOnly => false,
+            SnapshotMode::ConfigurationBased => snapshot.configured.stream,
+            _ => true,
         }
     }
 
@@ -330,7 +349,7 @@ impl PostgresTask {
         batch.store_offset = true;
         batch.drained = true;
         // The stream starts with the next poll: whatever becomes of it, the snapshot is not lost.
-        self.state = if self.config.typed.snapshot.mode == SnapshotMode::InitialOnly {
+        self.state = if !self.streams() {
             State::Finished
         } else {
             let from = StreamStart {

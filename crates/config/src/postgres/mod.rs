@@ -1,9 +1,11 @@
 //! The PostgreSQL connector's configuration, checked and typed. [`PostgresConnectorConfig::parse`] reads today's and
 //! older spellings, reports every error at once, and takes its defaults from the option table.
 
+mod columns;
 mod filters;
 mod modes;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::checks::decode_hex;
@@ -15,6 +17,7 @@ use crate::tables::walspring::WALSPRING_CONNECTOR;
 use crate::validate::{Section, Words};
 use crate::warning::Warning;
 
+pub use columns::{ColumnHash, ColumnRule, ColumnRules, HASH_ALGORITHMS};
 pub use filters::{Filters, KeyColumns, NameFilter, ReplicaIdentity, ReplicaIdentityRule};
 pub use modes::*;
 
@@ -24,6 +27,7 @@ pub struct PostgresConnectorConfig {
     pub slot: SlotConfig,
     pub publication: PublicationConfig,
     pub filters: Filters,
+    pub columns: ColumnRules,
     pub key_columns: KeyColumns,
     pub snapshot: SnapshotConfig,
     pub representation: RepresentationConfig,
@@ -34,7 +38,7 @@ pub struct PostgresConnectorConfig {
     pub guardrail: Option<Guardrail>,
     /// `walspring.strict`
     pub strict: bool,
-    /// As given, in today's spelling: for options that have no place above, such as masks of columns.
+    /// As given, in today's spelling: for options that have no place above.
     pub raw: Config,
 }
 
@@ -86,6 +90,8 @@ pub struct PublicationConfig {
 #[derive(Debug, Clone)]
 pub struct SnapshotConfig {
     pub mode: SnapshotMode,
+    /// What `configuration_based` asks for.
+    pub configured: ConfiguredSnapshot,
     pub isolation: SnapshotIsolation,
     pub locking: SnapshotLocking,
     pub lock_timeout: Duration,
@@ -93,8 +99,21 @@ pub struct SnapshotConfig {
     pub threads: usize,
     pub chunks_per_thread: usize,
     pub one_thread_per_table: bool,
+    /// `snapshot.select.statement.overrides`: by `schema.table`, as written, the query that reads the table. Empty: the
+    /// table is not read.
+    pub queries: BTreeMap<String, String>,
     pub delay: Duration,
     pub streaming_delay: Duration,
+}
+
+/// `snapshot.mode.configuration.based.*`, as far as PostgreSQL has something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ConfiguredSnapshot {
+    /// Rows are read at each start.
+    pub data: bool,
+    pub stream: bool,
+    /// A stored position that is lost does not fail the task.
+    pub on_data_error: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -208,8 +227,9 @@ fn read(config: &Config) -> Result<PostgresConnectorConfig, ConfigErrors> {
         connection: connection(options)?,
         publication: publication(options)?,
         filters: filters(options, config)?,
+        columns: ColumnRules::from_config(config)?,
         key_columns: KeyColumns::parse(&options.optional("message.key.columns").unwrap_or_default())?,
-        snapshot: snapshot(options)?,
+        snapshot: snapshot(options, config)?,
         representation: representation(options)?,
         tuning: tuning(options)?,
         guardrail: guardrail(options)?,
@@ -283,9 +303,14 @@ fn filters(options: Reader<'_>, config: &Config) -> Result<Filters, ConfigError>
     })
 }
 
-fn snapshot(options: Reader<'_>) -> Result<SnapshotConfig, ConfigError> {
+fn snapshot(options: Reader<'_>, config: &Config) -> Result<SnapshotConfig, ConfigError> {
     Ok(SnapshotConfig {
         mode: mode(options, "snapshot.mode", SnapshotMode::from_name)?,
+        configured: ConfiguredSnapshot {
+            data: options.boolean("snapshot.mode.configuration.based.snapshot.data")?,
+            stream: options.boolean("snapshot.mode.configuration.based.start.stream")?,
+            on_data_error: options.boolean("snapshot.mode.configuration.based.snapshot.on.data.error")?,
+        },
         isolation: mode(options, "snapshot.isolation.mode", SnapshotIsolation::from_name)?,
         locking: mode(options, "snapshot.locking.mode", SnapshotLocking::from_name)?,
         lock_timeout: options.milliseconds("snapshot.lock.timeout.ms")?,
@@ -293,9 +318,18 @@ fn snapshot(options: Reader<'_>) -> Result<SnapshotConfig, ConfigError> {
         threads: options.count("snapshot.max.threads")? as usize,
         chunks_per_thread: options.count("snapshot.max.threads.multiplier")? as usize,
         one_thread_per_table: options.boolean("legacy.snapshot.max.threads")?,
+        queries: snapshot_queries(config),
         delay: options.milliseconds("snapshot.delay.ms")?,
         streaming_delay: options.milliseconds("streaming.delay.ms")?,
     })
+}
+
+/// A table without a query is read as any other, with a warning.
+fn snapshot_queries(config: &Config) -> BTreeMap<String, String> {
+    const NAME: &str = "snapshot.select.statement.overrides";
+    let tables = config.get(NAME).unwrap_or_default().split(',').map(str::trim).filter(|table| !table.is_empty());
+    let query = |table: &str| Some((table.to_owned(), config.get(&format!("{NAME}.{table}"))?.trim().to_owned()));
+    tables.filter_map(query).collect()
 }
 
 fn representation(options: Reader<'_>) -> Result<RepresentationConfig, ConfigError> {

@@ -71,8 +71,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("CONNECTION_ADVANCED", 1)
         .label("Enable skipping messages without change")
-        .doc("Leave out updates that change none of the captured columns. Needs REPLICA IDENTITY FULL.")
-        .later("dropping unchanged updates is not implemented yet"),
+        .doc("Leave out updates that change none of the captured columns. Needs REPLICA IDENTITY FULL."),
     OptionDef::string("database.initial.statements")
         .low()
         .width(Width::Long)
@@ -340,33 +339,28 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Long)
         .at("CONNECTOR_ADVANCED", 15)
         .label("Mask Columns Using Hash and Salt")
-        .doc("Replace the values of the columns listed by a salted hash.")
-        .pattern("column.mask.hash.", "")
-        .later("column filters and masks are not implemented yet"),
+        .doc("Replace the text of the columns listed by a salted hash, in hexadecimal: column.mask.hash.ALGORITHM.with.salt.SALT, or column.mask.hash.v2.…, which hashes the text itself and not Java's serialized form of it. Keys and columns that are not text stay as they are.")
+        .pattern("column.mask.hash.", ""),
     OptionDef::string("column.mask.with.(d+).chars")
         .at("CONNECTOR_ADVANCED", 16)
         .label("Mask Columns With n Asterisks")
-        .doc("Replace the values of the columns listed by so many asterisks.")
-        .pattern("column.mask.with.", ".chars")
-        .later("column filters and masks are not implemented yet"),
+        .doc("Replace the text of the columns listed by so many asterisks. Keys and columns that are not text stay as they are.")
+        .pattern("column.mask.with.", ".chars"),
     OptionDef::int("column.truncate.to.(d+).chars")
         .at("CONNECTOR_ADVANCED", 17)
         .label("Truncate Columns To n Characters")
-        .doc("Cut the values of the columns listed to so many characters.")
-        .pattern("column.truncate.to.", ".chars")
-        .later("column filters and masks are not implemented yet"),
+        .doc("Cut the text (and bytea) of the columns listed to so many characters of UTF-16. Keys stay as they are.")
+        .pattern("column.truncate.to.", ".chars"),
     OptionDef::list("column.propagate.source.type")
         .checks(&[RegexList])
         .at("CONNECTOR_ADVANCED", 18)
         .label("Propagate Source Types by Columns")
-        .doc("Columns whose type, length and scale in the database are added to their schema.")
-        .later("column filters and masks are not implemented yet"),
+        .doc("Columns whose type, length and scale in the database are added to their schema."),
     OptionDef::list("datatype.propagate.source.type")
         .checks(&[RegexList])
         .at("CONNECTOR_ADVANCED", 19)
         .label("Propagate Source Types by Data Type")
-        .doc("Types whose columns get name, length and scale of the database's type added to their schema.")
-        .later("column filters and masks are not implemented yet"),
+        .doc("Types whose columns get name, length and scale of the database's type added to their schema."),
     OptionDef::class("memory.management.schemas.class")
         .default("io.debezium.relational.ConcurrentMapTableMappingStorage")
         .checks(&[ClassName])
@@ -444,8 +438,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Medium)
         .at("CONNECTOR_SNAPSHOT", 5)
         .label("Snapshot mode property based snapshot data")
-        .doc("With snapshot.mode=configuration_based: read the rows.")
-        .later("snapshot.mode=configuration_based is not implemented yet"),
+        .doc("With snapshot.mode=configuration_based: read the rows, at each start."),
     OptionDef::boolean("snapshot.mode.configuration.based.snapshot.schema")
         .default("false")
         .checks(&[Boolean])
@@ -453,15 +446,14 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_SNAPSHOT", 6)
         .label("Snapshot mode property based snapshot schema")
         .doc("With snapshot.mode=configuration_based: read the table definitions.")
-        .later("snapshot.mode=configuration_based is not implemented yet"),
+        .no_effect("definitions come from the catalog and the stream, as in Debezium's PostgreSQL connector"),
     OptionDef::boolean("snapshot.mode.configuration.based.start.stream")
         .default("false")
         .checks(&[Boolean])
         .width(Width::Medium)
         .at("CONNECTOR_SNAPSHOT", 7)
         .label("Snapshot mode property based start stream")
-        .doc("With snapshot.mode=configuration_based: stream changes afterwards.")
-        .later("snapshot.mode=configuration_based is not implemented yet"),
+        .doc("With snapshot.mode=configuration_based: stream changes, after the rows if those are read."),
     OptionDef::boolean("snapshot.mode.configuration.based.snapshot.on.schema.error")
         .default("false")
         .checks(&[Boolean])
@@ -469,15 +461,14 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_SNAPSHOT", 8)
         .label("Snapshot mode property based snapshot on schema error")
         .doc("With snapshot.mode=configuration_based: read the definitions again after an error.")
-        .later("snapshot.mode=configuration_based is not implemented yet"),
+        .no_effect("Debezium's PostgreSQL connector ignores it as well"),
     OptionDef::boolean("snapshot.mode.configuration.based.snapshot.on.data.error")
         .default("false")
         .checks(&[Boolean])
         .width(Width::Medium)
         .at("CONNECTOR_SNAPSHOT", 9)
         .label("Snapshot mode property based snapshot on data error")
-        .doc("With snapshot.mode=configuration_based: read the rows again when the stored position is lost.")
-        .later("snapshot.mode=configuration_based is not implemented yet"),
+        .doc("With snapshot.mode=configuration_based: go on at the end of the log when the stored position is lost, instead of failing; what changed meanwhile is lost, unless snapshot.data says that rows are read."),
     OptionDef::int("snapshot.max.threads")
         .default("1")
         .checks(&[Int, PositiveInt])
@@ -545,8 +536,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Long)
         .at("CONNECTOR_SNAPSHOT", 17)
         .label("List of tables where the default select statement used during snapshotting should be overridden.")
-        .doc("Tables whose rows the snapshot reads by a query given in snapshot.select.statement.overrides.SCHEMA.TABLE.")
-        .later("snapshot queries are not implemented yet"),
+        .doc("Tables whose rows the snapshot reads by a query given in snapshot.select.statement.overrides.SCHEMA.TABLE."),
     OptionDef::boolean("internal.snapshot.scan.all.columns.force")
         .default("false")
         .checks(&[Boolean])
@@ -570,7 +560,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_SNAPSHOT", 20)
         .label("Snapshot mode")
         .doc("When existing rows are read: always, initial (if there is no stored position), initial_only (and stop), no_data (never), when_needed (also if the stored position is lost), configuration_based, custom.")
-        .later_values(&["configuration_based", "custom"], "this snapshot mode is not implemented yet"),
+        .later_values(&["custom"], "custom snapshotters are Java classes; Walspring cannot load them"),
     OptionDef::string("snapshot.isolation.mode")
         .default("serializable")
         .checks(&[OneOf(&["read_uncommitted", "repeatable_read", "read_committed", "serializable"])])
@@ -908,14 +898,14 @@ const OPTIONS: &[OptionDef] = &[
         .at("FILTERS", 4)
         .label("Exclude Columns")
         .doc("Regular expressions of the columns to leave out, matched against schema.table.column.")
-        .later("column filters and masks are not implemented yet").aliases(&["column.blacklist"]),
+        .aliases(&["column.blacklist"]),
     OptionDef::list("column.include.list")
         .checks(&[RegexList])
         .width(Width::Long)
         .at("FILTERS", 5)
         .label("Include Columns")
         .doc("Regular expressions of the columns to capture, matched against schema.table.column.")
-        .later("column filters and masks are not implemented yet").aliases(&["column.whitelist"]),
+        .aliases(&["column.whitelist"]),
     OptionDef::list("schema.include.list")
         .checks(&[RegexList])
         .high()
@@ -1079,8 +1069,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("CONNECTION_ADVANCED_REPLICATION", 14)
         .label("Xmin fetch interval (ms)")
-        .doc("How often the slot's xmin is read for source.xmin, in milliseconds; 0 turns it off.")
-        .later("reading xmin is not implemented yet"),
+        .doc("How often the slot's catalog_xmin is read for source.xmin, in milliseconds; 0 turns it off."),
     // Read by the original without being listed.
     OptionDef::string("database.connection.factory.class")
         .unlisted()
@@ -1170,7 +1159,7 @@ const OPTIONS: &[OptionDef] = &[
     OptionDef::string("snapshot.select.statement.overrides.SCHEMA.TABLE")
         .unlisted()
         .doc("Query by which the snapshot reads that table.")
-        .pattern("snapshot.select.statement.overrides.", "").later("snapshot queries are not implemented yet"),
+        .pattern("snapshot.select.statement.overrides.", ""),
     OptionDef::string("signal.kafka.topic")
         .unlisted()
         .doc("Topic of the kafka signal channel; by default the topic prefix followed by -signal.")

@@ -413,7 +413,6 @@ fn refuses_what_it_cannot_do_yet() {
         ("column.mask.with.5.chars", "a.b.c"),
         ("post.processors", "x"),
         ("plugin.name", "decoderbufs"),
-        ("snapshot.mode", "configuration_based"),
         ("signal.kafka.topic", "t"),
         ("walspring.strict", "true"),
     ];
