@@ -286,25 +286,30 @@ fn tolerated_errors_of_every_stage_reach_the_dead_letter_queue() {
     assert!(worker.shutdown(Duration::from_secs(10)));
 }
 
-#[test]
-fn tasks_share_partitions_and_hand_them_over_without_loss() {
+/// Partitions move while records are read, `batch` at a time.
+fn hand_over(batch: &str, records: u64, slow_ms: u64) {
     let world = World::new();
     for partition in 0..6 {
-        world.topics.add("t", partition, 0..100);
+        world.topics.add("t", partition, 0..records);
     }
     check_commits(&world);
-    world.sink.slow_ms.store(2, Ordering::SeqCst);
+    world.sink.slow_ms.store(slow_ms, Ordering::SeqCst);
     let worker = world.start();
-    let config = |tasks: &str| sink_config(json!({"tasks.max": tasks, "consumer.override.max.poll.records": "7"}));
+    let config = |tasks: &str| sink_config(json!({"tasks.max": tasks, "consumer.override.max.poll.records": batch}));
     worker.create("a", config("3"), None).unwrap();
     wait_until("three members", || world.topics.shares(GROUP) == [2, 2, 2]);
+    worker.create("b", sink_config(json!({"consumer.override.group.id": GROUP})), None).unwrap();
+    wait_until("four members", || world.topics.shares(GROUP) == [2, 2, 1, 1]);
+    worker.delete("b").unwrap();
     worker.put_config("a", config("2")).unwrap();
     wait_until("two members", || world.topics.shares(GROUP) == [3, 3]);
+    world.sink.put_errors.lock().unwrap().push_back(TaskError::transient("x", "away"));
     world.topics.expel_all(GROUP);
     for partition in 0..6 {
-        world.topics.add("t", partition, 100..200);
+        world.topics.add("t", partition, records..2 * records);
     }
-    wait_until("all offsets", || (0..6).all(|p| world.topics.committed(GROUP, "t", p) == Some(200)));
+    let end = 2 * records as i64;
+    wait_until("all offsets", || (0..6).all(|p| world.topics.committed(GROUP, "t", p) == Some(end)));
     // Nothing is missing, and in each partition each value comes first in order.
     let written = world.sink.written.lock().unwrap();
     for partition in 0..6 {
@@ -313,10 +318,20 @@ fn tasks_share_partitions_and_hand_them_over_without_loss() {
             assert!(origin.kafka_offset <= next, "a gap before {origin:?}");
             next = next.max(origin.kafka_offset + 1);
         }
-        assert_eq!(next, 200);
+        assert_eq!(next, end);
     }
     drop(written);
     assert!(worker.shutdown(Duration::from_secs(10)));
+}
+
+#[test]
+fn tasks_share_partitions_and_hand_them_over_without_loss() {
+    hand_over("7", 100, 2);
+}
+
+#[test]
+fn batches_that_are_decoded_ahead_are_handed_over_without_loss() {
+    hand_over("150", 5000, 3);
 }
 
 #[test]

@@ -106,12 +106,11 @@ impl Batch {
         self.fates.iter().position(open).unwrap_or(self.fates.len())
     }
 
-    /// Forgets what is settled, and what was read from partitions that are gone. What is left is put again.
-    pub fn forget(&mut self, gone: &HashSet<TopicPartition>) {
+    /// Forgets the first `settled` records, and what was read from partitions that are gone. What is left is put again.
+    pub fn forget(&mut self, settled: usize, gone: &HashSet<TopicPartition>) {
         let keep = |raw: &ConsumedRecord| {
             !gone.contains(&TopicPartition { topic: raw.topic.clone(), partition: raw.partition })
         };
-        let settled = self.settled();
         let kept: Vec<bool> = self.raws.iter().enumerate().map(|(place, raw)| place >= settled && keep(raw)).collect();
         let old = std::mem::take(self);
         let mut place_now = vec![None; old.raws.len()];

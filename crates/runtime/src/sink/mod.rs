@@ -5,6 +5,7 @@
 //!                                         ▲ halves, or the same again ┘
 //! ```
 
+mod ahead;
 mod batch;
 mod dead_letters;
 mod decoder;
@@ -23,6 +24,7 @@ use walspring_connect::{
     ConsumerRequest, DeadLetterRequest, RecordConsumer, SinkIdentity, SinkPlugin, SinkTask, SinkTaskContext,
 };
 
+use self::ahead::Ahead;
 use self::decoder::Decoder;
 use self::metrics::SinkMetrics;
 use self::observing::Observing;
@@ -86,7 +88,7 @@ impl Life<'_> {
             consumer: member.get(),
             sink: &mut *sink.0,
             class: &class,
-            decoder: Decoder { converters, chain },
+            ahead: Ahead::new(Decoder { converters, chain }, settings.tolerant, format!("decode-{connector}-{task}")),
             settings: &settings,
             reporter: Reporter::new(connector, task, &settings, dead_letters),
             observing,

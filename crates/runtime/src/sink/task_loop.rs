@@ -16,8 +16,8 @@ use walspring_connect::{
     TopicPartition,
 };
 
+use super::ahead::Ahead;
 use super::batch::Batch;
-use super::decoder::Decoder;
 use super::delivery::Delivery;
 use super::metrics::SinkMetrics;
 use super::observing::Observing;
@@ -34,13 +34,16 @@ use crate::task_status::TaskStatus;
 const POLL_WAIT: Duration = Duration::from_millis(200);
 /// Records of one batch, in bytes as they were read. Decoded they take a few times as much.
 const BATCH_BYTES_MAX: usize = 4 << 20;
+/// A batch that is decoded beside the one before it has at least this many in front of it: fewer are written before the
+/// other thread is awake.
+const AHEAD_RECORDS_MIN: usize = 100;
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct SinkLoop<'a> {
     pub consumer: &'a mut dyn RecordConsumer,
     pub sink: &'a mut dyn SinkTask,
     pub class: &'a str,
-    pub decoder: Decoder,
+    pub ahead: Ahead,
     pub settings: &'a SinkSettings,
     pub reporter: Reporter<'a>,
     pub observing: Option<Observing>,
@@ -61,6 +64,12 @@ pub(super) struct LoopState {
     /// Given to this task, and not opened by the sink yet.
     to_open: Vec<TopicPartition>,
     batch: Option<Batch>,
+    /// Decoded while the one before it was written.
+    next: Option<Batch>,
+    /// When the records that are being decoded were taken from the consumer.
+    ahead_started: Option<SystemTime>,
+    /// These go with the next poll; what was read from them is written first.
+    leaving: Option<Vec<TopicPartition>>,
     outcomes: Vec<Outcome>,
     /// When what failed is tried again.
     again_at: Option<Instant>,
@@ -80,7 +89,10 @@ impl SinkLoop<'_> {
     /// Until the task should stop, or fails. What was written is committed whichever way it ends.
     pub fn run(&mut self) -> Result<(), TaskError> {
         let result = self.turns();
-        self.reach();
+        // After an error there is a record that was read and is not dealt with.
+        if result.is_ok() {
+            self.reach();
+        }
         if let Err(error) = self.commit(None) {
             self.warn(&format!("offsets were not committed at the end; records will come again: {error}"));
         }
@@ -123,7 +135,11 @@ impl SinkLoop<'_> {
 
     fn has_work(&self) -> bool {
         let state = &self.state;
-        !state.to_open.is_empty() || state.batch.is_some() || !state.read.is_empty()
+        !state.to_open.is_empty() || !state.read.is_empty() || self.has_batch()
+    }
+
+    fn has_batch(&self) -> bool {
+        self.state.batch.is_some() || self.state.next.is_some() || self.ahead.is_busy()
     }
 
     /// One step: opens what is to be opened, or puts a batch. A transient error is waited out.
@@ -160,10 +176,11 @@ impl SinkLoop<'_> {
     }
 
     fn put(&mut self) -> Result<(), TaskError> {
-        let mut batch = match self.state.batch.take() {
+        let batch = match self.state.batch.take() {
             Some(batch) => batch,
             None => self.next_batch(),
         };
+        let Some(mut batch) = self.look_ahead(batch)? else { return Ok(()) };
         let result = self.deliver(&mut batch);
         match &result {
             Err(error) if error.is_transient() => self.state.batch = Some(batch),
@@ -185,32 +202,72 @@ impl SinkLoop<'_> {
         }
     }
 
-    /// Takes what was read, up to the bound in bytes.
+    /// What was decoded already, or else what was read.
     fn next_batch(&mut self) -> Batch {
-        let read = &mut self.state.read;
-        let mut bytes = 0;
-        let fits = |record: &ConsumedRecord| {
-            bytes += size(record);
-            bytes <= BATCH_BYTES_MAX
+        let decoded = match self.state.next.take() {
+            Some(batch) => Some(batch),
+            None => self.decoded_ahead(),
         };
-        let count = read.iter().take(self.settings.batch_records_max).take_while({
-            let mut fits = fits;
-            move |record| fits(record)
+        let batch = decoded.unwrap_or_else(|| {
+            let started = SystemTime::now();
+            let records = self.take_read();
+            Batch { started: Some(started), ..self.ahead.decode_now(records) }
         });
-        let count = count.count().max(1).min(read.len());
-        let rest = read.split_off(count);
-        let taken = std::mem::replace(read, rest);
-        let mut batch = Batch::decode(taken, &mut self.decoder, self.settings.tolerant);
+        for (place, failure) in &batch.failures {
+            self.reporter.failed(&batch.raws[*place], failure, &self.metrics);
+        }
         for run in batch.raws.chunk_by(|a, b| Arc::ptr_eq(&a.topic, &b.topic)) {
             if self.state.topics.insert(run[0].topic.clone()) {
                 (self.on_topic)(&run[0].topic);
             }
         }
-        batch.started = self.observing.is_some().then(SystemTime::now);
-        for (place, failure) in &batch.failures {
-            self.reporter.failed(&batch.raws[*place], failure, &self.metrics);
-        }
         batch
+    }
+
+    fn decoded_ahead(&mut self) -> Option<Batch> {
+        let batch = self.ahead.finish()?;
+        Some(Batch { started: self.state.ahead_started.take(), ..batch })
+    }
+
+    /// Takes what was read, up to the bound in bytes.
+    fn take_read(&mut self) -> Vec<ConsumedRecord> {
+        let read = &mut self.state.read;
+        let mut bytes = 0;
+        let fits = |record: &&ConsumedRecord| {
+            bytes += size(record);
+            bytes <= BATCH_BYTES_MAX
+        };
+        let count = read.iter().take(self.settings.batch_records_max).take_while(fits).count();
+        let rest = read.split_off(count.max(1).min(read.len()));
+        std::mem::replace(read, rest)
+    }
+
+    /// Before a large batch is written, lets the records behind it be decoded meanwhile. `None`: the batch is gone, with
+    /// its partitions.
+    fn look_ahead(&mut self, batch: Batch) -> Result<Option<Batch>, TaskError> {
+        let is_worth_it = batch.raws.len() >= AHEAD_RECORDS_MIN && batch.end.is_none();
+        if !is_worth_it || self.state.next.is_some() || self.ahead.is_busy() {
+            return Ok(Some(batch));
+        }
+        self.state.batch = Some(batch);
+        let tries_again = self.state.again_at.is_some() || self.state.leaving.is_some();
+        if self.state.read.is_empty() && !self.state.quiet && !tries_again {
+            match self.read(Duration::ZERO)? {
+                Consumed::Records | Consumed::Nothing => {}
+                Consumed::Assigned(partitions) => self.assigned(partitions)?,
+                Consumed::Revoked(partitions) => self.state.leaving = Some(partitions),
+                Consumed::Lost(partitions) => self.gone(partitions, false),
+            }
+        }
+        if !self.state.read.is_empty() {
+            let records = self.take_read();
+            self.state.ahead_started = Some(SystemTime::now());
+            if let Err(mut records) = self.ahead.begin(records) {
+                records.append(&mut self.state.read);
+                self.state.read = records;
+            }
+        }
+        Ok(self.state.batch.take())
     }
 
     fn deliver(&mut self, batch: &mut Batch) -> Result<(), TaskError> {
@@ -236,19 +293,17 @@ impl SinkLoop<'_> {
     }
 
     fn poll(&mut self) -> Result<(), TaskError> {
+        if let Some(partitions) = self.state.leaving.take() {
+            self.gone(partitions, true);
+            return Ok(());
+        }
         self.quieten(self.state.paused || self.has_work())?;
         let wait = match self.state.again_at.filter(|_| !self.state.paused) {
             Some(at) => at.saturating_duration_since(Instant::now()).min(POLL_WAIT),
             None => POLL_WAIT,
         };
-        let room = BATCH_BYTES_MAX / self.state.record_bytes.max(1);
-        let records_max = self.settings.batch_records_max.min(room).max(1);
-        let before = self.state.read.len();
-        match self.consumer.poll(&mut self.state.read, records_max, wait).map_err(|e| store_error(&e))? {
-            Consumed::Records => {
-                let new = &self.state.read[before..];
-                self.state.record_bytes = new.iter().map(size).sum::<usize>() / new.len().max(1);
-            }
+        match self.read(wait)? {
+            Consumed::Records => {}
             Consumed::Nothing => {
                 self.reach();
                 if self.commit_is_due() {
@@ -261,6 +316,18 @@ impl SinkLoop<'_> {
         }
         self.look_at_lag();
         Ok(())
+    }
+
+    fn read(&mut self, wait: Duration) -> Result<Consumed, TaskError> {
+        let room = BATCH_BYTES_MAX / self.state.record_bytes.max(1);
+        let records_max = self.settings.batch_records_max.min(room).max(1);
+        let before = self.state.read.len();
+        let consumed = self.consumer.poll(&mut self.state.read, records_max, wait).map_err(|e| store_error(&e))?;
+        if consumed == Consumed::Records {
+            let new = &self.state.read[before..];
+            self.state.record_bytes = new.iter().map(size).sum::<usize>() / new.len().max(1);
+        }
+        Ok(consumed)
     }
 
     fn quieten(&mut self, quiet: bool) -> Result<(), TaskError> {
@@ -292,8 +359,14 @@ impl SinkLoop<'_> {
         self.state.read.retain(|r| !gone.contains(&TopicPartition { topic: r.topic.clone(), partition: r.partition }));
         if let Some(mut batch) = self.state.batch.take() {
             self.settle(&batch);
-            batch.forget(&gone);
+            batch.forget(batch.settled(), &gone);
             self.state.batch = Some(batch).filter(|batch| !batch.raws.is_empty());
+        }
+        // Of the one behind it nothing is settled before all of this one is.
+        let next = self.state.next.take();
+        if let Some(mut next) = next.or_else(|| self.decoded_ahead()) {
+            next.forget(0, &gone);
+            self.state.next = Some(next).filter(|next| !next.raws.is_empty());
         }
         if ours && let Err(error) = self.commit(Some(&partitions)) {
             self.warn(&format!("offsets were not committed before partitions went; records will come again: {error}"));

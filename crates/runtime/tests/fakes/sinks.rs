@@ -188,6 +188,7 @@ impl Consumer {
         let offsets = group.offsets.clone();
         let member = group.members.get_mut(&self.id)?;
         if !member.lost.is_empty() {
+            member.paused.clear();
             return Some(Consumed::Lost(std::mem::take(&mut member.lost)));
         }
         for gone in std::mem::take(&mut member.going) {
@@ -305,6 +306,11 @@ impl RecordConsumer for Consumer {
             let lag = |(p, at): (&TopicPartition, &i64)| (p.clone(), (state.records[p].len() as i64 - at) as u64);
             member.has.iter().map(lag).collect()
         })
+    }
+
+    fn positions(&mut self) -> Vec<(TopicPartition, i64)> {
+        let group = self.group.clone();
+        self.with(|state, id| state.groups[&group].members[&id].has.clone().into_iter().collect())
     }
 
     fn close(self: Box<Self>) {
