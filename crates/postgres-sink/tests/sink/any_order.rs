@@ -98,6 +98,8 @@ fn check(table: &str, options: &[(&str, &str)], cases: u32) {
     let mut options = options.to_vec();
     options.extend([("truncate.enabled", "true"), ("batch.size", "3")]);
     let task: std::cell::RefCell<Box<dyn SinkTask>> = start(&db, &options).into();
+    // More of them by PROPTEST_CASES.
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { Config::default().cases } else { cases };
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let strategy = (prop::collection::vec(event(), 0..40), prop::collection::vec(1usize..15, 1..10));
     runner
