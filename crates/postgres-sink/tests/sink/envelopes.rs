@@ -77,6 +77,18 @@ fn deletes_are_passed_over_where_they_are_not_enabled() {
 }
 
 #[test]
+fn tombstones_are_ignored_where_the_delete_is_a_record_of_its_own() {
+    let db = database();
+    db.sql("create table t (id int primary key)");
+    let mut task = start(&db, &[("walspring.sink.tombstones", "ignore")]);
+    let (key, row) = (r#"{"id":1}"#, r#"{"id":1}"#);
+    assert_eq!(put(&mut task, &records(0, &[upsert(key, row), tombstone(key)])), [Upsert, Ignore]);
+    assert_eq!(rows(&db, "select * from t"), ["1"]);
+    assert_eq!(put(&mut task, &records(2, &[delete(key), tombstone(key)])), [Delete, Ignore]);
+    assert!(rows(&db, "select * from t").is_empty());
+}
+
+#[test]
 fn records_with_schemas_are_applied() {
     let db = database();
     db.sql("create table t (id int primary key, price numeric, at timestamp, day date, span interval, bits bit(4), raw bytea)");
