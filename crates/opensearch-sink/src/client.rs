@@ -16,8 +16,9 @@ use ureq::config::AutoHeaderValue;
 use ureq::http::{Request, Uri};
 use ureq::unversioned::transport::DefaultConnector;
 use walspring_connect::{CONNECT_EXCEPTION, TaskError};
+use walspring_net::http::{AllRefused, GatedResolver};
 
-use crate::address_gate::{AddressRefused, GatedResolver};
+use crate::address_gate::{AddressGate, AddressRefused};
 use crate::config::SinkConfig;
 use crate::tls;
 
@@ -134,7 +135,7 @@ impl Client {
             _ => None,
         };
         Ok(Client {
-            agent: Agent::with_parts(agent, DefaultConnector::new(), GatedResolver::default()),
+            agent: Agent::with_parts(agent, DefaultConnector::new(), GatedResolver::new(AddressGate)),
             urls: config.urls.clone(),
             current: 0,
             authorization,
@@ -218,7 +219,8 @@ fn compressed(body: &[u8]) -> Option<Vec<u8>> {
 fn unreachable(node: &NodeUrl, error: ureq::Error) -> TaskError {
     let definite = |message: String| TaskError::definite(CONNECT_EXCEPTION, format!("{node}: {message}"));
     if let ureq::Error::Other(inner) = &error
-        && let Some(refused) = inner.downcast_ref::<AddressRefused>()
+        && let Some(AllRefused(refused)) = inner.downcast_ref::<AllRefused<AddressRefused>>()
+        && let Some(refused) = refused.last()
     {
         return definite(format!("connection.url leads to {refused}, which is never called"));
     }

@@ -2,13 +2,13 @@
 //! threads only.
 
 use std::io::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ureq::http::{HeaderMap, Request, StatusCode, header};
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, TlsConfig};
+use walspring_net::http::{PemText, tls_config};
 
 use crate::settings::Endpoint;
 
@@ -94,16 +94,8 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 /// With the authorities of the system, unless a file names others.
 fn tls(endpoint: &Endpoint) -> Result<TlsConfig, String> {
-    let authorities: Vec<Certificate<'static>> = match &endpoint.authorities {
-        Some(path) => certificates(path)?,
-        None => {
-            let found = rustls_native_certs::load_native_certs().certs;
-            found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect()
-        }
-    };
-    let mut tls = TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(authorities)))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let authorities = endpoint.authorities.as_deref().map(certificates).transpose()?;
+    let mut tls = tls_config(authorities);
     if let Some((certificate, key)) = &endpoint.client_certificate {
         let pem = read(key)?;
         let key = PrivateKey::from_pem(&pem).map_err(|_| format!("{} holds no private key (PEM)", key.display()))?;
@@ -113,14 +105,7 @@ fn tls(endpoint: &Endpoint) -> Result<TlsConfig, String> {
 }
 
 fn certificates(path: &std::path::Path) -> Result<Vec<Certificate<'static>>, String> {
-    let pem = read(path)?;
-    let items = ureq::tls::parse_pem(&pem);
-    let found: Vec<_> = items
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
+    let found = PemText::read(&read(path)?).certificates;
     if found.is_empty() { Err(format!("{} holds no certificate (PEM)", path.display())) } else { Ok(found) }
 }
 

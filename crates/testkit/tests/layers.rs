@@ -14,8 +14,8 @@ enum Layer {
     Connect,
     /// Bytes to bytes. No I/O of any kind; none of them knows another.
     Format,
-    /// What edges share of their way out: TLS's configuration and the like. No sockets of its own (its HTTP client is there
-    /// for its traits and types); of files it reads certificates.
+    /// What edges share of their way out: TLS's configuration, the gate for addresses. No sockets of its own (the HTTP
+    /// client is there for its traits and types); of files it reads certificates.
     Net,
     /// Where bytes come from and go to. None of them knows another, nor the runtime.
     Edge,
