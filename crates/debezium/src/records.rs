@@ -11,11 +11,11 @@ use crate::envelope::{source_schema, transaction_block};
 use crate::semantic::{string, structure};
 
 /// A schema of the original whose name is adjusted as those of tables are.
-fn named(config: &EventConfig, name: &str) -> Schema {
+pub(crate) fn named(config: &EventConfig, name: &str) -> Schema {
     structure(&config.mapping.schema_names.schema_name(name), 1)
 }
 
-fn record(topic: String, partition: Option<i32>, key: (Schema, Value), value: (Schema, Value)) -> Record {
+pub(crate) fn record(topic: String, partition: Option<i32>, key: (Schema, Value), value: (Schema, Value)) -> Record {
     let typed = |(schema, value): (Schema, Value)| Typed::new(Arc::new(schema), value);
     Record {
         topic: topic.into(),

@@ -480,7 +480,7 @@ impl<R: Relations> ChangeReader<R> {
     }
 }
 
-fn push_record(record: walspring_record::Record, lsn: Lsn, batch: &mut ChangeBatch) {
+pub fn push_record(record: walspring_record::Record, lsn: Lsn, batch: &mut ChangeBatch) {
     batch.records.push(record);
     batch.changes.push(Change {
         kind: ChangeKind::Record,

@@ -66,7 +66,7 @@ impl Events {
     pub fn new(config: &SourceConfig, task: u32) -> Result<Events, TaskError> {
         let typed = &config.typed;
         let names = topic_names(typed)?;
-        let mut events = EventConfig::new(names, typed.connection.database.as_str(), run_id());
+        let mut events = EventConfig::new(names, typed.connection.database.as_str(), random_uuid());
         events.mapping = mapping(typed);
         events.tombstones = typed.events.tombstones_on_delete;
         events.extended_headers = typed.events.extended_headers;
@@ -222,6 +222,11 @@ impl Events {
         debezium::logical_message(&self.config, message).map_err(|e| TaskError::definite(e.class, e.message))
     }
 
+    /// How records look, for those that are made elsewhere.
+    pub fn format(&self) -> Arc<EventConfig> {
+        self.config.clone()
+    }
+
     pub fn heartbeat(&self, now_us: i64) -> Record {
         debezium::heartbeat(&self.config, now_us.div_euclid(1000))
     }
@@ -303,7 +308,7 @@ fn mapping(config: &PostgresConnectorConfig) -> MappingConfig {
 }
 
 /// A random UUID (version 4).
-fn run_id() -> String {
+pub fn random_uuid() -> String {
     use ring::rand::SecureRandom as _;
     let mut b = [0u8; 16];
     // Without randomness the id is all zeros: it only tells runs apart.

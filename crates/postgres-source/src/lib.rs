@@ -11,6 +11,7 @@ mod errors;
 mod events;
 mod feedback;
 mod limits;
+mod notifications;
 mod plugin;
 mod position;
 mod publication;

@@ -20,6 +20,7 @@ use walspring_record::{
 
 use crate::copy_text;
 use crate::errors::{PSQL_EXCEPTION, java_message};
+use crate::notifications::Notice;
 use crate::wire::{CancelToken, ConnectConfig, Connection, PgError, quote_literal};
 
 /// One table to read.
@@ -49,9 +50,10 @@ const BATCH_BYTES: usize = 256 * 1024;
 const BATCH_ROWS: usize = 16 * 1024;
 
 enum Message {
+    RangeBegins { table: usize },
     Rows { table: usize, batch: ChangeBatch },
     RangeDone { table: usize },
-    Failed(TaskError),
+    Failed { table: usize, error: TaskError },
 }
 
 #[derive(Debug, Clone)]
@@ -68,6 +70,11 @@ pub struct Snapshot {
     threads: Vec<(CancelToken, std::thread::JoinHandle<()>)>,
     ranges_left: Vec<usize>,
     ranges_left_total: usize,
+    tables: Arc<Vec<SnapshotTable>>,
+    /// Of each table; `None`: it has not begun.
+    rows_read: Vec<Option<u64>>,
+    /// What has happened to tables since it was last asked for.
+    pub notices: Vec<Notice>,
     marks: Marks,
     ready: VecDeque<ChangeBatch>,
     pub rows: Arc<AtomicU64>,
@@ -129,6 +136,9 @@ impl Snapshot {
             threads: handles,
             ranges_left,
             ranges_left_total,
+            rows_read: vec![None; tables.len()],
+            tables,
+            notices: Vec::new(),
             ready: VecDeque::new(),
             rows,
         })
@@ -150,18 +160,32 @@ impl Snapshot {
                 return Ok(false);
             }
             match self.messages.recv_timeout(wait) {
-                Ok(Message::Rows { table, batch }) => self.ready.extend(self.marks.rows(table, batch)),
+                Ok(Message::RangeBegins { table }) => {
+                    if self.rows_read[table].is_none() {
+                        self.rows_read[table] = Some(0);
+                        self.notices.push(Notice::TableBegins(self.tables[table].name.clone()));
+                    }
+                }
+                Ok(Message::Rows { table, batch }) => {
+                    *self.rows_read[table].get_or_insert(0) += batch.changes.len() as u64;
+                    self.ready.extend(self.marks.rows(table, batch));
+                }
                 Ok(Message::RangeDone { table }) => {
                     self.ranges_left[table] -= 1;
                     self.ranges_left_total -= 1;
                     if self.ranges_left[table] == 0 {
+                        let rows = self.rows_read[table].unwrap_or_default();
+                        self.notices.push(Notice::TableRead { table: self.tables[table].name.clone(), rows });
                         self.ready.extend(self.marks.table_done(table));
                     }
                     if self.ranges_left_total == 0 {
                         self.ready.extend(self.marks.end());
                     }
                 }
-                Ok(Message::Failed(e)) => return Err(e),
+                Ok(Message::Failed { table, error }) => {
+                    self.notices.push(Notice::TableFailed(self.tables[table].name.clone()));
+                    return Err(error);
+                }
                 Err(RecvTimeoutError::Timeout) => return Ok(false),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(TaskError::transient(
@@ -305,6 +329,9 @@ impl Reader {
             }
             let next = self.queue.lock().unwrap_or_else(|e| e.into_inner()).pop_front();
             let Some(range) = next else { break };
+            if self.sender.send(Message::RangeBegins { table: range.table }).is_err() {
+                return;
+            }
             match self.read(&mut connection, &range) {
                 Ok(true) => {
                     if self.sender.send(Message::RangeDone { table: range.table }).is_err() {
@@ -312,8 +339,8 @@ impl Reader {
                     }
                 }
                 Ok(false) => return,
-                Err(e) => {
-                    let _ = self.sender.send(Message::Failed(e));
+                Err(error) => {
+                    let _ = self.sender.send(Message::Failed { table: range.table, error });
                     return;
                 }
             }

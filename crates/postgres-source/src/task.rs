@@ -17,6 +17,7 @@ use crate::errors::from_pg;
 use crate::events::{Events, StoredOffset};
 use crate::feedback::SlotProgress;
 use crate::limits::Limits;
+use crate::notifications::{Notice, Notifications};
 use crate::position::Resume;
 use crate::relations::CatalogRelations;
 use crate::slot::{self, NewSlot, NewSlotOptions, Slot};
@@ -35,6 +36,7 @@ pub struct PostgresTask {
     config: Arc<SourceConfig>,
     limits: Limits,
     events: Option<Events>,
+    notifications: Notifications,
     context: Context,
     partition: SourcePartition,
     progress: Arc<SlotProgress>,
@@ -55,6 +57,8 @@ enum State {
     Stream(Box<Stream>),
     /// `initial_only` has read everything.
     Finished,
+    /// What is still to be said about the snapshot goes out first.
+    Failed(TaskError),
     Closed,
 }
 
@@ -82,6 +86,7 @@ impl PostgresTask {
         let partition = events.partition();
         let progress = Arc::new(SlotProgress::new(config.typed.slot.flush_mode == LsnFlushMode::Manual));
         PostgresTask {
+            notifications: Notifications::new(&config, &events),
             config: Arc::new(config),
             limits,
             events: Some(events),
@@ -123,8 +128,10 @@ impl PostgresTask {
             publication::prepare(&mut relations.connection, &config.typed, &captured)?;
         }
         if snapshot {
+            self.notifications.tell(Notice::Started);
             return self.start_snapshot(relations, captured, existing.is_some(), replication);
         }
+        self.notifications.tell(Notice::Skipped);
         if !streams {
             return Ok(State::Finished);
         }
@@ -296,7 +303,7 @@ impl PostgresTask {
     }
 
     fn start_readers(
-        &self,
+        &mut self,
         relations: &mut CatalogRelations,
         captured: &mut [Table],
         point: &SnapshotPoint,
@@ -319,13 +326,18 @@ impl PostgresTask {
             }
         }
         tracing::info!(tables = tables.len(), lsn = %point.lsn, "the snapshot begins");
+        self.notifications.tell(Notice::Resolved(tables.iter().map(|t| t.name.clone()).collect()));
         let threads = typed.snapshot.threads;
         Snapshot::start(tables, point, &self.config.connect, threads, self.limits.range_pages, &before_read)
     }
 
     fn poll_snapshot(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError> {
         let State::Snapshot(phase) = &mut self.state else { return Ok(Poll::Idle) };
-        let got = phase.snapshot.next(batch, wait)?;
+        let got = phase.snapshot.next(batch, wait);
+        for notice in phase.snapshot.notices.drain(..) {
+            self.notifications.tell(notice);
+        }
+        let got = got?;
         let rows = phase.snapshot.rows.load(Ordering::Relaxed);
         if phase.rows_logged.elapsed() > Duration::from_secs(10) {
             phase.rows_logged = Instant::now();
@@ -347,6 +359,8 @@ impl PostgresTask {
         drop(snapshot);
         batch.offset = Some(relations.events.snapshot_offset(point.lsn, point.xid, now_us(), true));
         batch.store_offset = true;
+        self.notifications.tell(Notice::Completed);
+        self.notifications.push_to(batch);
         batch.drained = true;
         // The stream starts with the next poll: whatever becomes of it, the snapshot is not lost.
         self.state = if !self.streams() {
@@ -362,6 +376,15 @@ impl PostgresTask {
             State::Starting(Box::new(Starting { relations, replication, from }))
         };
         Ok(Poll::Batch)
+    }
+
+    /// An error of a snapshot that has begun is answered after what there is to say about it.
+    fn give_up(&mut self, e: TaskError) -> Result<State, TaskError> {
+        if !self.notifications.has_begun() {
+            return Err(e);
+        }
+        self.notifications.tell(Notice::Aborted);
+        Ok(State::Failed(e))
     }
 
     fn start_stream(&mut self) -> Result<(), TaskError> {
@@ -405,12 +428,27 @@ impl SourceTask for PostgresTask {
 
     fn poll(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError> {
         let wait = wait.min(WAIT_MAX);
+        if !self.notifications.is_empty() {
+            self.notifications.push_to(batch);
+            batch.drained = true;
+            return Ok(Poll::Batch);
+        }
         match &self.state {
             State::New => {
-                self.state = self.start()?;
+                self.state = self.start().or_else(|e| self.give_up(e))?;
                 Ok(Poll::Idle)
             }
-            State::Snapshot(_) => self.poll_snapshot(batch, wait),
+            State::Snapshot(_) => match self.poll_snapshot(batch, wait) {
+                Err(e) => {
+                    self.state = self.give_up(e)?;
+                    Ok(Poll::Idle)
+                }
+                polled => polled,
+            },
+            State::Failed(_) => match std::mem::replace(&mut self.state, State::Closed) {
+                State::Failed(e) => Err(e),
+                _ => Ok(Poll::Idle),
+            },
             State::Starting(_) => {
                 self.start_stream()?;
                 Ok(Poll::Idle)

@@ -34,6 +34,7 @@ pub struct PostgresConnectorConfig {
     pub topics: TopicConfig,
     pub events: EventConfig,
     pub tuning: TuningConfig,
+    pub notifications: NotificationConfig,
     /// `guardrail.collections.*`
     pub guardrail: Option<Guardrail>,
     /// `walspring.strict`
@@ -185,6 +186,15 @@ pub struct TuningConfig {
     pub processing_failure: ProcessingFailure,
 }
 
+/// `notification.*`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NotificationConfig {
+    /// The channel `log`.
+    pub log: bool,
+    /// The topic of the channel `sink`, if that is enabled.
+    pub topic: Option<String>,
+}
+
 /// A limit to the number of captured tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guardrail {
@@ -232,6 +242,7 @@ fn read(config: &Config) -> Result<PostgresConnectorConfig, ConfigErrors> {
         snapshot: snapshot(options, config)?,
         representation: representation(options)?,
         tuning: tuning(options)?,
+        notifications: notifications(options),
         guardrail: guardrail(options)?,
         strict: config.get("walspring.strict").is_some_and(|strict| crate::values::boolean(strict) == Some(true)),
         raw: config.clone(),
@@ -410,6 +421,13 @@ fn tuning(options: Reader<'_>) -> Result<TuningConfig, ConfigError> {
         retry_wait: options.milliseconds("retriable.restart.connector.wait.ms")?,
         processing_failure: mode(options, "event.processing.failure.handling.mode", ProcessingFailure::from_name)?,
     })
+}
+
+fn notifications(options: Reader<'_>) -> NotificationConfig {
+    let channels = options.list("notification.enabled.channels");
+    let enabled = |name: &str| channels.iter().any(|channel| channel == name);
+    let topic = options.optional_nonempty("notification.sink.topic.name");
+    NotificationConfig { log: enabled("log"), topic: topic.filter(|_| enabled("sink")) }
 }
 
 fn guardrail(options: Reader<'_>) -> Result<Option<Guardrail>, ConfigError> {

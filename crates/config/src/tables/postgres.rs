@@ -276,15 +276,14 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_ADVANCED", 7)
         .label("Enabled notification channels names")
         .doc("Channels that notifications go to: sink, log.")
-        .later("notifications are not implemented yet"),
+        .later_values(&["jmx", "http"], "notifications go to a topic (sink) or to the log (log)"),
     OptionDef::string("notification.sink.topic.name")
         .checks(&[GivenForChannel("sink", "Notification topic name must be provided when kafka notification channel is enabled")])
         .high()
         .width(Width::Long)
         .at("CONNECTOR_ADVANCED", 8)
         .label("Notification topic name")
-        .doc("Topic of the sink notification channel.")
-        .later("notifications are not implemented yet"),
+        .doc("Topic of the sink notification channel."),
     OptionDef::string("notification.http.url")
         .checks(&[GivenForChannel("http", "HTTP notification URL must be provided when the 'http' notification channel is enabled")])
         .high()
@@ -292,7 +291,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_ADVANCED", 9)
         .label("HTTP notification endpoint URL")
         .doc("Where the http notification channel posts to.")
-        .later("notifications are not implemented yet"),
+        .later("notifications go to a topic (sink) or to the log (log)"),
     OptionDef::int("notification.http.timeout.ms")
         .default("5000")
         .checks(&[Int, PositiveInt])
@@ -301,7 +300,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_ADVANCED", 10)
         .label("HTTP notification timeout (ms)")
         .doc("Timeout of one HTTP notification, in milliseconds.")
-        .later("notifications are not implemented yet"),
+        .later("notifications go to a topic (sink) or to the log (log)"),
     OptionDef::int("notification.http.retries")
         .default("2")
         .checks(&[Int, NonNegativeInt])
@@ -310,7 +309,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_ADVANCED", 11)
         .label("HTTP notification retries")
         .doc("How often a failed HTTP notification is sent again.")
-        .later("notifications are not implemented yet"),
+        .later("notifications go to a topic (sink) or to the log (log)"),
     OptionDef::boolean("notification.http.allow.private.networks")
         .default("false")
         .checks(&[Boolean])
@@ -319,7 +318,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_ADVANCED", 12)
         .label("Allow private network notification targets")
         .doc("Allow HTTP notifications to private addresses.")
-        .later("notifications are not implemented yet"),
+        .later("notifications go to a topic (sink) or to the log (log)"),
     OptionDef::class("transaction.metadata.factory")
         .default("io.debezium.pipeline.txmetadata.DefaultTransactionMetadataFactory")
         .checks(&[ClassName])

@@ -128,8 +128,10 @@ pub fn unsupported(option: &OptionDef, given: &str) -> Option<&'static str> {
     let is_default = option.value_by_default().is_some_and(|default| default.eq_ignore_ascii_case(given.trim()));
     match option.support {
         Support::Later(reason) if !is_default && !given.trim().is_empty() => Some(reason),
-        Support::LaterValues(values, reason) if values.iter().any(|value| value.eq_ignore_ascii_case(given.trim())) => {
-            Some(reason)
+        Support::LaterValues(values, reason) => {
+            let given = if option.kind == Kind::List { values::list(given) } else { vec![given.trim().to_owned()] };
+            let later = |given: &String| values.iter().any(|value| value.eq_ignore_ascii_case(given));
+            given.iter().any(later).then_some(reason)
         }
         _ => None,
     }

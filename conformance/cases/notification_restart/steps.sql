@@ -1,0 +1,6 @@
+--@ drain
+--@ rest PUT /connectors/${name}/stop
+--@ wait_inactive
+--@ rest PUT /connectors/${name}/resume
+--@ wait_restreaming
+insert into b values (3);

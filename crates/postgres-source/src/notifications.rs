@@ -1,0 +1,138 @@
+//! `notification.*`: what becomes of the snapshot of a start, told in records of a topic (channel `sink`) and in the log
+//! (channel `log`). Kinds, fields and their order are the original's, recorded in `conformance/cases/notification_*`.
+//!
+//! What is told waits here until the task hands over its next batch. `COMPLETED` goes in one batch with the offset that
+//! says so; the others may come again when a snapshot starts again.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use walspring_debezium::{EventConfig, Notification, notification};
+use walspring_record::{ChangeBatch, Lsn, Record};
+
+use crate::change_reader::push_record;
+use crate::config::SourceConfig;
+use crate::events::{Events, random_uuid};
+use crate::snapshot::now_us;
+
+/// What can be told of an initial snapshot. Tables are `schema.table`.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// No snapshot is read in this start.
+    Skipped,
+    Started,
+    /// The tables to read, in their order.
+    Resolved(Vec<String>),
+    TableBegins(String),
+    TableRead {
+        table: String,
+        rows: u64,
+    },
+    TableFailed(String),
+    Completed,
+    Aborted,
+}
+
+pub struct Notifications {
+    format: Arc<EventConfig>,
+    topic: Option<String>,
+    log: bool,
+    /// Of the running snapshot, separated by commas.
+    tables: String,
+    begun: bool,
+    waiting: Vec<Record>,
+}
+
+impl Notifications {
+    pub fn new(config: &SourceConfig, events: &Events) -> Notifications {
+        let typed = &config.typed.notifications;
+        Notifications {
+            format: events.format(),
+            topic: typed.topic.clone(),
+            log: typed.log,
+            tables: String::new(),
+            begun: false,
+            waiting: Vec::new(),
+        }
+    }
+
+    pub fn tell(&mut self, notice: Notice) {
+        if self.topic.is_none() && !self.log {
+            return;
+        }
+        match &notice {
+            Notice::Started => self.begun = true,
+            Notice::Completed | Notice::Aborted => self.begun = false,
+            Notice::Resolved(tables) => self.tables = tables.join(","),
+            _ => {}
+        }
+        let (kind, additional) = self.describe(notice);
+        let id = random_uuid();
+        let told = Notification {
+            id: &id,
+            aggregate_type: "Initial Snapshot",
+            kind,
+            additional: &additional,
+            timestamp_ms: now_us().div_euclid(1000),
+        };
+        if self.log {
+            tracing::info!("[Notification Service]  {}", line(&told));
+        }
+        if let Some(topic) = &self.topic {
+            self.waiting.push(notification(&self.format, topic, &told));
+        }
+    }
+
+    /// A snapshot has begun, and its end has not been told.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Appends what waits to the batch.
+    pub fn push_to(&mut self, batch: &mut ChangeBatch) {
+        for record in self.waiting.drain(..) {
+            push_record(record, Lsn::ZERO, batch);
+        }
+    }
+
+    fn describe(&self, notice: Notice) -> (&'static str, Vec<(&'static str, String)>) {
+        let connector = ("connector_name", self.format.topics.prefix.to_string());
+        let tables = || ("data_collections", self.tables.clone());
+        match notice {
+            Notice::Skipped => ("SKIPPED", vec![connector]),
+            Notice::Started => ("STARTED", vec![connector]),
+            Notice::Completed => ("COMPLETED", vec![connector]),
+            Notice::Aborted => ("ABORTED", vec![connector]),
+            Notice::Resolved(_) => ("DATA_COLLECTIONS_RESOLVED", vec![connector, tables()]),
+            Notice::TableBegins(table) => {
+                ("IN_PROGRESS", vec![connector, ("current_collection_in_progress", table), tables()])
+            }
+            Notice::TableRead { table, rows } => {
+                let rows = ("total_rows_scanned", rows.to_string());
+                let status = ("status", "SUCCEEDED".to_owned());
+                ("TABLE_SCAN_COMPLETED", vec![connector, ("scanned_collection", table), rows, status, tables()])
+            }
+            Notice::TableFailed(table) => {
+                let status = ("status", "SQL_EXCEPTION".to_owned());
+                ("TABLE_SCAN_COMPLETED", vec![connector, ("scanned_collection", table), status])
+            }
+        }
+    }
+}
+
+/// As the original's log has it.
+fn line(told: &Notification<'_>) -> String {
+    let mut additional = String::new();
+    for (name, value) in told.additional {
+        let comma = if additional.is_empty() { "" } else { ", " };
+        let _ = write!(additional, "{comma}{name}={value}");
+    }
+    format!(
+        "{{id='{}', aggregateType='{}', type='{}', additionalData={{{additional}}}, timestamp={}}}",
+        told.id, told.aggregate_type, told.kind, told.timestamp_ms
+    )
+}
