@@ -38,3 +38,20 @@ pub fn tls_config(authorities: Option<Vec<Certificate<'static>>>) -> TlsConfigBu
         .root_certs(RootCerts::Specific(Arc::new(authorities)))
         .unversioned_rustls_crypto_provider(crate::tls::provider())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_that_cannot_be_read_are_told_and_the_others_taken() {
+        let key = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
+        let certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        let text = PemText::read(format!("{certificate}{key}{certificate}").as_bytes());
+        assert!(text.certificates.len() == 2 && text.key.is_some() && !text.is_broken);
+        let broken = "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n";
+        let text = PemText::read(format!("{broken}{certificate}").as_bytes());
+        assert!(text.certificates.len() == 1 && text.key.is_none() && text.is_broken);
+        assert!(PemText::read(b"\xff\0-----BEGIN").certificates.is_empty());
+    }
+}

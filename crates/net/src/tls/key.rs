@@ -50,3 +50,30 @@ pub fn decrypted(der: &[u8], password: &[u8]) -> Result<SecretDocument, KeyError
     let info = EncryptedPrivateKeyInfo::try_from(der).map_err(|_| KeyError::NotPkcs8)?;
     info.decrypt(password).map_err(KeyError::Decryption)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(bytes: &[u8], password: Option<&[u8]>) -> String {
+        private_key(bytes, password).expect_err("no key").to_string()
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        assert_eq!(
+            refusal(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n", None),
+            "it is not a PKCS#8 key"
+        );
+        assert_eq!(refusal(b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", None), "no items found");
+        assert!(refusal(b" \n-----BEGIN PRIVATE KEY-----\nMAA=\n", None).contains("missing section end marker"));
+        assert!(refusal(b"-----BEGIN \xff", None).contains("utf-8"));
+        assert!(matches!(decrypted(b"", b""), Err(KeyError::NotPkcs8)));
+    }
+
+    #[test]
+    fn der_that_is_not_encrypted_is_taken_as_it_is() {
+        let PrivateKeyDer::Pkcs8(key) = private_key(b"\x30\x00", None).expect("a key") else { panic!("PKCS#8") };
+        assert_eq!(key.secret_pkcs8_der(), b"\x30\x00");
+    }
+}
