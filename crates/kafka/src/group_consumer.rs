@@ -526,17 +526,21 @@ impl GroupConsumer {
             return;
         }
         self.watch = None;
-        let _ = self.settle();
-        while let Some(rebalance) = self.heard.take() {
-            self.announced = Some(rebalance);
-            let _ = self.settle();
-        }
+        // What the client still waits for is answered when it knows that this is the end: before, it would ask the group
+        // for a new share, and could not leave before it has one.
+        let mut waiting: Vec<_> = self.announced.take().into_iter().collect();
+        waiting.extend(std::iter::from_fn(|| self.heard.take()));
         let until = Instant::now() + LEAVE_TIMEOUT;
         // SAFETY: the handles live; each event is destroyed once.
         unsafe {
             let queue = Queue(rdsys::rd_kafka_queue_new(self.client.ptr()));
             if KeptError::take(rdsys::rd_kafka_consumer_close_queue(self.client.ptr(), queue.0)).is_err() {
                 return;
+            }
+            for Rebalance { partitions, .. } in waiting {
+                if let Ok(list) = PartitionList::of_partitions(&partitions) {
+                    let _ = rebalance::unassign(&self.client, &list);
+                }
             }
             while rdsys::rd_kafka_consumer_closed(self.client.ptr()) == 0 && Instant::now() < until {
                 let event = rdsys::rd_kafka_queue_poll(queue.0, 100);
