@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use walspring_connect::{Converter, Presence, Side};
 use walspring_converters::converter;
 use walspring_record::leaf::{
-    ArrayLeaf, BinaryForm, DateForm, HstoreForm, IntervalForm, MoneyForm, Reader, TimeForm, TimestampForm, ZonedForm,
+    ArrayLeaf, BinaryForm, DateForm, HashAlgorithm, HashInput, HstoreForm, IntervalForm, MoneyForm, Reader, TimeForm,
+    TimestampForm, ZonedForm,
 };
 use walspring_record::*;
 
@@ -122,6 +123,11 @@ fn kinds() -> Vec<(Leaf, Schema, Vec<&'static str>)> {
     };
     let bytes = || vec!["\\x", "\\x00", "\\x0102ff", "\\x0", "abc"];
     let array = |element| Array(Arc::new(ArrayLeaf { element, null_fails: false }));
+    let cut =
+        |leaf, length_max| Truncated(Arc::new(walspring_record::leaf::Truncated { leaf, length_max, bytes: true }));
+    let hash = |algorithm, input, length_max| {
+        Hashed(Arc::new(walspring_record::leaf::Hashed { algorithm, input, salt: "s".into(), length_max }))
+    };
     let zoned = |precision| TimestampTz { form: ZonedForm::Text, precision };
     vec![
         (Text, plain(Type::String), texts()),
@@ -136,6 +142,14 @@ fn kinds() -> Vec<(Leaf, Schema, Vec<&'static str>)> {
         (Int64, plain(Type::Int64), integers()),
         (Float32, plain(Type::Float32), floats()),
         (Float64, plain(Type::Float64), floats()),
+        (cut(Text, 3), plain(Type::String), texts()),
+        (cut(Text, 3), named(Type::String, "io.debezium.data.Json"), texts()),
+        (cut(zoned(3), 10), plain(Type::String), moments()),
+        (cut(Bytea(BinaryForm::Bytes), 1), plain(Type::Bytes), bytes()),
+        (cut(Int32, 1), plain(Type::Int32), integers()),
+        (hash(HashAlgorithm::Sha256, HashInput::JavaSerialized, 20), plain(Type::String), texts()),
+        (hash(HashAlgorithm::Md5, HashInput::Plain, usize::MAX), plain(Type::String), texts()),
+        (Constant(Value::string("***")), plain(Type::String), texts()),
         (Bytea(BinaryForm::Bytes), plain(Type::Bytes), bytes()),
         (Bytea(BinaryForm::Hex), plain(Type::String), bytes()),
         (TextBytes(BinaryForm::Bytes), plain(Type::Bytes), texts()),

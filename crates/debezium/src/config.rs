@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use walspring_config::postgres::ColumnRules;
 use walspring_record::{ConversionFailure, leaf::BinaryForm};
 
 use crate::naming::{NameAdjustment, TopicNames};
@@ -113,6 +114,8 @@ impl Default for MappingConfig {
 #[derive(Debug, Clone)]
 pub struct EventConfig {
     pub mapping: MappingConfig,
+    /// Which columns rows have, and what is done with them.
+    pub columns: Arc<ColumnRules>,
     pub topics: TopicNames,
     /// `source.version`
     pub version: Arc<str>,
@@ -133,6 +136,7 @@ impl EventConfig {
     pub fn new(topics: TopicNames, database: impl Into<Arc<str>>, run_id: impl Into<Arc<str>>) -> EventConfig {
         EventConfig {
             mapping: MappingConfig::default(),
+            columns: Arc::default(),
             topics,
             version: "3.7.0.Final".into(),
             database: database.into(),

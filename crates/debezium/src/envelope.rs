@@ -3,12 +3,15 @@
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
-use walspring_connect::TaskError;
+use walspring_config::java_regex::MatchError;
+use walspring_config::postgres::ColumnRule;
+use walspring_connect::{CONNECT_EXCEPTION, TaskError};
 use walspring_record::leaf::Reader;
 use walspring_record::{
-    FieldPlan, Header, RecordPlan, Relation, RowPlan, Schema, SchemaRef, SourcePlan, Type, Typed, Value,
+    Column, FieldPlan, Header, RecordPlan, Relation, RowPlan, Schema, SchemaRef, SourcePlan, Type, Typed, Value,
 };
 
+use crate::column_rule;
 use crate::config::EventConfig;
 use crate::field::TypeMapper;
 use crate::semantic::{enumeration, string, structure};
@@ -64,11 +67,20 @@ pub(crate) fn transaction_block() -> SchemaRef {
 pub fn plan(relation: Arc<Relation>, config: &EventConfig, reader: Reader) -> Result<RecordPlan, TaskError> {
     let topic = config.topics.data(&relation.namespace, &relation.name);
     let named = |suffix: &str| structure_name(config.mapping.schema_names.schema_name(&format!("{topic}.{suffix}")));
-    let all: Vec<usize> = (0..relation.columns.len()).collect();
-    let row = row_plan(&relation, &all, named("Value").optional(), config, reader)?;
+    let mut captured = Vec::with_capacity(relation.columns.len());
+    for (place, column) in relation.columns.iter().enumerate() {
+        if config.columns.captures(&relation.namespace, &relation.name, &column.name).map_err(too_complex)? {
+            captured.push((place, rule(&relation, column, config)?));
+        }
+    }
+    let row = row_plan(&relation, &captured, named("Value").optional(), config, reader)?;
     let key = match relation.key.as_slice() {
         [] => None,
-        key => Some(row_plan(&relation, key, named("Key"), config, reader)?),
+        key => {
+            // As the database has it, whatever is captured or masked.
+            let key: Vec<_> = key.iter().map(|place| (*place, None)).collect();
+            Some(row_plan(&relation, &key, named("Key"), config, reader)?)
+        }
     };
     let long = || Schema::new(Type::Int64).optional();
     let envelope = named("Envelope")
@@ -98,10 +110,35 @@ fn structure_name(name: String) -> Schema {
     Schema::new(Type::Struct).named(name)
 }
 
-/// A struct of some of the relation's columns.
+/// Columns with a mask or a hash that leaves them as they are, because they are not text.
+pub fn masks_without_effect(relation: &Relation, config: &EventConfig) -> Result<Vec<Arc<str>>, TaskError> {
+    let mut ignored = Vec::new();
+    for column in relation.columns.iter().filter(|column| !column_rule::is_text(&column.ty)) {
+        if let Some(ColumnRule::Mask(_) | ColumnRule::Hash(_)) = rule(relation, column, config)? {
+            ignored.push(column.name.clone());
+        }
+    }
+    Ok(ignored)
+}
+
+fn rule<'a>(
+    relation: &Relation,
+    column: &Column,
+    config: &'a EventConfig,
+) -> Result<Option<&'a ColumnRule>, TaskError> {
+    let ty = column_rule::type_name(column);
+    config.columns.rule(&relation.namespace, &relation.name, &column.name, ty).map_err(too_complex)
+}
+
+fn too_complex(e: MatchError) -> TaskError {
+    TaskError::definite(CONNECT_EXCEPTION, format!("A regular expression of the column lists cannot be matched: {e}"))
+        .hint("write the expression without nested repetition")
+}
+
+/// A struct of some of the relation's columns, each with the rule that holds for it.
 fn row_plan(
     relation: &Relation,
-    columns: &[usize],
+    columns: &[(usize, Option<&ColumnRule>)],
     mut schema: Schema,
     config: &EventConfig,
     reader: Reader,
@@ -109,8 +146,11 @@ fn row_plan(
     let mapper = TypeMapper { config: &config.mapping, reader };
     let mut fields = Vec::with_capacity(columns.len());
     let mut names = HashSet::new();
-    for &column in columns {
-        let Some(field) = mapper.column_field(&relation.columns[column]) else { continue };
+    for &(column, rule) in columns {
+        let Some(mut field) = mapper.column_field(&relation.columns[column]) else { continue };
+        if let Some(rule) = rule {
+            field = column_rule::apply(rule, &relation.columns[column], field, reader);
+        }
         if !names.insert(field.name.clone()) {
             let message = format!("Cannot create field because of field name duplication {}", field.name);
             let hint = format!(

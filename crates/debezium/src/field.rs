@@ -1,6 +1,5 @@
 //! A column as a field: the type mapping, completed by nullability, default, comment and placeholder.
-//!
-//! What `column.propagate.source.type`, masks and truncation add to a field belongs in here.
+//! What rules for single columns make of it stands in `column_rule`.
 
 use std::sync::Arc;
 

@@ -2,12 +2,14 @@
 //!
 //! A format: no I/O, no clock. What is recorded from the original in `conformance/` is what must come out here; of odd types
 //! `tests/cases` holds more answers. Where a column goes: `types` (schema and leaf), `field` (null, default, placeholder),
-//! `envelope` (the plan).
+//! `column_rule` (masks and the like), `envelope` (the plan).
 
 mod change_event;
+mod column_rule;
 mod config;
 mod counters;
 mod defaults;
+mod dimensions;
 mod envelope;
 mod field;
 mod modifier;
@@ -18,13 +20,14 @@ mod records;
 mod semantic;
 mod types;
 mod unavailable;
+mod unchanged;
 
 pub use change_event::{ChangeEvent, Op};
 pub use config::{
     DecimalHandling, EventConfig, HstoreHandling, IntervalHandling, MappingConfig, TimePrecision, Unavailable,
 };
 pub use counters::{CollectionCount, TransactionCounters};
-pub use envelope::{message_source, plan, source_schema};
+pub use envelope::{masks_without_effect, message_source, plan, source_schema};
 pub use field::{ColumnField, TypeMapper};
 pub use modifier::{Modifier, parse_modifier};
 pub use naming::{NameAdjustment, TopicNames, TopicNaming};
@@ -32,3 +35,4 @@ pub use notification::{Notification, notification};
 pub use offset::{DebeziumOffset, SnapshotKind};
 pub use records::{LogicalMessage, heartbeat, logical_message, transaction_begin, transaction_end};
 pub use unavailable::UnavailableValues;
+pub use unchanged::is_unchanged;

@@ -37,7 +37,7 @@ pub fn map(ty: &PgType, modifier: i32, config: &MappingConfig, reader: Reader) -
 }
 
 /// The type below all domains, with the modifier that the innermost of them gives, and whether there was any.
-fn root(mut ty: &PgType, mut modifier: i32) -> (&PgType, i32, bool) {
+pub(crate) fn root(mut ty: &PgType, mut modifier: i32) -> (&PgType, i32, bool) {
     let mut in_domain = false;
     while let TypeKind::Domain(base, of_domain) = &ty.kind {
         if modifier == -1 {

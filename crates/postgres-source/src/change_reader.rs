@@ -211,6 +211,13 @@ impl<R: Relations> ChangeReader<R> {
                 if let (Some(old), OldRow::Full) = (&old, kind) {
                     fill_unchanged(batch, old.first, new.first, plan.relation.columns.len());
                 }
+                if let Some(old) = &old
+                    && self.events.skips_update(&plan, batch, old.first, new.first)
+                {
+                    batch.cells.truncate(old.first as usize);
+                    batch.bytes.truncate(base);
+                    return Ok(());
+                }
                 let old = old.map(|row| (row, kind));
                 let plan = self.with_labels_of(plan, &new, batch)?;
                 self.change(ChangeKind::Update, &plan, wal_start, nth, seen_us, Some(new), old, batch);

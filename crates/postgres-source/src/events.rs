@@ -1,6 +1,7 @@
 //! What the source says to the `debezium` format: plans, the rarer records, offsets, counters. One for each task run.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
 use walspring_config::postgres::{
     BinaryHandling, ConvertingFailure, DecimalHandling, Filters, HstoreHandling, IntervalHandling, NameAdjustment,
@@ -59,6 +60,10 @@ pub struct Events {
     message_source: Arc<SourcePlan>,
     /// `provide.transaction.metadata`
     counters: Option<TransactionCounters>,
+    /// `skip.messages.without.change`
+    skip_unchanged: bool,
+    /// Columns whose mask or hash does nothing, which has been said: one warning for each.
+    unmasked: Arc<Mutex<HashSet<String>>>,
     pub xmin: Option<u64>,
 }
 
@@ -68,6 +73,7 @@ impl Events {
         let names = topic_names(typed)?;
         let mut events = EventConfig::new(names, typed.connection.database.as_str(), random_uuid());
         events.mapping = mapping(typed);
+        events.columns = Arc::new(typed.columns.clone());
         events.tombstones = typed.events.tombstones_on_delete;
         events.extended_headers = typed.events.extended_headers;
         events.task_id = task.to_string().into();
@@ -77,6 +83,8 @@ impl Events {
             config: Arc::new(events),
             filters: Arc::new(typed.filters.clone()),
             counters: typed.events.transaction_metadata.then(TransactionCounters::default),
+            skip_unchanged: typed.events.skip_unchanged,
+            unmasked: Arc::default(),
             xmin: None,
         })
     }
@@ -89,11 +97,36 @@ impl Events {
     }
 
     pub fn plan(&self, relation: Arc<Relation>) -> Result<Arc<RecordPlan>, TaskError> {
+        self.warn_of_masks(&relation)?;
         debezium::plan(relation, &self.config, Reader::Stream).map(Arc::new)
     }
 
     pub fn snapshot_plan(&self, relation: Arc<Relation>) -> Result<Arc<RecordPlan>, TaskError> {
+        self.warn_of_masks(&relation)?;
         debezium::plan(relation, &self.config, Reader::Snapshot).map(Arc::new)
+    }
+
+    /// The original leaves values that are not text as they are, without a word.
+    fn warn_of_masks(&self, relation: &Relation) -> Result<(), TaskError> {
+        for column in debezium::masks_without_effect(relation, &self.config)? {
+            let name = format!("{}.{column}", relation.qualified_name());
+            let mut unmasked = self.unmasked.lock().unwrap_or_else(|e| e.into_inner());
+            if unmasked.insert(name.clone()) {
+                tracing::warn!(column = %name, "the column is NOT masked: masks and hashes act on text only, as in Debezium");
+            }
+        }
+        Ok(())
+    }
+
+    /// Columns whose mask or hash does nothing.
+    pub fn columns_unmasked(&self) -> usize {
+        self.unmasked.lock().unwrap_or_else(|e| e.into_inner()).len()
+    }
+
+    /// Whether an update is to be left out because it changes nothing of what would be written.
+    #[inline]
+    pub fn skips_update(&self, plan: &RecordPlan, batch: &ChangeBatch, old: u32, new: u32) -> bool {
+        self.skip_unchanged && debezium::is_unchanged(plan, batch, old, new)
     }
 
     /// Goes on counting where the stored offset left off.

@@ -18,6 +18,7 @@ mod publication;
 mod relations;
 mod slot;
 mod snapshot;
+mod snapshot_query;
 mod startup;
 mod stream;
 mod task;

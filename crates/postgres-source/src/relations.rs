@@ -122,11 +122,27 @@ impl CatalogRelations {
             .collect();
         let relation = self.relation(table.oid, &table.namespace, &table.name, table.identity, &columns, &details)?;
         let plan = self.events.snapshot_plan(Arc::new(relation))?;
-        let list = columns.iter().map(|c| quote_identifier(&c.name)).collect::<Vec<_>>().join(", ");
+        let captured = self.captured(&table.namespace, &table.name, &columns)?;
+        // As the original: what is not captured is not read, be it of the key. Only where nothing would be left, all is.
+        let none = !captured.contains(&true);
+        let read: Vec<bool> = captured.iter().map(|captured| *captured || none).collect();
+        let expression = |(column, read): (&StreamColumn, &bool)| match read {
+            true => quote_identifier(&column.name),
+            false => "NULL".to_owned(),
+        };
+        let list = columns.iter().zip(&read).map(expression).collect::<Vec<_>>().join(", ");
         let select = format!("SELECT {list} FROM {}", publication::qualified(table));
         // A parent's rows stand in several heaps: no range of one.
         let pages = (table.kind == 'r' && table.pages > 0).then_some(table.pages as u64);
-        Ok(SnapshotTable { name: table.qualified_name(), plan, select, pages })
+        let name = table.qualified_name();
+        let query = self.config.typed.snapshot.queries.get(&name).cloned();
+        Ok(SnapshotTable { name, plan, select, read, pages: pages.filter(|_| query.is_none()), query })
+    }
+
+    /// For each column, whether rows have it.
+    fn captured(&self, namespace: &str, table: &str, columns: &[StreamColumn]) -> Result<Vec<bool>, TaskError> {
+        let rules = &self.config.typed.columns;
+        columns.iter().map(|c| rules.captures(namespace, table, &c.name).map_err(too_complex)).collect()
     }
 
     fn relation(
@@ -221,7 +237,14 @@ impl Relations for CatalogRelations {
         let loaded = self.with_connection("Reading the types", |c| types.load(c, oids.iter().copied()));
         self.types = types;
         loaded?;
-        let relation = self.relation(m.oid, &namespace, &name, identity, &columns, &details)?;
+        let mut relation = self.relation(m.oid, &namespace, &name, identity, &columns, &details)?;
+        for (column, captured) in relation.columns.iter_mut().zip(self.captured(&namespace, &name, &columns)?) {
+            if !captured {
+                // The original looks up captured columns only; of others, which a key may have, it knows the type.
+                column.nullable = true;
+                column.default = None;
+            }
+        }
         if let Some(plan) = self.plans.get(&m.oid).filter(|p| *p.relation == relation) {
             return Ok(Some(plan.clone()));
         }

@@ -21,6 +21,7 @@ use walspring_record::{
 use crate::copy_text;
 use crate::errors::{PSQL_EXCEPTION, java_message};
 use crate::notifications::Notice;
+use crate::snapshot_query;
 use crate::wire::{CancelToken, ConnectConfig, Connection, PgError, quote_literal};
 
 /// One table to read.
@@ -30,6 +31,11 @@ pub struct SnapshotTable {
     pub plan: Arc<RecordPlan>,
     /// Without a `WHERE` for the range; a range is added when `ranges` says so.
     pub select: String,
+    /// Which of the relation's columns `select` reads; the others are NULL in it.
+    pub read: Vec<bool>,
+    /// `snapshot.select.statement.overrides`: what is read in place of `select`. Its columns are found by their names.
+    /// Empty: nothing.
+    pub query: Option<String>,
     /// Pages of the heap where it can be read by `ctid` ranges; `None`: in one piece.
     pub pages: Option<u64>,
 }
@@ -83,13 +89,20 @@ pub struct Snapshot {
 impl Snapshot {
     /// Connects the readers, sets the snapshot on each, and only then returns: the exporting connection is free after that.
     pub fn start(
-        tables: Vec<SnapshotTable>,
+        mut tables: Vec<SnapshotTable>,
         point: &SnapshotPoint,
         config: &ConnectConfig,
         threads: usize,
         range_pages: u64,
         before_read: &[String],
     ) -> Result<Snapshot, TaskError> {
+        tables.retain(|table| {
+            let without = table.query.as_deref() == Some("");
+            if without {
+                tracing::warn!(table = %table.name, "its snapshot query is empty: the snapshot leaves it out");
+            }
+            !without
+        });
         let tables = Arc::new(tables);
         let ranges = ranges(&tables, threads, range_pages);
         let mut ranges_left = vec![0; tables.len()];
@@ -284,8 +297,11 @@ fn failed(what: &str, e: PgError) -> TaskError {
 }
 
 /// The original's words when a table cannot be read.
-fn table_failed(table: &str, e: PgError) -> TaskError {
+pub(crate) fn table_failed(table: &SnapshotTable, e: PgError) -> TaskError {
+    let own_query = table.query.is_some();
+    let table = &table.name;
     let hint = match e.code() {
+        _ if own_query => Some(format!("mend snapshot.select.statement.overrides.{table}")),
         Some("42501") => Some(format!(
             "GRANT SELECT ON {table} TO the connector's role, or leave the table out of table.include.list"
         )),
@@ -295,7 +311,7 @@ fn table_failed(table: &str, e: PgError) -> TaskError {
     let execution = "java.util.concurrent.ExecutionException";
     let message = "An exception occurred in the change event producer. This connector will be stopped.";
     // A table or column that went away since the catalog was read: the next start sees it.
-    let changed = matches!(e.code(), Some("42P01" | "42703" | "3F000"));
+    let changed = !own_query && matches!(e.code(), Some("42P01" | "42703" | "3F000"));
     let error = if e.is_transient() || changed {
         TaskError::transient(CONNECT_EXCEPTION, message)
     } else {
@@ -352,13 +368,21 @@ impl Reader {
     fn read(&self, connection: &mut Connection, range: &Range) -> Result<bool, TaskError> {
         let table = &self.tables[range.table];
         let columns = table.plan.relation.columns.len();
-        let error = |e| table_failed(&table.name, e);
-        let mut copy = connection.copy_out(&format!("COPY ({}) TO STDOUT", range.sql)).map_err(error)?;
+        let error = |e| table_failed(table, e);
+        let (sql, read) = match &table.query {
+            None => (range.sql.clone(), table.read.clone()),
+            Some(query) => snapshot_query::with_columns_of(table, query, connection)?,
+        };
+        let short = snapshot_query::is_short(&table.plan, &read);
+        let mut copy = connection.copy_out(&format!("COPY ({sql}) TO STDOUT")).map_err(error)?;
         let mut batch = self.empty(&table.plan);
         let mut seen_us = now_us();
         let mut rows = 0u32;
         // PostgreSQL sends a row a message.
         while let Some(line) = copy.next_row().map_err(error)? {
+            if short {
+                return Err(snapshot_query::row_too_short(table));
+            }
             rows = rows.wrapping_add(1);
             if rows & 63 == 0 {
                 seen_us = now_us();

@@ -56,6 +56,11 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Columns whose mask or hash does nothing.
+    pub fn columns_unmasked(&self) -> usize {
+        self.reader.events().columns_unmasked()
+    }
+
     pub fn start(
         config: &SourceConfig,
         mut relations: CatalogRelations,

@@ -418,6 +418,9 @@ impl PostgresTask {
             progress.gauge("source_lag_seconds", 0.0);
         }
         progress.add("source_events_total", batch.changes.len() as u64);
+        if let State::Stream(stream) = &self.state {
+            progress.gauge("source_columns_unmasked", stream.columns_unmasked() as f64);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod geometry;
 mod hstore;
 mod interval;
 pub mod java_hash;
+mod mask;
 mod moment;
 mod scalar;
 mod vector;
@@ -25,6 +26,7 @@ pub use civil::{Civil, days_from_civil};
 pub use decimal::{Number, parse_number};
 pub use geometry::{circle_value, line_value, point_value, shape_value};
 pub use hstore::write_json as write_hstore_json;
+pub use mask::{HashAlgorithm, HashInput, Hashed, Truncated};
 pub use scalar::{Scalar, Scratch};
 
 use crate::value::Value;
@@ -116,6 +118,10 @@ pub enum Leaf {
     /// pgvector's `sparsevec` as `{dimensions int16, vector map<int16, float64>}`.
     SparseVector,
     Array(Arc<ArrayLeaf>),
+    /// `column.truncate.to.N.chars`
+    Truncated(Arc<Truncated>),
+    /// `column.mask.hash.…`, of text.
+    Hashed(Arc<Hashed>),
 }
 
 /// `binary.handling.mode`.
@@ -279,6 +285,8 @@ impl Leaf {
             Leaf::HalfVector => vector::half(text),
             Leaf::SparseVector => vector::sparse(text),
             Leaf::Array(array) => array::array(text, array),
+            Leaf::Truncated(truncated) => truncated.read(text, scratch),
+            Leaf::Hashed(hashed) => hashed.read(text, scratch),
             _ => Err(LeafError("the type cannot be converted".into())),
         }
     }

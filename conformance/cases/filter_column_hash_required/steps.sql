@@ -1,0 +1,1 @@
+update t set plain = 'q'; delete from t;

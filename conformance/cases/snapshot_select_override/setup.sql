@@ -1,0 +1,2 @@
+create table t (id int primary key, a int); create table u (id int primary key, a text, b int); create table v (id int primary key, b text not null, bn text, c int); create table w (id int primary key); create table x (id int primary key, n numeric(5,2)); create table none (id int primary key);
+insert into t values (1, 1), (2, 2), (3, 3); insert into u values (1, 'a', 5); insert into v values (1, 'b', 'n', 6); insert into w values (1), (2); insert into x values (1, 1), (2, 2.5); insert into none values (1);
