@@ -11,8 +11,8 @@ _given = set()
 
 def free_port(wanted=0, count=1):
     """The first of `count` neighbouring free ports: `wanted` if it may be, else any that was not given before."""
-    # Below those that the kernel gives to outgoing connections.
-    for first in (wanted, *range(20000 + os.getpid() % 10000, 32000)):
+    # Below those that the kernel gives to outgoing connections; neighbours that start at the same moment look elsewhere.
+    for first in (wanted, *range(20000 + 16 * os.getpid() % 10000, 32000)):
         ports = range(first, first + count)
         if first and not _given & set(ports) and all(map(_free, ports)):
             _given.update(ports)

@@ -42,7 +42,10 @@ class Worker:
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([self.program, "worker"], env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_for("the worker to answer on " + self.url, self.answers, 60)
+        try:
+            wait_for("the worker to be healthy on " + self.url, self.answers, 60)
+        except TimeoutError as error:
+            raise RuntimeError(f"{error}; /health says {requests.get(self.url + '/health', timeout=5).text}\n{self.tail()}") from None
 
     def answers(self):
         if self.process.poll() is not None:
