@@ -5,8 +5,8 @@ use std::time::Duration;
 use ureq::http::{Method, header};
 use walspring_config::tables::http_sink::AIVEN_HTTP_SINK;
 use walspring_config::{Config, ConfigError, ConfigErrors};
+use walspring_net::addresses::Ceiling;
 
-use crate::address_gate::Ceiling;
 use crate::config::{self, Body, Common, HttpSinkConfig, OnError, Tls, pem_file, secret_header, url};
 
 pub fn parse(config: &Config, ceiling: &Ceiling) -> Result<HttpSinkConfig, ConfigErrors> {

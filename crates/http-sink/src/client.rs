@@ -2,19 +2,18 @@
 
 use std::io::Read;
 use std::net::ToSocketAddrs;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ureq::http::{Request, Uri};
-use ureq::tls::{Certificate, ClientCert, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::resolver::DefaultResolver;
+use ureq::tls::{ClientCert, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Error};
 use walspring_config::ConfigError;
 use walspring_connect::TaskError;
+use walspring_net::addresses::Refusal;
+use walspring_net::http::{AllRefused, GatedResolver, PemText, tls_config};
 
 use crate::config::{HttpSinkConfig, Tls};
-use crate::resolver::{GatedResolver, Refused};
 use crate::status::retry_after;
 
 /// An answer's body is read so that the connection can be used again, up to this.
@@ -50,7 +49,7 @@ impl HttpClient {
             .user_agent(concat!("walspring/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls(&config.tls)?)
             .build();
-        let resolver = GatedResolver { gate: config.gate.clone(), inner: DefaultResolver::default() };
+        let resolver = GatedResolver::new(config.gate.clone());
         let agent = Agent::with_parts(settings, DefaultConnector::default(), resolver);
         Ok(HttpClient { agent, place: place(config), url_option: config.url_option })
     }
@@ -73,7 +72,7 @@ impl HttpClient {
         let transient = |what: String| TaskError::transient(RETRIABLE_EXCEPTION, format!("{} {what}", self.place));
         let definite = |what: String| TaskError::definite(CONNECT_EXCEPTION, format!("{} {what}", self.place));
         match error {
-            Error::Other(error) => match error.downcast::<Refused>() {
+            Error::Other(error) => match error.downcast::<AllRefused<Refusal>>() {
                 Ok(refused) => refused_address(&self.place, &refused),
                 Err(_) => transient("cannot be called".to_owned()),
             },
@@ -113,14 +112,27 @@ pub fn check_address(config: &HttpSinkConfig) -> Result<(), String> {
             Err(refusal) => refused = Some(refusal),
         }
     }
-    Err(refused.map_or_else(|| format!("{host} has no address"), |refusal| refusal.to_string()))
+    Err(refused.map_or_else(|| format!("{host} has no address"), |refusal| told(&refusal)))
 }
 
-fn refused_address(place: &str, refused: &Refused) -> TaskError {
-    TaskError::definite(CONNECT_EXCEPTION, format!("{place} may not be called: {refused}")).hint(
+fn refused_address(place: &str, AllRefused(refused): &AllRefused<Refusal>) -> TaskError {
+    let why = refused.first().map(told).unwrap_or_default();
+    TaskError::definite(CONNECT_EXCEPTION, format!("{place} may not be called: {why}")).hint(
         "what connectors may call is for the operator of the worker to say (walspring.http.allow.addresses), below it \
          for walspring.http.allow of the connector",
     )
+}
+
+/// With the option whose list it is.
+fn told(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Ceiling(address, kind) => format!(
+            "{address} ({kind}) may not be called: the worker's walspring.http.allow.addresses does not have it"
+        ),
+        Refusal::Connector(address) => {
+            format!("{address} may not be called: the connector's walspring.http.allow has neither it nor its name")
+        }
+    }
 }
 
 fn place(config: &HttpSinkConfig) -> String {
@@ -130,31 +142,14 @@ fn place(config: &HttpSinkConfig) -> String {
 
 fn tls(tls: &Tls) -> Result<TlsConfig, ConfigError> {
     let error = |what: &str| ConfigError::new("connector.class", format!("TLS cannot be set up: {what}"));
-    let certificates = |pem: &[u8]| -> Vec<Certificate<'static>> {
-        parse_pem(pem)
-            .filter_map(|item| match item {
-                Ok(PemItem::Certificate(certificate)) => Some(certificate),
-                _ => None,
-            })
-            .collect()
-    };
-    let authorities = match &tls.authorities {
-        Some(pem) => certificates(pem),
-        None => {
-            let found = rustls_native_certs::load_native_certs().certs;
-            found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect()
-        }
-    };
-    if tls.authorities.is_some() && authorities.is_empty() {
+    let authorities = tls.authorities.as_deref().map(|pem| PemText::read(pem).certificates);
+    if authorities.as_ref().is_some_and(Vec::is_empty) {
         return Err(error("the authorities' PEM has no certificate"));
     }
     let client = match (&tls.client_certificate, &tls.client_key) {
         (Some(chain), Some(key)) => {
-            let chain = certificates(chain);
-            let key = parse_pem(key.expose().as_bytes()).find_map(|item| match item {
-                Ok(PemItem::PrivateKey(key)) => Some(key),
-                _ => None,
-            });
+            let chain = PemText::read(chain).certificates;
+            let key = PemText::read(key.expose().as_bytes()).key;
             let key = key.ok_or_else(|| error("the client's PEM has no key that is not encrypted"))?;
             if chain.is_empty() {
                 return Err(error("the client's PEM has no certificate"));
@@ -163,11 +158,7 @@ fn tls(tls: &Tls) -> Result<TlsConfig, ConfigError> {
         }
         _ => None,
     };
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(authorities)))
-        .client_cert(client)
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build())
+    Ok(tls_config(authorities).client_cert(client).build())
 }
 
 /// A URL that is complete.

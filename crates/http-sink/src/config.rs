@@ -6,8 +6,8 @@ use ureq::http::{HeaderName, HeaderValue, Method};
 use walspring_config::config::Reader;
 use walspring_config::{ConfigError, ConfigErrors, Secret};
 use walspring_converters::json::JsonOptions;
+use walspring_net::addresses::{AddressGate, Ceiling};
 
-use crate::address_gate::{AddressGate, Ceiling};
 use crate::signature::{Signer, Style};
 use crate::status::Statuses;
 use crate::template::{Template, UrlTemplate};

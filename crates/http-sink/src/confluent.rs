@@ -8,8 +8,8 @@ use ureq::http::Method;
 use walspring_config::config::Reader;
 use walspring_config::tables::http_sink::HTTP_SINK;
 use walspring_config::{Config, ConfigError, ConfigErrors, Secret};
+use walspring_net::addresses::Ceiling;
 
-use crate::address_gate::Ceiling;
 use crate::config::{Body, Common, HttpSinkConfig, OnError, Tls, header, pem_file, secret_header, url};
 
 pub fn parse(config: &Config, ceiling: &Ceiling) -> Result<HttpSinkConfig, ConfigErrors> {

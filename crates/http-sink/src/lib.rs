@@ -2,23 +2,20 @@
 //!
 //! `plugin` are the classes, `config` the typed configuration, which `confluent` and `aiven` read from their options. `task`
 //! makes requests of records (`request`, `template`, `signature`), and `client` sends them, to addresses that
-//! `address_gate` lets through. `status` says what an answer means.
+//! the worker and the connector allow. `status` says what an answer means.
 //!
 //! **Invariants**: no request goes to an address that was not checked when it was dialled, and no redirect is followed.
 //! What an answer's body says is shown to nobody.
 
-mod address_gate;
 mod aiven;
 mod client;
 mod config;
 mod confluent;
 mod plugin;
 mod request;
-mod resolver;
 mod signature;
 mod status;
 mod task;
 mod template;
 
-pub use address_gate::{AddressGate, Ceiling, Kind, Refusal};
 pub use plugin::{AIVEN_CLASS, CONFLUENT_CLASS, plugins, plugins_within};

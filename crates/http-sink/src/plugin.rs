@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use walspring_config::{Config, ConfigErrors};
 use walspring_connect::{CONFIG_EXCEPTION, SinkPlugin, SinkTask, SinkTaskContext, TaskError};
+use walspring_net::addresses::Ceiling;
 
-use crate::address_gate::Ceiling;
 use crate::client::{HttpClient, check_address};
 use crate::config::HttpSinkConfig;
 use crate::task::HttpSinkTask;
