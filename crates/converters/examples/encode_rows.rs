@@ -124,6 +124,7 @@ fn plan() -> RecordPlan {
         },
         headers: vec![],
         tombstones: true,
+        skipped: Default::default(),
     }
 }
 

@@ -414,6 +414,7 @@ fn plan(columns: &[ColumnSpec], key: Option<usize>, required_row: bool) -> Recor
         },
         headers: vec![],
         tombstones: true,
+        skipped: Default::default(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use walspring_config::postgres::ColumnRules;
-use walspring_record::{ConversionFailure, leaf::BinaryForm};
+use walspring_record::{ConversionFailure, SkippedHalves, leaf::BinaryForm};
 
 use crate::naming::{NameAdjustment, TopicNames};
 
@@ -123,6 +123,8 @@ pub struct EventConfig {
     pub database: Arc<str>,
     /// `tombstones.on.delete`
     pub tombstones: bool,
+    /// `skipped.operations`, of an update that changes the key
+    pub skipped: SkippedHalves,
     /// `extended.headers.enabled`
     pub extended_headers: bool,
     /// The header `__debezium.context.taskId`.
@@ -141,6 +143,7 @@ impl EventConfig {
             version: "3.7.0.Final".into(),
             database: database.into(),
             tombstones: true,
+            skipped: SkippedHalves::default(),
             extended_headers: true,
             task_id: "0".into(),
             run_id: run_id.into(),

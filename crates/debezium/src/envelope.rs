@@ -102,6 +102,7 @@ pub fn plan(relation: Arc<Relation>, config: &EventConfig, reader: Reader) -> Re
         source: source(config, relation.namespace.clone(), relation.name.clone()),
         headers: headers(config),
         tombstones: config.tombstones,
+        skipped: config.skipped,
         relation,
     })
 }

@@ -14,8 +14,8 @@ use walspring_debezium::{
 };
 use walspring_record::leaf::{BinaryForm, Reader};
 use walspring_record::{
-    Change, ChangeBatch, ChangeKind, ConversionFailure, Lsn, OldRow, Record, RecordPlan, Relation, SnapshotMark,
-    SourceOffset, SourcePlan, Transaction, TransactionOrder, Value, transaction_id,
+    Change, ChangeBatch, ChangeKind, ConversionFailure, Lsn, OldRow, Record, RecordPlan, Relation, SkippedHalves,
+    SnapshotMark, SourceOffset, SourcePlan, Transaction, TransactionOrder, Value, transaction_id,
 };
 
 use crate::change_reader::LastEvent;
@@ -75,6 +75,8 @@ impl Events {
         events.mapping = mapping(typed);
         events.columns = Arc::new(typed.columns.clone());
         events.tombstones = typed.events.tombstones_on_delete;
+        let skipped = typed.events.skipped;
+        events.skipped = SkippedHalves { delete: skipped.delete, create: skipped.create };
         events.extended_headers = typed.events.extended_headers;
         events.task_id = task.to_string().into();
         events.version = crate::PostgresPlugin::VERSION.into();

@@ -31,6 +31,16 @@ pub struct RecordPlan {
     pub headers: Vec<Header>,
     /// A delete is followed by a record with the same key and no value.
     pub tombstones: bool,
+    /// What of an update that changes the key is left out.
+    pub skipped: SkippedHalves,
+}
+
+/// `skipped.operations`, as far as it counts for the two events that an update of a key becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SkippedHalves {
+    /// With its tombstone.
+    pub delete: bool,
+    pub create: bool,
 }
 
 /// The constant part of the `source` block. Its schema is the third field of the envelope:
@@ -195,7 +205,13 @@ impl RecordPlan {
                     order_shift: 1,
                     ..event(Op::Create, Some(new), None, Some(new)).unwrap()
                 };
-                Steps::of([Some(delete), tombstone(old, Some(KeyHeader::New(new))), Some(create)])
+                let tombstone = tombstone(old, Some(KeyHeader::New(new)));
+                let SkippedHalves { delete: no_delete, create: no_create } = self.skipped;
+                Steps::of([
+                    Some(delete).filter(|_| !no_delete),
+                    tombstone.filter(|_| !no_delete),
+                    Some(create).filter(|_| !no_create),
+                ])
             }
             ChangeKind::Update => Steps::of([event(Op::Update, Some(new), Some(old), Some(new)), None, None]),
             ChangeKind::Delete if change.old_row == OldRow::None => Steps::of([None; 3]),

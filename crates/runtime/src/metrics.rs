@@ -128,7 +128,10 @@ const HELP: &[(&str, &str)] = &[
     ("walspring_source_received_lsn", "The position up to which the log has been received."),
     ("walspring_source_confirmed_lsn", "The position up to which the database need not keep its log."),
     ("walspring_source_events_total", "Changes and other records that were read from the stream."),
-    ("walspring_source_columns_unmasked", "Columns that a mask or hash names and leaves as they are: they are not text."),
+    (
+        "walspring_source_columns_unmasked",
+        "Columns that a mask or hash names and leaves as they are: they are not text.",
+    ),
     ("walspring_snapshot_rows_total", "Rows read by the running snapshot; begins again with it."),
     ("walspring_queue_bytes", "Encoded records that are not durable yet."),
     ("walspring_records_total", "Records handed to the writer."),

@@ -80,7 +80,9 @@ fn banned(layer: Layer) -> &'static [&'static str] {
     match layer {
         // postgres-protocol parses and writes bytes only, but nothing below the edges has a use for it either.
         Base | Connect | Format => SOCKETS,
-        Net => &["tokio", "async-", "smol", "mio", "socket2", "hyper", "axum", "reqwest", "postgres", "rdkafka", "krafka"],
+        Net => {
+            &["tokio", "async-", "smol", "mio", "socket2", "hyper", "axum", "reqwest", "postgres", "rdkafka", "krafka"]
+        }
         Runtime | Rest => &["rdkafka", "krafka", "kafka-protocol", "postgres", "tokio-postgres"],
         Edge | Binary | Beside | Tool => &[],
     }

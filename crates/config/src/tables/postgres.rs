@@ -551,7 +551,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_SNAPSHOT", 19)
         .label("Initial snapshot tables order by row count")
         .doc("Order of the tables in a snapshot by their estimated rows: disabled, ascending or descending.")
-        .later("ordering a snapshot by rows is not implemented yet"),
+        .no_effect("Debezium's PostgreSQL connector ignores it as well"),
     OptionDef::string("snapshot.mode")
         .default("initial")
         .checks(&[OneOf(&["always", "initial_only", "configuration_based", "when_needed", "initial", "custom", "no_data"])])

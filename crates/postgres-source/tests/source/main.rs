@@ -3,6 +3,7 @@
 mod ddl;
 mod errors;
 mod liveness;
+mod notifications;
 mod preparing;
 mod quiet;
 mod resume;

@@ -173,6 +173,11 @@ impl Source {
         }
     }
 
+    /// What the last poll brought beside rows.
+    pub fn records(&self) -> &[walspring_record::Record] {
+        &self.batch.records
+    }
+
     /// Polls until `done`, which sees each step; panics on errors.
     #[track_caller]
     pub fn until(&mut self, what: &str, mut done: impl FnMut(&Step) -> bool) {
