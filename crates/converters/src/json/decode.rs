@@ -9,6 +9,7 @@ use walspring_connect::ConvertError;
 use walspring_record::{Schema, SchemaRef, Type, Value};
 
 use super::JsonOptions;
+use super::names;
 use super::parse::Json;
 use super::schema::TYPES;
 use crate::java::{self, Logical, type_name};
@@ -148,10 +149,20 @@ fn without_schema(json: &Json<'_>) -> Result<Value, ConvertError> {
         Json::Number(n) if integral(n) => Value::Int64(integer(n)),
         Json::Number(_) => Value::Float64(float(json)),
         Json::String(s) => Value::string(&**s),
-        Json::Array(values) => Value::Array(values.iter().map(without_schema).collect::<Result<_, _>>()?),
+        // Sized beforehand: a batch holds thousands of these, and what grows is up to twice as large as what is in it.
+        Json::Array(values) => {
+            let mut out = Vec::with_capacity(values.len());
+            for value in values {
+                out.push(without_schema(value)?);
+            }
+            Value::Array(out)
+        }
         Json::Object(members) => {
-            let pairs = members.iter().map(|(name, value)| Ok((Value::string(&**name), without_schema(value)?)));
-            Value::Map(pairs.collect::<Result<_, ConvertError>>()?)
+            let mut pairs = Vec::with_capacity(members.len());
+            for (name, value) in members {
+                pairs.push((Value::String(names::shared(name)), without_schema(value)?));
+            }
+            Value::Map(pairs)
         }
     })
 }

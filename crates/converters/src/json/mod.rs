@@ -4,6 +4,7 @@
 //! it (`text.rs`); the envelope's schema is text that is made once per schema.
 
 mod decode;
+mod names;
 mod parse;
 mod row_encoder;
 mod schema;

@@ -4,8 +4,8 @@ use rdkafka::ClientConfig;
 
 use crate::client_config::{ClientConfigError, ClientOptions};
 
-/// Bound on what is fetched ahead, for all partitions together.
-const QUEUED_KIB_MAX: &str = "16384";
+/// Bound on what is fetched ahead, for all partitions together; more made no sink faster.
+const QUEUED_KIB_MAX: &str = "1024";
 /// A partition's share of one answer, as in Java. A larger batch still comes: the broker sends at least one.
 const PARTITION_FETCH_BYTES: &str = "1048576";
 /// One answer, as it is sent: unpacked it may be ten times as much, and all of it is at once. Java's 50 MiB are unpacked
