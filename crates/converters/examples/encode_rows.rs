@@ -125,6 +125,7 @@ fn plan() -> RecordPlan {
         headers: vec![],
         tombstones: true,
         skipped: Default::default(),
+        surprises: Vec::new(),
     }
 }
 

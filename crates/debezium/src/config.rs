@@ -90,6 +90,8 @@ pub struct MappingConfig {
     pub field_names: NameAdjustment,
     /// `event.converting.failure.handling.mode`
     pub on_error: ConversionFailure,
+    /// `walspring.strict`: no value is lost or changed, whatever the original does; what cannot be written is an error.
+    pub strict: bool,
 }
 
 impl Default for MappingConfig {
@@ -106,6 +108,7 @@ impl Default for MappingConfig {
             schema_names: NameAdjustment::None,
             field_names: NameAdjustment::None,
             on_error: ConversionFailure::Warn,
+            strict: false,
         }
     }
 }

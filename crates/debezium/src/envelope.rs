@@ -15,6 +15,7 @@ use crate::column_rule;
 use crate::config::EventConfig;
 use crate::field::TypeMapper;
 use crate::semantic::{enumeration, string, structure};
+use crate::strict;
 
 const SNAPSHOT_MARKS: &str = "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental";
 
@@ -103,6 +104,7 @@ pub fn plan(relation: Arc<Relation>, config: &EventConfig, reader: Reader) -> Re
         headers: headers(config),
         tombstones: config.tombstones,
         skipped: config.skipped,
+        surprises: Vec::new(),
         relation,
     })
 }
@@ -151,6 +153,9 @@ fn row_plan(
         let Some(mut field) = mapper.column_field(&relation.columns[column]) else { continue };
         if let Some(rule) = rule {
             field = column_rule::apply(rule, &relation.columns[column], field, reader);
+        }
+        if config.mapping.strict {
+            field = strict::exact(field, &relation.columns[column], relation);
         }
         if !names.insert(field.name.clone()) {
             let message = format!("Cannot create field because of field name duplication {}", field.name);

@@ -18,6 +18,7 @@ mod notification;
 mod offset;
 mod records;
 mod semantic;
+mod strict;
 mod types;
 mod unavailable;
 mod unchanged;

@@ -29,6 +29,8 @@ pub struct Mapped {
 /// A column's type, by its modifier; `None`: the original leaves such columns out.
 pub fn map(ty: &PgType, modifier: i32, config: &MappingConfig, reader: Reader) -> Option<Mapped> {
     let (ty, modifier, in_domain) = root(ty, modifier);
+    // What the driver of snapshots makes of dates is not what they are.
+    let reader = if config.strict { Reader::Stream } else { reader };
     let mapper = Mapper { config, reader };
     match &ty.kind {
         TypeKind::Array(element) => mapper.array(ty, element, modifier, in_domain),
@@ -65,7 +67,10 @@ impl Mapper<'_> {
             return Some(self.text(semantic::enumeration(&labels.join(","))).unavailable(Value::Null));
         }
         let name = qualified(ty);
-        let m = parse_modifier(modifier, &name);
+        let m = match parse_modifier(modifier, &name) {
+            m if self.config.strict => without_negative_scale(m),
+            m => m,
+        };
         Some(match name.as_str() {
             "bool" => fixed(Type::Boolean, Leaf::Boolean, Value::Boolean(false)),
             "bit" | "varbit" => self.bits(m),
@@ -80,7 +85,7 @@ impl Mapper<'_> {
             | "int8range" | "numrange" | "tsrange" | "tstzrange" | "daterange" | "ext.citext" | "ext.isbn" => {
                 self.text(semantic::string())
             }
-            "name" => Mapped { null_in_stream: !self.config.unknown_types, ..self.text(semantic::string()) },
+            "name" => Mapped { null_in_stream: !self.unknown_types(), ..self.text(semantic::string()) },
             "bytea" => self.binary(Leaf::Bytea(self.config.binary)),
             "json" | "jsonb" => self.text(semantic::named_string("io.debezium.data.Json")),
             "xml" => self.text(semantic::named_string("io.debezium.data.Xml")),
@@ -125,12 +130,34 @@ impl Mapper<'_> {
                 let zero = Value::Struct(vec![Value::Int16(0), Value::Map(Vec::new())]);
                 structure(semantic::sparse_vector(), Leaf::SparseVector, zero)
             }
-            _ if self.config.unknown_types => self.binary(Leaf::TextBytes(self.config.binary)),
+            _ if self.unknown_types() => self.binary(Leaf::TextBytes(self.config.binary)),
             _ => return None,
         })
     }
 
+    /// Strict mode leaves no type out.
+    fn unknown_types(&self) -> bool {
+        self.config.unknown_types || self.config.strict
+    }
+
+    /// An array of any type, whose elements are what single values are, or null.
+    fn exact_array(&self, ty: &PgType, element: &PgType, modifier: i32) -> Option<Mapped> {
+        let (element, modifier, _) = root(element, modifier);
+        let mapped = self.scalar(element, modifier, false)?;
+        let unavailable = self.unavailable_list(ty, &mapped);
+        Some(Mapped {
+            schema: Schema::array(mapped.schema.optional()),
+            leaf: Leaf::Array(Arc::new(ArrayLeaf { element: mapped.leaf, null_fails: false })),
+            zero: empty_list(),
+            unavailable,
+            null_in_stream: false,
+        })
+    }
+
     fn array(&self, ty: &PgType, element: &PgType, modifier: i32, in_domain: bool) -> Option<Mapped> {
+        if self.config.strict {
+            return self.exact_array(ty, element, modifier);
+        }
         let list = |items: Schema, element: Leaf, null_fails: bool| Mapped {
             schema: Schema::array(items),
             leaf: Leaf::Array(Arc::new(ArrayLeaf { element, null_fails })),
@@ -369,6 +396,15 @@ impl Mapper<'_> {
     /// A moment as ISO text.
     fn iso(&self, name: &str, leaf: Leaf, zero: &str) -> Mapped {
         structure(semantic::named_string(name), leaf, Value::string(zero))
+    }
+}
+
+/// `numeric(5,-2)` holds whole numbers of seven digits.
+fn without_negative_scale(m: Modifier) -> Modifier {
+    // Eleven bits with a sign, which the driver reads without.
+    match m.scale {
+        scale @ 1024..=2047 => Modifier { length: m.length.map(|length| length + 2048 - scale), scale: 0 },
+        _ => m,
     }
 }
 

@@ -339,6 +339,7 @@ fn mapping(config: &PostgresConnectorConfig) -> MappingConfig {
             ConvertingFailure::Warn => ConversionFailure::Warn,
             ConvertingFailure::Skip => ConversionFailure::Skip,
         },
+        strict: config.strict,
     }
 }
 

@@ -13,6 +13,7 @@ mod names;
 mod plan;
 mod relation;
 mod schema;
+mod surprise;
 mod value;
 
 pub use batch::*;
@@ -23,4 +24,5 @@ pub use names::{NameAdjustment, escape_unit};
 pub use plan::*;
 pub use relation::*;
 pub use schema::{Field, Schema, SchemaRef, Type};
+pub use surprise::{Surprise, Surprised, Surprises};
 pub use value::{Header, Record, Typed, Value};

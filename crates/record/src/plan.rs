@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::batch::{Change, ChangeBatch, ChangeKind, OldRow, RowRef, SnapshotMark};
-use crate::leaf::{Leaf, LeafError};
+use crate::leaf::{Leaf, LeafError, Scalar, Scratch};
 use crate::relation::Relation;
 use crate::schema::SchemaRef;
+use crate::surprise::{Surprise, Surprises};
 use crate::value::{Header, Value};
 
 /// Everything about the events of one relation version.
@@ -33,6 +34,8 @@ pub struct RecordPlan {
     pub tombstones: bool,
     /// What of an update that changes the key is left out.
     pub skipped: SkippedHalves,
+    /// What the columns' definitions alone say: for each a column's name.
+    pub surprises: Vec<(Arc<str>, Surprise)>,
 }
 
 /// `skipped.operations`, as far as it counts for the two events that an update of a key becomes.
@@ -228,7 +231,9 @@ impl RecordPlan {
         let columns = self.relation.columns.len();
         let (old, new) = (batch.row(old, columns), batch.row(new, columns));
         self.key.as_ref().is_some_and(|key| {
-            key.fields.iter().any(|f| !new.cells[f.column].is_unchanged() && old.get(f.column) != new.get(f.column))
+            // A constant differs in no row, whatever is in its cell.
+            let differing = key.fields.iter().filter(|f| !matches!(f.leaf, Leaf::Constant(_)));
+            differing.into_iter().any(|f| !new.cells[f.column].is_unchanged() && old.get(f.column) != new.get(f.column))
         })
     }
 
@@ -333,21 +338,21 @@ pub fn sequence(last_commit: Option<crate::Lsn>, lsn: Option<crate::Lsn>) -> Str
     format!("[{},{}]", part(last_commit), part(lsn))
 }
 
-/// Values that could not be converted and became null: counted, and the first ones named, so that the caller can warn
-/// once per column.
+/// Values that could not be converted and became null, and all that surprised: counted, so that the caller can warn once
+/// per column.
 #[derive(Debug, Default)]
 pub struct Warnings {
+    /// Values that became null.
     pub count: u64,
-    /// At most a few; the column's name and the reason, never the value.
-    pub first: Vec<(Arc<str>, String)>,
+    pub surprises: Surprises,
 }
 
 impl Warnings {
-    pub fn add(&mut self, column: &Arc<str>, error: &LeafError) {
+    /// A value became null.
+    #[cold]
+    pub fn failed(&mut self, column: &Arc<str>, surprise: Surprise) {
         self.count += 1;
-        if self.first.len() < 16 && !self.first.iter().any(|(c, _)| c == column) {
-            self.first.push((column.clone(), error.to_string()));
-        }
+        self.surprises.add(column, surprise);
     }
 }
 
@@ -362,19 +367,45 @@ impl RowPlan {
 }
 
 impl FieldPlan {
+    /// Whether what stands for an unchanged value cannot be told from one: null, or the placeholder's bytes as numbers.
+    pub fn is_unavailable_unknown(&self) -> bool {
+        match &self.unavailable {
+            Value::Null => true,
+            Value::Array(values) => matches!(values.first(), Some(Value::Int32(_) | Value::Int64(_))),
+            _ => false,
+        }
+    }
+
     /// The field's value in a row.
     pub fn value(&self, row: RowRef<'_>, name: &Arc<str>, warnings: &mut Warnings) -> Result<Value, LeafError> {
         let cell = row.cells[self.column];
         match cell.get(row.bytes) {
-            Some(text) => match self.leaf.value(text) {
-                Ok(value) => Ok(value),
-                Err(e) if self.on_error == ConversionFailure::Fail => Err(e),
-                Err(e) => {
-                    warnings.add(name, &e);
-                    Ok(self.null.clone())
+            Some(text) => {
+                let mut scratch = Scratch::default();
+                let value = self.leaf.read(text, &mut scratch).map(Scalar::into_value);
+                match value {
+                    Ok(value) => {
+                        if let Some(surprise) = scratch.take_surprise() {
+                            warnings.surprises.add(name, surprise);
+                        }
+                        Ok(value)
+                    }
+                    Err(e) if self.on_error == ConversionFailure::Fail => Err(e),
+                    Err(_) => {
+                        warnings.failed(name, Surprise::of_failure(&self.leaf, text));
+                        Ok(self.null.clone())
+                    }
                 }
-            },
-            None if cell.is_unchanged() => Ok(self.unavailable.clone()),
+            }
+            None if cell.is_unchanged() => {
+                if self.is_unavailable_unknown() {
+                    if let Leaf::Strict(strict) = &self.leaf {
+                        return Err(strict.refusal(Surprise::ToastUnknown));
+                    }
+                    warnings.surprises.add(name, Surprise::ToastUnknown);
+                }
+                Ok(self.unavailable.clone())
+            }
             None => Ok(self.null.clone()),
         }
     }

@@ -26,6 +26,7 @@ mod source_task;
 mod source_tracing;
 pub mod status_store;
 mod supervisor;
+mod surprise_log;
 mod table_options;
 mod task;
 mod task_control;

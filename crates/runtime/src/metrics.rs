@@ -138,6 +138,7 @@ const HELP: &[(&str, &str)] = &[
     ("walspring_record_bytes_total", "Bytes of encoded records handed to the writer."),
     ("walspring_records_skipped_total", "Records left out because errors.tolerance is all."),
     ("walspring_conversion_warnings_total", "Values that could not be converted and became null."),
+    ("walspring_source_surprises_total", "Values and columns that Debezium writes wrongly or loses, by kind of surprise."),
     ("walspring_offset_stores_total", "Offsets that were stored."),
     ("walspring_sink_records_total", "Records that a sink has dealt with, by outcome."),
     ("walspring_sink_errors_total", "Records that could not be converted, transformed or written, by stage."),

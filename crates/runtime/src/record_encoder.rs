@@ -22,6 +22,7 @@ use crate::committer::write_error;
 use crate::metrics::TaskMetrics;
 use crate::plugins::Converters;
 use crate::source_tracing::SourceTracing;
+use crate::surprise_log::SurpriseLog;
 use crate::transform_chain::TransformChain;
 
 /// Plans of relation versions that are gone stay until there are this many; then all are compiled anew.
@@ -36,6 +37,7 @@ pub(crate) struct RecordEncoder {
     /// Hears of each topic once.
     on_topic: Box<dyn FnMut(&str) + Send>,
     tracing: Option<SourceTracing>,
+    surprises: SurpriseLog,
 
     plans: Vec<CompiledPlan>,
     plan_ids: HashMap<u64, usize>,
@@ -103,6 +105,7 @@ impl RecordEncoder {
             metrics,
             on_topic,
             tracing: None,
+            surprises: SurpriseLog::default(),
             plans: Vec::new(),
             plan_ids: HashMap::new(),
             topics: HashMap::new(),
@@ -124,10 +127,8 @@ impl RecordEncoder {
         let result = self.encode_changes(batch, writer, now_ms, &mut warnings);
         if warnings.count > 0 {
             self.metrics.warnings.add(warnings.count);
-            for (column, why) in &warnings.first {
-                tracing::warn!(column = %column, "values could not be converted and became null: {why}");
-            }
         }
+        self.surprises.tell(batch, &warnings.surprises, &self.metrics);
         // One huge row must not keep its memory.
         self.key.shrink_to(1 << 16);
         self.value.shrink_to(1 << 20);
@@ -169,6 +170,7 @@ impl RecordEncoder {
                 } else {
                     self.append_row(plan, batch, change, step, now_ms, warnings)
                 };
+                warnings.surprises.locate(&plan.relation);
                 if result.is_err() {
                     self.tolerate(result, batch)?;
                 }

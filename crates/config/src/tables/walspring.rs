@@ -36,6 +36,5 @@ pub const WALSPRING_CONNECTOR: OptionTable = OptionTable::new(&[
     OptionDef::boolean("walspring.strict")
         .unlisted()
         .checks(&[Boolean])
-        .doc("Where the original loses or garbles a value, write it right or refuse it.")
-        .later_values(&["true"], "strict mode is not implemented yet"),
+        .doc("Where the original loses or garbles a value, write it right or refuse it; see strict.md. By default what the worker says."),
 ]);

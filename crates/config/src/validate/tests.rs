@@ -413,7 +413,6 @@ fn refuses_what_it_cannot_do_yet() {
         ("post.processors", "x"),
         ("plugin.name", "decoderbufs"),
         ("signal.kafka.topic", "t"),
-        ("walspring.strict", "true"),
     ];
     for (name, value) in table {
         let errors = errors_of(&[(name, Some(value))]);

@@ -12,7 +12,7 @@ use walspring_connect::{ConvertError, Presence, RowEncoder, Side};
 use walspring_record::leaf::{Scalar, Scratch, ZonedForm};
 use walspring_record::{
     Change, ChangeBatch, ConversionFailure, Leaf, Op, RecordPlan, RowPlan, RowRef, Schema, SchemaRef, SnapshotMark,
-    SourcePlan, Step, Transaction, Type, Value, Warnings,
+    SourcePlan, Step, Surprise, Transaction, Type, Value, Warnings,
 };
 
 use super::text::{write_base64, write_bytes_as_string, write_string};
@@ -122,6 +122,8 @@ struct FieldText {
     name: Arc<str>,
     null: Constant,
     unavailable: Constant,
+    /// What stands for an unchanged value cannot be told from one.
+    unavailable_unknown: bool,
     fails: bool,
 }
 
@@ -150,7 +152,7 @@ enum FastPath {
 
 impl FastPath {
     fn of(options: &JsonOptions, leaf: &Leaf, schema: &Schema) -> FastPath {
-        match (leaf, schema.ty, Logical::of(schema)) {
+        match (leaf.usual(), schema.ty, Logical::of(schema)) {
             (Leaf::Text, Type::String, None) => FastPath::Text,
             (Leaf::Boolean, Type::Boolean, None) => FastPath::Boolean,
             (Leaf::Int16, Type::Int16, None) => FastPath::Integer { digits_max: 4 },
@@ -312,7 +314,13 @@ impl RowText {
                 schema: field.schema.clone(),
                 name: field.name.clone(),
                 null: constant(options, &field.schema, &plan.null),
-                unavailable: constant(options, &field.schema, &plan.unavailable),
+                unavailable: match &plan.leaf {
+                    Leaf::Strict(strict) if plan.is_unavailable_unknown() => {
+                        Err(strict.refusal(Surprise::ToastUnknown).into())
+                    }
+                    _ => constant(options, &field.schema, &plan.unavailable),
+                },
+                unavailable_unknown: plan.is_unavailable_unknown(),
                 fails: plan.on_error == ConversionFailure::Fail,
             }
         };
@@ -338,12 +346,37 @@ impl RowText {
                         field.write(options, text, scratch, out, warnings)?;
                     }
                 }
-                None if cell.is_unchanged() => put(&field.unavailable, out)?,
+                None if cell.is_unchanged() => {
+                    put(&field.unavailable, out)?;
+                    if field.unavailable_unknown {
+                        warnings.surprises.add(&field.name, Surprise::ToastUnknown);
+                    }
+                }
                 None => put(&field.null, out)?,
             }
         }
+        // Asked once a row: which column it was is found out when it happens.
+        if scratch.is_surprised() {
+            self.tell_surprises(row, scratch, warnings);
+        }
         out.extend_from_slice(if self.fields.is_empty() { b"{}" } else { b"}" });
         Ok(())
+    }
+}
+
+impl RowText {
+    #[cold]
+    fn tell_surprises(&self, row: RowRef<'_>, scratch: &mut Scratch, warnings: &mut Warnings) {
+        scratch.take_surprise();
+        for field in &self.fields {
+            let Some(text) = row.cells[field.column].get(row.bytes) else { continue };
+            // What fails has been told of already.
+            let read = field.leaf.read(text, scratch).is_ok();
+            match scratch.take_surprise() {
+                Some(surprise) if read => warnings.surprises.add(&field.name, surprise),
+                _ => {}
+            }
+        }
     }
 }
 
@@ -359,8 +392,8 @@ impl FieldText {
         match self.leaf.read(text, scratch) {
             Ok(scalar) => write_scalar(options, &self.schema, scalar, out),
             Err(e) if self.fails => Err(e.into()),
-            Err(e) => {
-                warnings.add(&self.name, &e);
+            Err(_) => {
+                warnings.failed(&self.name, Surprise::of_failure(&self.leaf, text));
                 put(&self.null, out)
             }
         }

@@ -1,9 +1,10 @@
 //! Arrays: `{1,NULL,"a,b"}`, with or without bounds before it.
 
 use crate::leaf::{ArrayLeaf, Leaf, LeafError, Scalar, Scratch, moment};
+use crate::surprise::Surprise;
 use crate::value::Value;
 
-pub(super) fn array(text: &[u8], array: &ArrayLeaf) -> Result<Scalar<'static>, LeafError> {
+pub(super) fn array(text: &[u8], array: &ArrayLeaf, outer: &mut Scratch) -> Result<Scalar<'static>, LeafError> {
     let mut values = Vec::new();
     let mut scratch = Scratch::default();
     elements(text, |element| {
@@ -17,10 +18,16 @@ pub(super) fn array(text: &[u8], array: &ArrayLeaf) -> Result<Scalar<'static>, L
             Element::Nested if array.element == Leaf::Unconvertible || array.null_fails => {
                 return Err(LeafError("the array has more than one dimension".into()));
             }
-            Element::Nested => Value::Null,
+            Element::Nested => {
+                scratch.surprise(Surprise::ArrayDimensions);
+                Value::Null
+            }
         });
         Ok(())
     })?;
+    if let Some(surprise) = scratch.take_surprise() {
+        outer.surprise(surprise);
+    }
     Ok(Scalar::Tree(Value::Array(values)))
 }
 

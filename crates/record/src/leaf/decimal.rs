@@ -5,6 +5,7 @@
 
 use crate::leaf::scalar::{float, text};
 use crate::leaf::{LeafError, MoneyForm, Scalar, Scratch};
+use crate::surprise::Surprise;
 
 /// Digits that always fit an `i128`.
 const SMALL_DIGITS_MAX: usize = 38;
@@ -66,6 +67,36 @@ pub(super) fn plain_text(number: &[u8]) -> Result<Scalar<'_>, LeafError> {
     }
 }
 
+/// As a double; digits beyond what one holds are lost.
+pub(super) fn double(text: &[u8], scratch: &mut Scratch) -> Result<f64, LeafError> {
+    let number = float(text)?;
+    // Fifteen digits always fit.
+    if text.len() > 15 && loses_digits(text, number) {
+        scratch.surprise(Surprise::NumericRounded);
+    }
+    Ok(number)
+}
+
+/// Whether the shortest text that means the double is another number than the text.
+#[cold]
+fn loses_digits(text: &[u8], double: f64) -> bool {
+    let Ok(number) = parse_number(text) else { return false };
+    let shortest = double.abs().to_string();
+    let Ok(kept) = parse_number(shortest.as_bytes()) else { return true };
+    fn parts<'a>(n: &Number<'a>) -> (&'a [u8], &'a [u8]) {
+        let first = n.integer.iter().position(|d| *d != b'0').unwrap_or(n.integer.len());
+        let last = n.fraction.iter().rposition(|d| *d != b'0').map_or(0, |i| i + 1);
+        (&n.integer[first..], &n.fraction[..last])
+    }
+    parts(&number) != parts(&kept)
+}
+
+/// Whether no digit of an amount is lost at the scale.
+pub(super) fn money_fits(amount: &[u8], scale: usize) -> bool {
+    let fraction = amount.iter().rposition(|b| *b == b'.').map_or(&amount[..0], |point| &amount[point + 1..]);
+    fraction.iter().filter(|b| b.is_ascii_digit()).skip(scale).all(|digit| *digit == b'0')
+}
+
 /// `-$1,234.56`, `($1.00)`: everything but digits, sign and the decimal point is dressing of the locale.
 pub(super) fn money<'a>(amount: &[u8], form: MoneyForm, scratch: &'a mut Scratch) -> Result<Scalar<'a>, LeafError> {
     let negative = amount.iter().any(|b| *b == b'-' || *b == b'(');
@@ -75,10 +106,18 @@ pub(super) fn money<'a>(amount: &[u8], form: MoneyForm, scratch: &'a mut Scratch
     let number = parse_number(out)?;
     match form {
         MoneyForm::Text => scratch.written(),
-        MoneyForm::Double => float(out).map(Scalar::Float64),
+        MoneyForm::Double => {
+            let amount = std::mem::take(&mut scratch.0);
+            let number = double(&amount, scratch);
+            scratch.0 = amount;
+            number.map(Scalar::Float64)
+        }
         MoneyForm::Decimal { scale } => {
             let mut rounded = Vec::new();
             round_half_up(number, scale as usize, &mut rounded);
+            if !money_fits(amount, scale as usize) {
+                scratch.surprise(Surprise::MoneyRounded);
+            }
             scratch.0 = rounded;
             Ok(Scalar::Bytes(&scratch.0))
         }

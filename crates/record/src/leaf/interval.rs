@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use crate::leaf::scalar::{integer, str};
 use crate::leaf::{IntervalForm, LeafError, Scalar, Scratch};
+use crate::surprise::Surprise;
 use crate::value::Value;
 
 /// 365.25 / 12: what the original takes for a month.
@@ -27,6 +28,9 @@ pub(super) fn interval<'a>(text: &[u8], form: IntervalForm, scratch: &'a mut Scr
         IntervalForm::Micros => {
             // Floating point, step by step as the original, since its rounding shows in the result.
             let months = p.years.wrapping_mul(12).wrapping_add(p.months);
+            if months != 0 {
+                scratch.surprise(Surprise::IntervalMonths);
+            }
             let days = f64::from(months) * DAYS_PER_MONTH + f64::from(p.days);
             let minutes = (days * 24.0 + f64::from(p.hours)) * 60.0 + f64::from(p.minutes);
             let seconds = minutes * 60.0 + (f64::from(p.seconds) + f64::from(p.micros) / 1e6);
@@ -58,6 +62,17 @@ pub(super) fn interval<'a>(text: &[u8], form: IntervalForm, scratch: &'a mut Scr
             Value::Int32(precision.into()),
         ]))),
     }
+}
+
+/// Microseconds; `None` where there are years or months, which have no length.
+pub(super) fn exact_micros(text: &[u8]) -> Result<Option<i64>, LeafError> {
+    let p = parse(text).ok_or_else(|| LeafError::form("an interval in the style postgres"))?;
+    if p.years != 0 || p.months != 0 {
+        return Ok(None);
+    }
+    let [days, hours, minutes, seconds, micros] = [p.days, p.hours, p.minutes, p.seconds, p.micros].map(i128::from);
+    let total = (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1_000_000 + micros;
+    i64::try_from(total).map(Some).map_err(|_| LeafError("the interval is longer than 64 bits of microseconds".into()))
 }
 
 fn parse(text: &[u8]) -> Option<Parts> {

@@ -10,6 +10,7 @@ use md5::Digest;
 
 use super::scalar::{self, Scalar, Scratch};
 use super::{Leaf, LeafError};
+use crate::surprise::Surprise;
 use crate::value::Value;
 
 /// Text of another leaf, cut.
@@ -24,12 +25,22 @@ pub struct Truncated {
 
 impl Truncated {
     pub(super) fn read<'a>(&self, text: &'a [u8], scratch: &'a mut Scratch) -> Result<Scalar<'a>, LeafError> {
+        if text.len() > self.length_max && self.leaf == Leaf::Text && self.cuts_between_units(text) {
+            scratch.surprise(Surprise::TruncateUnits);
+        }
         Ok(match self.leaf.read(text, scratch)? {
             Scalar::String(text) => Scalar::String(cut(text, self.length_max)),
             Scalar::Bytes(bytes) if self.bytes => Scalar::Bytes(&bytes[..bytes.len().min(self.length_max)]),
             Scalar::Tree(value) => Scalar::Tree(self.value(value)),
             other => other,
         })
+    }
+
+    /// Whether counting characters would leave more.
+    fn cuts_between_units(&self, text: &[u8]) -> bool {
+        // Of two units are the characters of four bytes.
+        text.iter().any(|b| *b >= 0xF0)
+            && scalar::str(text).is_ok_and(|text| cut(text, self.length_max) != cut_characters(text, self.length_max))
     }
 
     /// A value that does not come from a cell: a default, a placeholder.
@@ -56,6 +67,14 @@ fn cut(text: &str, units_max: usize) -> &str {
         }
     }
     text
+}
+
+/// The first characters, at most so many.
+pub(super) fn cut_characters(text: &str, characters_max: usize) -> &str {
+    match text.char_indices().nth(characters_max) {
+        Some((at, _)) => &text[..at],
+        None => text,
+    }
 }
 
 /// `java.security.MessageDigest`'s names of those that are built in.

@@ -17,6 +17,7 @@ pub mod java_hash;
 mod mask;
 mod moment;
 mod scalar;
+mod strict;
 mod vector;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub use geometry::{circle_value, line_value, point_value, shape_value};
 pub use hstore::write_json as write_hstore_json;
 pub use mask::{HashAlgorithm, HashInput, Hashed, Truncated};
 pub use scalar::{Scalar, Scratch};
+pub use strict::Strict;
 
 use crate::value::Value;
 
@@ -122,6 +124,8 @@ pub enum Leaf {
     Truncated(Arc<Truncated>),
     /// `column.mask.hash.…`, of text.
     Hashed(Arc<Hashed>),
+    /// `walspring.strict`
+    Strict(Arc<Strict>),
 }
 
 /// `binary.handling.mode`.
@@ -232,6 +236,14 @@ pub struct ArrayLeaf {
 }
 
 impl Leaf {
+    /// The leaf below strict mode: what it makes of usual text.
+    pub fn usual(&self) -> &Leaf {
+        match self {
+            Leaf::Strict(strict) => &strict.leaf,
+            leaf => leaf,
+        }
+    }
+
     /// The value as a tree.
     pub fn value(&self, text: &[u8]) -> Result<Value, LeafError> {
         Ok(self.read(text, &mut Scratch::default())?.into_value())
@@ -272,7 +284,7 @@ impl Leaf {
             Leaf::Bytea(form) => binary::bytea(text, *form, scratch),
             Leaf::TextBytes(form) => binary::text_bytes(text, *form, scratch),
             Leaf::Bits => binary::bits(text, scratch),
-            Leaf::DecimalDouble => scalar::float(text).map(Scalar::Float64),
+            Leaf::DecimalDouble => decimal::double(text, scratch).map(Scalar::Float64),
             Leaf::DecimalText => decimal::plain_text(text),
             Leaf::Money(form) => decimal::money(text, *form, scratch),
             Leaf::TimeTz { form, precision } => moment::time_tz(text, *form, *precision, scratch),
@@ -284,9 +296,10 @@ impl Leaf {
             Leaf::Vector => vector::dense(text).map(|v| Scalar::Tree(vector::doubles(v))),
             Leaf::HalfVector => vector::half(text),
             Leaf::SparseVector => vector::sparse(text),
-            Leaf::Array(array) => array::array(text, array),
+            Leaf::Array(array) => array::array(text, array, scratch),
             Leaf::Truncated(truncated) => truncated.read(text, scratch),
             Leaf::Hashed(hashed) => hashed.read(text, scratch),
+            Leaf::Strict(strict) => strict.read(text, scratch),
             _ => Err(LeafError("the type cannot be converted".into())),
         }
     }

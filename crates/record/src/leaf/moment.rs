@@ -5,6 +5,7 @@ use crate::leaf::civil::{
     days_from_julian, julian_from_days, parse_clock, parse_date, parse_era, parse_offset, write_clock, write_date,
 };
 use crate::leaf::{DateForm, LeafError, Reader, Scalar, Scratch, TimeForm, TimestampForm, ZonedForm};
+use crate::surprise::Surprise;
 use crate::value::Value;
 
 /// What the original makes of infinite timestamps: the JDBC driver's constants, milliseconds since 1970 …
@@ -18,6 +19,15 @@ enum Point<T> {
     At(T),
     Infinity,
     NegativeInfinity,
+}
+
+impl Point<Moment> {
+    fn day(&self) -> Option<i64> {
+        match self {
+            Point::At(moment) => Some(moment.days),
+            _ => None,
+        }
+    }
 }
 
 fn infinite<T>(text: &[u8]) -> Option<Point<T>> {
@@ -102,7 +112,13 @@ pub(super) fn timestamp_element<'a>(
     precision: u8,
     scratch: &'a mut Scratch,
 ) -> Result<Scalar<'a>, LeafError> {
-    timestamp_at(parse_timestamp(text, days_in_java)?, form, precision, scratch)
+    let point = parse_timestamp(text, days_in_java)?;
+    if let Point::At(moment) = point
+        && moment.date() < GREGORIAN_START
+    {
+        scratch.surprise(Surprise::DateOld);
+    }
+    timestamp_at(point, form, precision, scratch)
 }
 
 #[inline]
@@ -114,15 +130,20 @@ fn timestamp_at(
 ) -> Result<Scalar<'_>, LeafError> {
     let moment = match point {
         Point::At(moment) => moment,
-        Point::Infinity => return Ok(infinite_timestamp(form, precision, true)),
-        Point::NegativeInfinity => return Ok(infinite_timestamp(form, precision, false)),
+        Point::Infinity => return Ok(infinite_timestamp(form, precision, true, scratch)),
+        Point::NegativeInfinity => return Ok(infinite_timestamp(form, precision, false, scratch)),
     };
     let fraction = moment.micros % MICROS_PER_SECOND;
     Ok(match form {
         TimestampForm::Millis => Scalar::Int64(moment.seconds() * 1000 + fraction / 1000),
         // The original's arithmetic: the seconds saturate, then the fraction wraps. PostgreSQL's last years show it.
         TimestampForm::Micros => {
-            Scalar::Int64(moment.seconds().saturating_mul(MICROS_PER_SECOND).wrapping_add(fraction))
+            let micros = moment.seconds().saturating_mul(MICROS_PER_SECOND);
+            // Only the last and first hours that 64 bits hold can be meant: the server has later ones.
+            if micros == i64::MAX || micros == i64::MIN {
+                scratch.surprise(Surprise::TimestampRange);
+            }
+            Scalar::Int64(micros.wrapping_add(fraction))
         }
         TimestampForm::Nanos => (moment.days.checked_mul(MICROS_PER_DAY * 1000))
             .and_then(|day| day.checked_add(moment.micros * 1000))
@@ -141,7 +162,10 @@ fn timestamp_at(
     })
 }
 
-fn infinite_timestamp(form: TimestampForm, precision: u8, positive: bool) -> Scalar<'static> {
+fn infinite_timestamp(form: TimestampForm, precision: u8, positive: bool, scratch: &mut Scratch) -> Scalar<'static> {
+    if matches!(form, TimestampForm::Millis | TimestampForm::Iso) {
+        scratch.surprise(Surprise::TimestampInfinite);
+    }
     let choose = |p, n| if positive { p } else { n };
     match form {
         TimestampForm::Millis => Scalar::Int64(choose(INFINITY_MILLIS, NEGATIVE_INFINITY_MILLIS)),
@@ -172,12 +196,22 @@ pub(super) fn timestamp_tz_element<'a>(
     scratch: &'a mut Scratch,
 ) -> Result<Scalar<'a>, LeafError> {
     let point = match parse_timestamp(text, days_in_java)? {
-        Point::At(moment) => Point::At(moment.without_era()),
+        Point::At(moment) => {
+            if moment.date() < GREGORIAN_START
+                && parse_timestamp(text, days_from_civil)?.day() != Some(moment.without_era().days)
+            {
+                scratch.surprise(Surprise::DateOld);
+            }
+            Point::At(moment.without_era())
+        }
         // +292269055-12-02T23:00:00Z: the driver's constant without its era.
-        Point::NegativeInfinity => Point::At(Moment {
-            days: days_from_civil(Civil { year: 292_269_055, month: 12, day: 2 }),
-            micros: 23 * 3600 * MICROS_PER_SECOND,
-        }),
+        Point::NegativeInfinity => {
+            scratch.surprise(Surprise::TimestampInfinite);
+            Point::At(Moment {
+                days: days_from_civil(Civil { year: 292_269_055, month: 12, day: 2 }),
+                micros: 23 * 3600 * MICROS_PER_SECOND,
+            })
+        }
         Point::Infinity => Point::Infinity,
     };
     timestamp_tz_at(point, form, precision, scratch)
@@ -220,9 +254,12 @@ pub(super) fn date<'a>(
 ) -> Result<Scalar<'a>, LeafError> {
     let date = match parse_day(text, reader)? {
         Point::At(date) => date,
-        Point::Infinity => return Ok(infinite_date(form, reader, true)),
-        Point::NegativeInfinity => return Ok(infinite_date(form, reader, false)),
+        Point::Infinity => return Ok(infinite_date(form, reader, true, scratch)),
+        Point::NegativeInfinity => return Ok(infinite_date(form, reader, false, scratch)),
     };
+    if reader == Reader::Snapshot && date < GREGORIAN_START_OR_MOVED && is_moved(text, date) {
+        scratch.surprise(Surprise::DateOld);
+    }
     match form {
         DateForm::Days => Ok(Scalar::Int32(days_from_civil(date) as i32)),
         DateForm::Iso => {
@@ -237,6 +274,15 @@ pub(super) fn date<'a>(
             Ok(Scalar::Tree(Value::Struct(fields)))
         }
     }
+}
+
+/// Dates that the driver moves end before this one.
+const GREGORIAN_START_OR_MOVED: Civil = Civil { day: 25, ..GREGORIAN_START };
+
+/// Whether what a snapshot reads is another day than the text says.
+fn is_moved(text: &[u8], read: Civil) -> bool {
+    let exact = parse_date(text).and_then(|(date, rest)| parse_era(date, rest));
+    exact.is_some_and(|exact| exact != read)
 }
 
 fn parse_day(text: &[u8], reader: Reader) -> Result<Point<Civil>, LeafError> {
@@ -256,7 +302,10 @@ fn parse_day(text: &[u8], reader: Reader) -> Result<Point<Civil>, LeafError> {
 }
 
 /// In the stream the ends of what days in 32 bits can say; in snapshots the JDBC driver's constants cut to 32 bits.
-fn infinite_date(form: DateForm, reader: Reader, positive: bool) -> Scalar<'static> {
+fn infinite_date(form: DateForm, reader: Reader, positive: bool, scratch: &mut Scratch) -> Scalar<'static> {
+    if form != DateForm::Structured {
+        scratch.surprise(Surprise::DateInfinite);
+    }
     match (form, reader, positive) {
         (DateForm::Days, Reader::Stream, true) => Scalar::Int32(2_146_033_979),
         (DateForm::Days, Reader::Stream, false) => Scalar::Int32(-2_147_472_691),
@@ -288,7 +337,12 @@ pub(super) fn time_element<'a>(
     precision: u8,
     scratch: &'a mut Scratch,
 ) -> Result<Scalar<'a>, LeafError> {
-    time_at(parse_time(text)? / 1000 * 1000 % MICROS_PER_DAY, form, precision, scratch)
+    let micros = parse_time(text)?;
+    let kept = micros / 1000 * 1000 % MICROS_PER_DAY;
+    if kept != micros {
+        scratch.surprise(Surprise::ArrayTimeCut);
+    }
+    time_at(kept, form, precision, scratch)
 }
 
 fn parse_time(text: &[u8]) -> Result<i64, LeafError> {
@@ -305,6 +359,9 @@ fn time_at(micros: i64, form: TimeForm, precision: u8, scratch: &mut Scratch) ->
         TimeForm::Micros => Ok(Scalar::Int64(micros)),
         TimeForm::Nanos => Ok(Scalar::Int64(micros * 1000)),
         TimeForm::Iso => {
+            if micros == MICROS_PER_DAY {
+                scratch.surprise(Surprise::TimeMidnight);
+            }
             let out = scratch.start();
             // The end of the day has no name of its own there.
             write_clock(micros % MICROS_PER_DAY, Fraction::Minimal, out);

@@ -3,17 +3,35 @@
 use std::str::FromStr;
 
 use crate::leaf::LeafError;
+use crate::surprise::Surprise;
 use crate::value::Value;
 
-/// A buffer that leaves write text and bytes into; used again from cell to cell.
+/// A buffer that leaves write text and bytes into, used again from cell to cell; and what surprised since it was last
+/// asked. Only the rare values that surprise write the latter, so that common ones pay nothing.
 #[derive(Debug, Default)]
-pub struct Scratch(pub(super) Vec<u8>);
+pub struct Scratch(pub(super) Vec<u8>, Option<Surprise>);
 
 impl Scratch {
     /// Emptied, for what the next leaf writes.
     pub(super) fn start(&mut self) -> &mut Vec<u8> {
         self.0.clear();
         &mut self.0
+    }
+
+    /// A value is read as the original reads it, which is not what the database holds.
+    #[cold]
+    pub fn surprise(&mut self, surprise: Surprise) {
+        self.1 = Some(surprise);
+    }
+
+    /// Whether anything has surprised since it was last taken.
+    #[inline]
+    pub fn is_surprised(&self) -> bool {
+        self.1.is_some()
+    }
+
+    pub fn take_surprise(&mut self) -> Option<Surprise> {
+        self.1.take()
     }
 
     /// What a leaf wrote, as text.

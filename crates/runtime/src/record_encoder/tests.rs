@@ -182,6 +182,7 @@ fn plan() -> Arc<RecordPlan> {
         headers: vec![Header { name: "constant".into(), value: Typed::new(text(), Value::string("x")) }],
         tombstones: true,
         skipped: Default::default(),
+        surprises: Vec::new(),
     })
 }
 
