@@ -147,6 +147,16 @@ impl<R: Relations> ChangeReader<R> {
         self.last.as_ref().map(|last| self.events.streaming_offset(last))
     }
 
+    /// The newest event; `None` while there has been none.
+    pub fn last_event(&self) -> Option<&LastEvent> {
+        self.last.as_ref()
+    }
+
+    /// The events after `last` are not sent.
+    pub fn go_back_to(&mut self, last: Option<LastEvent>) {
+        self.last = last;
+    }
+
     /// Where a restart from the newest offset begins, as far as it says so.
     pub fn stored_commit(&self) -> Option<Lsn> {
         self.last.as_ref().and_then(|last| last.last_commit).max(self.floor)

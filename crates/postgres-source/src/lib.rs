@@ -16,6 +16,7 @@ mod plugin;
 mod position;
 mod publication;
 mod relations;
+mod reselect;
 mod slot;
 mod snapshot;
 mod snapshot_query;

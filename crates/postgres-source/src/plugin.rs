@@ -2,12 +2,14 @@
 
 use std::io::ErrorKind;
 
+use walspring_config::postgres::post_processors;
 use walspring_connect::{SourcePlugin, SourceTask, SourceTaskContext, TaskError};
 
 use crate::config::SourceConfig;
 use crate::errors::java_message;
 use crate::events::Events;
 use crate::limits::Limits;
+use crate::reselect;
 use crate::task::PostgresTask;
 use crate::wire::{Connection, PgError};
 
@@ -48,6 +50,11 @@ impl SourcePlugin for PostgresPlugin {
             // The tables found nothing wrong; what only the whole shows is told at the first key.
             Err(e) => return vec![("connector.class".into(), e.to_string())],
         };
+        if let Err(e) = post_processors(&config.typed.raw)
+            && !e.late
+        {
+            return vec![(e.option, e.message)];
+        }
         let mut connect = config.connect.clone();
         let limit = config.typed.connection.validation_timeout;
         connect.connect_timeout = Some(connect.connect_timeout.map_or(limit, |t| t.min(limit)));
@@ -70,6 +77,7 @@ impl SourcePlugin for PostgresPlugin {
 
     fn start(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>, TaskError> {
         let config = SourceConfig::parse(&context.config)?;
+        reselect::processors(&config)?;
         let events = Events::new(&config, context.task)?;
         Ok(Box::new(PostgresTask::new(config, self.limits, events, context)))
     }

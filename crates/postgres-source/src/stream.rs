@@ -17,6 +17,7 @@ use crate::feedback::{SlotProgress, StatusUpdates};
 use crate::limits::Limits;
 use crate::position::Resume;
 use crate::relations::CatalogRelations;
+use crate::reselect::Reselect;
 use crate::snapshot::now_us;
 use crate::wire::{
     Connection, Frame, PgError, ReplicationStream, publication_names, quote_identifier, quote_replication_literal,
@@ -53,6 +54,10 @@ pub struct Stream {
     quiet_at: Instant,
     heartbeat_due: Option<Instant>,
     xmin_due: Option<Instant>,
+    /// `post.processors`
+    reselect: Option<Reselect>,
+    /// What ends the stream once the batch before it was taken.
+    failed: Option<TaskError>,
 }
 
 impl Stream {
@@ -62,7 +67,7 @@ impl Stream {
     }
 
     pub fn start(
-        config: &SourceConfig,
+        config: &Arc<SourceConfig>,
         mut relations: CatalogRelations,
         replication: Connection,
         from: StreamStart,
@@ -103,12 +108,20 @@ impl Stream {
             quiet_at: now,
             heartbeat_due: config.typed.events.heartbeat_interval.map(|_| now),
             xmin_due: config.typed.slot.xmin_interval.map(|_| now),
+            reselect: Reselect::new(config)?,
+            failed: None,
         })
     }
 
     /// Fills the batch; waits at most `wait` for the first change.
     pub fn poll(&mut self, config: &SourceConfig, batch: &mut ChangeBatch, wait: Duration) -> Result<(), TaskError> {
+        if let Some(failed) = self.failed.take() {
+            return Err(failed);
+        }
         self.reader.next_batch();
+        if let Some(reselect) = &mut self.reselect {
+            reselect.next_batch();
+        }
         self.xmin(config)?;
         let deadline = Instant::now() + wait;
         let mut seen_us = now_us();
@@ -141,7 +154,17 @@ impl Stream {
             match frame {
                 Frame::XLogData { wal_start, wal_end, payload, .. } => {
                     received = received.max(Lsn(wal_end.max(wal_start)));
+                    let before = match &self.reselect {
+                        Some(reselect) if reselect.may_fail() => self.reader.last_event().cloned(),
+                        _ => None,
+                    };
                     self.reader.read(Lsn(wal_start), payload, seen_us, batch)?;
+                    if let Some(reselect) = &mut self.reselect
+                        && reselect.look(batch, before.as_ref())?
+                        && !self.read_again(batch)?
+                    {
+                        return Ok(());
+                    }
                 }
                 Frame::KeepAlive { wal_end, reply_requested, .. } => {
                     received = received.max(Lsn(wal_end));
@@ -169,6 +192,9 @@ impl Stream {
         if received != Lsn::ZERO {
             self.progress.received(received);
         }
+        if !self.read_again(batch)? {
+            return Ok(());
+        }
         if batch.changes.is_empty() && !self.reader.in_transaction() {
             self.quiet(batch);
         }
@@ -177,6 +203,21 @@ impl Stream {
             batch.offset = self.reader.offset();
         }
         Ok(())
+    }
+
+    /// Reads the columns that changes lack; `false`: one stays incomplete, which fails the task after what comes before it.
+    fn read_again(&mut self, batch: &mut ChangeBatch) -> Result<bool, TaskError> {
+        let Some(reselect) = self.reselect.as_mut().filter(|reselect| reselect.is_waiting()) else { return Ok(true) };
+        let Some(failure) = reselect.read(batch)? else { return Ok(true) };
+        batch.changes.truncate(failure.change);
+        if batch.changes.is_empty() {
+            return Err(failure.error);
+        }
+        self.reader.go_back_to(failure.before);
+        batch.offset = self.reader.offset();
+        batch.drained = true;
+        self.failed = Some(failure.error);
+        Ok(false)
     }
 
     /// Ends in order: a last status update, then the slot if it should go.

@@ -4,6 +4,7 @@
 mod columns;
 mod filters;
 mod modes;
+mod post_processors;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use crate::warning::Warning;
 pub use columns::{ColumnHash, ColumnRule, ColumnRules, HASH_ALGORITHMS};
 pub use filters::{Filters, KeyColumns, NameFilter, ReplicaIdentity, ReplicaIdentityRule};
 pub use modes::*;
+pub(crate) use post_processors::warning_about;
+pub use post_processors::{PostProcessorError, RESELECT_CLASS, Reselect, post_processors};
 
 #[derive(Debug, Clone)]
 pub struct PostgresConnectorConfig {

@@ -246,8 +246,10 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Medium)
         .at("CONNECTOR_ADVANCED", 3)
         .label("List of change event post processors.")
-        .doc("Names of processors that change events before they are written.")
-        .later("post processors are not implemented yet"),
+        .doc(
+            "Names of processors that change events before they are written; the options of each begin with \
+             post.processors.NAME. There is one type, io.debezium.processors.reselect.ReselectColumnsPostProcessor.",
+        ),
     OptionDef::boolean("incremental.snapshot.allow.schema.changes")
         .default("false")
         .checks(&[Boolean])

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::legacy;
 use crate::nearest::nearest;
 use crate::option::{OptionDef, OptionTable, Support, Width};
+use crate::postgres::warning_about;
 use crate::tables::sink_connector::{self, SINK_CONNECTOR};
 use crate::tables::source_connector::{self, SOURCE_CONNECTOR};
 use crate::tables::transforms::{DELETE_MODE, LEGACY_DELETES, UNWRAP_CLASS, legacy_delete_mode};
@@ -369,6 +370,7 @@ fn warnings_about(config: &Config, context: &ConnectorContext<'_>) -> Vec<Warnin
     let converters = config.get("converters").map(values::list).unwrap_or_default();
     let mut warnings = Vec::new();
     for (name, given) in config.iter() {
+        let below_processor = warning_about(name, config);
         let warning = match tables.iter().find_map(|table| table.get(name)) {
             Some(option) => match option.support {
                 Support::NoEffect(reason) if option.value_by_default() != Some(given) => {
@@ -376,7 +378,11 @@ fn warnings_about(config: &Config, context: &ConnectorContext<'_>) -> Vec<Warnin
                 }
                 _ => undeclared_alias(name, config).or_else(|| about_plugin(name, config, context)),
             },
-            None if name.starts_with("post.processors.") || name == "task.class" => None,
+            None if name == "task.class" => None,
+            None if below_processor.is_some() => below_processor.flatten(),
+            None if name.starts_with("post.processors.") => {
+                Some(WarningKind::NoEffect { reason: "post.processors does not name it".to_owned() })
+            }
             None if converters
                 .iter()
                 .any(|converter| name.strip_prefix(converter).is_some_and(|o| o.starts_with('.'))) =>

@@ -410,7 +410,6 @@ fn refuses_null_for_options_of_the_framework() {
 #[test]
 fn refuses_what_it_cannot_do_yet() {
     let table = [
-        ("post.processors", "x"),
         ("plugin.name", "decoderbufs"),
         ("signal.kafka.topic", "t"),
     ];

@@ -6,6 +6,7 @@ mod liveness;
 mod notifications;
 mod preparing;
 mod quiet;
+mod reselect;
 mod resume;
 mod snapshot;
 mod support;

@@ -1,0 +1,10 @@
+create table t (id int primary key, a int, x text, y text);
+alter table t alter x set storage external, alter y set storage external;
+create table f (id int primary key, a int, x text);
+alter table f alter x set storage external;
+alter table f replica identity full;
+create table p (a int, b text, x text, n int, primary key (b, a));
+alter table p alter x set storage external;
+insert into t values (1, 1, repeat('x', 2100), repeat('y', 2100));
+insert into f values (1, 1, repeat('x', 2100));
+insert into p values (1, 'b', repeat('x', 2100), 1), (1, 'c', repeat('x', 2101), 1);

@@ -1,0 +1,11 @@
+begin;
+update f set a = 2;
+update p set n = 2;
+truncate p;
+insert into p values (2, 'q'), (3, 'q');
+update p set x = a || b, n = 7;
+commit;
+begin;
+update t set id = 3;
+delete from t;
+commit;

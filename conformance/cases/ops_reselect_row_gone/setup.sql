@@ -1,0 +1,6 @@
+create table t (id int primary key, a int, x text, y text);
+alter table t alter x set storage external, alter y set storage external;
+insert into t values (1, 1, repeat('x', 2100), 'y'), (2, 1, repeat('x', 2100), 'y');
+create table g (id int primary key, a int, x text, y text);
+alter table g alter x set storage external;
+insert into g values (1, 1, repeat('x', 2100), 'y'), (2, 1, repeat('x', 2100), 'y');

@@ -1,0 +1,6 @@
+update t set a = 2 where id = 2;
+begin;
+update t set a = 2 where id = 1;
+delete from t where id = 1;
+commit;
+--@ wait_failed

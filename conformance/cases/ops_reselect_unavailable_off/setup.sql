@@ -1,0 +1,3 @@
+create table t (id int primary key, a int, x text, y text, z text default 'd');
+alter table t alter x set storage external, alter y set storage external;
+insert into t values (1, 1, repeat('x', 2100), null, 'z');
