@@ -4,6 +4,8 @@ mod ddl;
 mod errors;
 mod liveness;
 mod notifications;
+mod oracle_rounds;
+mod oracle_types;
 mod preparing;
 mod quiet;
 mod reselect;

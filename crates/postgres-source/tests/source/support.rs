@@ -173,6 +173,11 @@ impl Source {
         }
     }
 
+    /// What the last poll brought, as the runtime has it.
+    pub fn batch(&self) -> &ChangeBatch {
+        &self.batch
+    }
+
     /// What the last poll brought beside rows.
     pub fn records(&self) -> &[walspring_record::Record] {
         &self.batch.records
