@@ -6,6 +6,7 @@
 mod consumer;
 mod converter;
 mod error;
+mod numbers;
 mod observe;
 mod sink;
 mod source;
@@ -15,6 +16,7 @@ pub mod writer;
 pub use consumer::*;
 pub use converter::*;
 pub use error::*;
+pub use numbers::*;
 pub use observe::*;
 pub use sink::*;
 pub use source::*;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use walspring_record::{ChangeBatch, SourceOffset};
 
 use crate::error::TaskError;
+use crate::numbers::Numbers;
 
 /// A connector's configuration, in the order in which it was given.
 pub type Props = serde_json::Map<String, serde_json::Value>;
@@ -43,6 +44,8 @@ pub trait Progress: Send + Sync {
     /// A number for `/metrics`: the name without prefix, and labels beside `connector` and `task`.
     fn gauge(&self, name: &'static str, value: f64);
     fn add(&self, name: &'static str, by: u64);
+    /// Numbers that the task keeps itself.
+    fn numbers(&self, _numbers: Arc<dyn Numbers>) {}
 }
 
 /// What a task is started with.

@@ -93,6 +93,11 @@ pub trait RecordWriter: Send {
     /// a single larger ticket is taken when nothing else is in flight.
     fn submit(&mut self, ticket: Ticket) -> Result<(), WriteError>;
 
+    /// The bound of [`RecordWriter::submit`], in bytes, for `/metrics`.
+    fn bytes_max(&self) -> Option<u64> {
+        None
+    }
+
     /// Nothing more is coming for the moment: an open transaction should end now rather than wait for its age.
     fn idle(&mut self) {}
 

@@ -186,6 +186,10 @@ impl RecordWriter for LibrdkafkaWriter {
         Ok(())
     }
 
+    fn bytes_max(&self) -> Option<u64> {
+        Some(self.shared.bytes_max as u64)
+    }
+
     fn flush(&mut self, timeout: Duration) -> Result<(), WriteError> {
         let state = self.shared.lock();
         let busy = |state: &mut State| state.error.is_none() && !(state.waiting.is_empty() && state.flying.is_empty());

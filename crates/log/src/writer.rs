@@ -286,6 +286,10 @@ impl RecordWriter for LogWriter {
             .map_err(WriteError::Transient)
     }
 
+    fn bytes_max(&self) -> Option<u64> {
+        Some(QUEUE_BYTES as u64)
+    }
+
     fn flush(&mut self, timeout: Duration) -> Result<(), WriteError> {
         let deadline = Instant::now() + timeout;
         let mut state = self.progress.state.lock().unwrap_or_else(|e| e.into_inner());

@@ -18,6 +18,7 @@ use walspring_record::{
 };
 
 use crate::events::Events;
+use crate::metrics::LeftOut;
 use crate::position::{EventCounter, Resume};
 
 /// Knows what is captured and how its events look. Asked for each Relation message, never per row.
@@ -75,6 +76,7 @@ pub struct ChangeReader<R> {
     /// Where a restart may begin although no transaction ended there.
     floor: Option<Lsn>,
     pub transactions_seen: u64,
+    pub left_out: LeftOut,
 }
 
 /// How many labels that are gone are remembered.
@@ -117,6 +119,7 @@ impl<R: Relations> ChangeReader<R> {
             last_commit,
             floor,
             transactions_seen: 0,
+            left_out: LeftOut::default(),
         }
     }
 
@@ -195,10 +198,10 @@ impl<R: Relations> ChangeReader<R> {
         // The row kinds first: they are all but a few of the messages.
         match self.decoder.decode(payload).map_err(undecodable)? {
             Message::Insert(m) => {
-                let Some(plan) = self.plan(m.relation)? else { return Ok(()) };
+                let Some(plan) = self.plan(m.relation)? else { return self.filtered() };
                 let Some(nth) = self.next_event(wal_start) else { return Ok(()) };
                 if self.skipped.create {
-                    return Ok(());
+                    return self.skipped();
                 }
                 let base = append(payload, batch);
                 let new = push_row(&m.new, base, &plan, batch)?;
@@ -206,10 +209,10 @@ impl<R: Relations> ChangeReader<R> {
                 self.change(ChangeKind::Insert, &plan, wal_start, nth, seen_us, Some(new), None, batch);
             }
             Message::Update(m) => {
-                let Some(plan) = self.plan(m.relation)? else { return Ok(()) };
+                let Some(plan) = self.plan(m.relation)? else { return self.filtered() };
                 let Some(nth) = self.next_event(wal_start) else { return Ok(()) };
                 if self.skipped.update {
-                    return Ok(());
+                    return self.skipped();
                 }
                 let base = append(payload, batch);
                 let (old, kind) = match &m.old {
@@ -226,6 +229,7 @@ impl<R: Relations> ChangeReader<R> {
                 {
                     batch.cells.truncate(old.first as usize);
                     batch.bytes.truncate(base);
+                    self.left_out.unchanged += 1;
                     return Ok(());
                 }
                 let old = old.map(|row| (row, kind));
@@ -233,10 +237,10 @@ impl<R: Relations> ChangeReader<R> {
                 self.change(ChangeKind::Update, &plan, wal_start, nth, seen_us, Some(new), old, batch);
             }
             Message::Delete(m) => {
-                let Some(plan) = self.plan(m.relation)? else { return Ok(()) };
+                let Some(plan) = self.plan(m.relation)? else { return self.filtered() };
                 let Some(nth) = self.next_event(wal_start) else { return Ok(()) };
                 if self.skipped.delete {
-                    return Ok(());
+                    return self.skipped();
                 }
                 let base = append(payload, batch);
                 let old = match &m.old {
@@ -273,11 +277,16 @@ impl<R: Relations> ChangeReader<R> {
             }
             Message::Truncate(m) => {
                 for oid in m.relations() {
-                    let Some(plan) = self.plan(oid)? else { continue };
+                    let Some(plan) = self.plan(oid)? else {
+                        self.left_out.filtered += 1;
+                        continue;
+                    };
                     let Some(nth) = self.next_event(wal_start) else { continue };
-                    if !self.skipped.truncate {
-                        self.change(ChangeKind::Truncate, &plan, wal_start, nth, seen_us, None, None, batch);
+                    if self.skipped.truncate {
+                        self.left_out.skipped += 1;
+                        continue;
                     }
+                    self.change(ChangeKind::Truncate, &plan, wal_start, nth, seen_us, None, None, batch);
                 }
             }
             Message::Logical(m) => self.logical_message(&m, wal_start, seen_us, batch)?,
@@ -304,6 +313,16 @@ impl<R: Relations> ChangeReader<R> {
                 ));
             }
         }
+        Ok(())
+    }
+
+    fn filtered(&mut self) -> Result<(), TaskError> {
+        self.left_out.filtered += 1;
+        Ok(())
+    }
+
+    fn skipped(&mut self) -> Result<(), TaskError> {
+        self.left_out.skipped += 1;
         Ok(())
     }
 

@@ -1,18 +1,28 @@
 //! What the source needs of a connector's configuration, beside what `walspring-config` has typed.
 
+use std::time::Duration;
+
 use walspring_config::config::Config;
 use walspring_config::java_regex::MatchError;
 use walspring_config::postgres::{self as typed, PostgresConnectorConfig};
 use walspring_connect::{CONNECT_EXCEPTION, TaskError};
 
 use crate::errors::from_pg;
+use crate::metrics::MetricsConfig;
 use crate::wire::{self, ConnectConfig, Connection, SslMode};
+
+const SLOT_WATCH_INTERVAL: &str = "walspring.slot.watch.interval.ms";
+const METRICS_TABLES_MAX: &str = "walspring.metrics.tables.max";
 
 pub struct SourceConfig {
     pub typed: PostgresConnectorConfig,
     pub connect: ConnectConfig,
     /// `walspring.slot.temporary`: the slot ends with the connection, so nothing is left in the database.
     pub slot_temporary: bool,
+    /// `walspring.slot.watch.interval.ms`; zero: the slot is not looked at.
+    pub slot_watch_interval: Duration,
+    /// `walspring.metrics.tables.max`
+    pub metrics_tables_max: usize,
 }
 
 /// All our sessions: text output as pgoutput has it, no time limits that would cut a snapshot, and rows that a policy hides
@@ -39,12 +49,33 @@ impl SourceConfig {
             tracing::warn!("{warning}");
         }
         let connect = connect_config(&typed);
-        Ok(SourceConfig { typed, connect, slot_temporary })
+        let number = |name, default| config.get(name).and_then(|v| v.trim().parse().ok()).unwrap_or(default);
+        Ok(SourceConfig {
+            slot_watch_interval: Duration::from_millis(number(SLOT_WATCH_INTERVAL, 10_000)),
+            metrics_tables_max: number(METRICS_TABLES_MAX, 100) as usize,
+            typed,
+            connect,
+            slot_temporary,
+        })
     }
 
-    /// Connects for ordinary queries and runs `database.initial.statements`.
+    pub fn metrics(&self) -> MetricsConfig {
+        let queue = self.typed.raw.get("max.queue.size").and_then(|v| v.trim().parse().ok());
+        MetricsConfig {
+            server: self.typed.topics.prefix.clone(),
+            queue_max: queue.unwrap_or(8192),
+            tables_max: self.metrics_tables_max,
+            skips_unchanged: self.typed.events.skip_unchanged,
+        }
+    }
+
+    /// Connects for ordinary queries, which `database.query.timeout.ms` bounds, and runs `database.initial.statements`.
     pub fn open(&self, doing: &str) -> Result<Connection, TaskError> {
-        let mut connection = Connection::connect(&self.connect).map_err(|e| from_pg(doing, e))?;
+        let mut connect = self.connect.clone();
+        if let Some(limit) = self.typed.connection.query_timeout {
+            set_option(&mut connect, "statement_timeout", &limit.as_millis().to_string());
+        }
+        let mut connection = Connection::connect(&connect).map_err(|e| from_pg(doing, e))?;
         for sql in &self.typed.connection.initial_statements {
             connection.batch_execute(sql).map_err(|e| from_pg("Running database.initial.statements", e))?;
         }
@@ -63,6 +94,11 @@ pub fn too_complex(e: MatchError) -> TaskError {
         format!("A regular expression of the connector's lists cannot be matched: {e}"),
     )
     .hint("write the expression without nested repetition")
+}
+
+fn set_option(connect: &mut ConnectConfig, name: &str, value: &str) {
+    connect.options.retain(|(option, _)| option != name);
+    connect.options.push((name.to_owned(), value.to_owned()));
 }
 
 fn connect_config(config: &PostgresConnectorConfig) -> ConnectConfig {

@@ -13,6 +13,7 @@ use walspring_record::{ChangeBatch, Lsn, Record};
 use crate::change_reader::push_record;
 use crate::config::SourceConfig;
 use crate::events::{Events, random_uuid};
+use crate::metrics::SourceMetrics;
 use crate::snapshot::now_us;
 
 /// What can be told of an initial snapshot. Tables are `schema.table`.
@@ -41,10 +42,11 @@ pub struct Notifications {
     tables: String,
     begun: bool,
     waiting: Vec<Record>,
+    metrics: Arc<SourceMetrics>,
 }
 
 impl Notifications {
-    pub fn new(config: &SourceConfig, events: &Events) -> Notifications {
+    pub fn new(config: &SourceConfig, events: &Events, metrics: Arc<SourceMetrics>) -> Notifications {
         let typed = &config.typed.notifications;
         Notifications {
             format: events.format(),
@@ -53,10 +55,12 @@ impl Notifications {
             tables: String::new(),
             begun: false,
             waiting: Vec::new(),
+            metrics,
         }
     }
 
     pub fn tell(&mut self, notice: Notice) {
+        self.metrics.notice(&notice);
         if self.topic.is_none() && !self.log {
             return;
         }

@@ -74,6 +74,8 @@ pub struct Snapshot {
     recycled: Arc<Mutex<Vec<ChangeBatch>>>,
     stop: Arc<AtomicBool>,
     threads: Vec<(CancelToken, std::thread::JoinHandle<()>)>,
+    /// Of each table.
+    ranges: Vec<usize>,
     ranges_left: Vec<usize>,
     ranges_left_total: usize,
     tables: Arc<Vec<SnapshotTable>>,
@@ -147,6 +149,7 @@ impl Snapshot {
             recycled,
             stop,
             threads: handles,
+            ranges: ranges_left.clone(),
             ranges_left,
             ranges_left_total,
             rows_read: vec![None; tables.len()],
@@ -208,6 +211,16 @@ impl Snapshot {
                 }
             }
         }
+    }
+
+    pub fn ranges_left(&self) -> usize {
+        self.ranges_left_total
+    }
+
+    /// Of each table, the pieces in which it is read, and how many have been.
+    pub fn chunks(&self) -> impl Iterator<Item = (&str, usize, usize)> {
+        let left = self.ranges.iter().zip(&self.ranges_left);
+        self.tables.iter().zip(left).map(|(table, (all, left))| (table.name.as_str(), *all, all - left))
     }
 
     pub fn is_finished(&self) -> bool {

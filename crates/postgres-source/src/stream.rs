@@ -15,6 +15,7 @@ use crate::errors::from_pg;
 use crate::events::StoredOffset;
 use crate::feedback::{SlotProgress, StatusUpdates};
 use crate::limits::Limits;
+use crate::metrics::LeftOut;
 use crate::position::Resume;
 use crate::relations::CatalogRelations;
 use crate::reselect::Reselect;
@@ -64,6 +65,11 @@ impl Stream {
     /// Columns whose mask or hash does nothing.
     pub fn columns_unmasked(&self) -> usize {
         self.reader.events().columns_unmasked()
+    }
+
+    /// What no event was made of.
+    pub fn left_out(&self) -> LeftOut {
+        self.reader.left_out
     }
 
     pub fn start(

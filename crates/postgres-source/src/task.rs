@@ -17,10 +17,12 @@ use crate::errors::from_pg;
 use crate::events::{Events, StoredOffset};
 use crate::feedback::SlotProgress;
 use crate::limits::Limits;
+use crate::metrics::SourceMetrics;
 use crate::notifications::{Notice, Notifications};
 use crate::position::Resume;
 use crate::relations::CatalogRelations;
 use crate::slot::{self, NewSlot, NewSlotOptions, Slot};
+use crate::slot_watch::SlotWatch;
 use crate::snapshot::{Snapshot, SnapshotPoint, now_us};
 use crate::stream::{Stream, StreamStart};
 use crate::wire::Connection;
@@ -28,6 +30,9 @@ use crate::{publication, startup};
 
 /// Longest silence between two looks at the stop token.
 const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// Between two looks at a slot that another session reads.
+const SLOT_LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 const LOST_CHANGES: &str = "it goes on at the end of the log, and what changed meanwhile is lost; set \
     snapshot.mode.configuration.based.snapshot.data=true, or snapshot.mode=when_needed, to read the tables again";
@@ -40,6 +45,8 @@ pub struct PostgresTask {
     context: Context,
     partition: SourcePartition,
     progress: Arc<SlotProgress>,
+    metrics: Arc<SourceMetrics>,
+    slot_watch: Option<SlotWatch>,
     state: State,
 }
 
@@ -85,13 +92,17 @@ impl PostgresTask {
     pub fn new(config: SourceConfig, limits: Limits, events: Events, context: SourceTaskContext) -> PostgresTask {
         let partition = events.partition();
         let progress = Arc::new(SlotProgress::new(config.typed.slot.flush_mode == LsnFlushMode::Manual));
+        let metrics = Arc::new(SourceMetrics::new(config.metrics(), progress.clone()));
+        context.progress.numbers(metrics.clone());
         PostgresTask {
-            notifications: Notifications::new(&config, &events),
+            notifications: Notifications::new(&config, &events, metrics.clone()),
             config: Arc::new(config),
             limits,
             events: Some(events),
             partition,
             progress,
+            metrics,
+            slot_watch: None,
             state: State::New,
             context: Context { read_offset: context.offset, stop: context.stop, progress: context.progress },
         }
@@ -109,6 +120,7 @@ impl PostgresTask {
         let all = catalog::tables(&mut connection).map_err(|e| from_pg("Reading the tables", e))?;
         let captured = startup::captured(&all, &config)?;
         tracing::info!(tables = captured.len(), "captured tables");
+        self.metrics.captured(captured.iter().map(Table::qualified_name));
 
         let stored = (self.context.read_offset)(&self.partition)?.map(|o| StoredOffset::parse(&o));
         let streams = self.streams();
@@ -116,6 +128,10 @@ impl PostgresTask {
             slot::find(&mut connection, &config.typed.slot.name).map_err(|e| from_pg("Reading the slot", e))?;
         if let Some(slot) = existing.as_ref().filter(|_| streams) {
             startup::check_slot(slot, &config)?;
+        }
+        if streams {
+            let (name, interval, metrics) = (&config.typed.slot.name, config.slot_watch_interval, self.metrics.clone());
+            self.slot_watch = Some(SlotWatch::start(&config.connect, name, interval, metrics));
         }
         let (snapshot, stored) = self.plan(stored, existing.as_ref())?;
 
@@ -175,6 +191,7 @@ impl PostgresTask {
             }
         };
         let checked = !snapshot || mode == SnapshotMode::ConfigurationBased;
+        let checked = checked && typed.slot.check_position;
         let Some(s) = stored.as_ref().filter(|s| checked && self.streams() && !s.in_snapshot) else {
             return Ok((snapshot, stored));
         };
@@ -328,12 +345,19 @@ impl PostgresTask {
         tracing::info!(tables = tables.len(), lsn = %point.lsn, "the snapshot begins");
         self.notifications.tell(Notice::Resolved(tables.iter().map(|t| t.name.clone()).collect()));
         let threads = typed.snapshot.threads;
-        Snapshot::start(tables, point, &self.config.connect, threads, self.limits.range_pages, &before_read)
+        let range_pages = self.limits.range_pages;
+        let snapshot = Snapshot::start(tables, point, &self.config.connect, threads, range_pages, &before_read)?;
+        self.metrics.chunks(snapshot.chunks());
+        Ok(snapshot)
     }
 
     fn poll_snapshot(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError> {
         let State::Snapshot(phase) = &mut self.state else { return Ok(Poll::Idle) };
+        let ranges_left = phase.snapshot.ranges_left();
         let got = phase.snapshot.next(batch, wait);
+        if phase.snapshot.ranges_left() != ranges_left {
+            self.metrics.chunks(phase.snapshot.chunks());
+        }
         for notice in phase.snapshot.notices.drain(..) {
             self.notifications.tell(notice);
         }
@@ -346,6 +370,7 @@ impl PostgresTask {
         }
         if got {
             self.context.progress.gauge("snapshot_rows_total", rows as f64);
+            self.metrics.scanned(batch);
             batch.offset =
                 Some(phase.relations.events.snapshot_offset(phase.point.lsn, phase.point.xid, now_us(), false));
             return Ok(Poll::Batch);
@@ -389,13 +414,39 @@ impl PostgresTask {
 
     fn start_stream(&mut self) -> Result<(), TaskError> {
         let State::Starting(starting) = std::mem::replace(&mut self.state, State::Closed) else { return Ok(()) };
-        let Starting { relations, replication, from } = *starting;
+        let Starting { mut relations, replication, from } = *starting;
+        self.wait_for_slot(&mut relations)?;
         let replication = match replication {
             Some(connection) => connection,
             None => self.replication_connection()?,
         };
         let stream = Stream::start(&self.config, relations, replication, from, self.progress.clone(), self.limits)?;
+        self.metrics.connected(true);
+        if let Some(watch) = &self.slot_watch {
+            watch.look();
+        }
         self.state = State::Stream(Box::new(stream));
+        Ok(())
+    }
+
+    /// Another session may be about to leave the slot. It is waited for as long as `slot.max.retries` attempts with
+    /// `slot.retry.delay.ms` between them would last, but looked at more often; then the task's own retries go on.
+    fn wait_for_slot(&self, relations: &mut CatalogRelations) -> Result<(), TaskError> {
+        let slot = &self.config.typed.slot;
+        let limit = slot.retry_delay.saturating_mul(u32::try_from(slot.retries_max).unwrap_or(0));
+        let begun = Instant::now();
+        while begun.elapsed() < limit {
+            let found =
+                slot::find(&mut relations.connection, &slot.name).map_err(|e| from_pg("Reading the slot", e))?;
+            // One that is temporary is ours: nobody else can read it.
+            let Some(pid) = found.and_then(|found| found.active_pid).filter(|_| !self.config.slot_temporary) else {
+                break;
+            };
+            self.context.progress.waiting(Some(format!("slot {} is read by pid {pid}", slot.name)));
+            let paused = self.pause(SLOT_LOOK_INTERVAL.min(slot.retry_delay));
+            self.context.progress.waiting(None);
+            paused?;
+        }
         Ok(())
     }
 
@@ -420,6 +471,7 @@ impl PostgresTask {
         progress.add("source_events_total", batch.changes.len() as u64);
         if let State::Stream(stream) = &self.state {
             progress.gauge("source_columns_unmasked", stream.columns_unmasked() as f64);
+            self.metrics.streamed(batch, stream.left_out());
         }
     }
 }
@@ -466,7 +518,7 @@ impl SourceTask for PostgresTask {
     }
 
     fn feedback(&self) -> Arc<dyn Feedback> {
-        self.progress.clone()
+        self.metrics.clone()
     }
 
     fn close(&mut self) {
@@ -474,5 +526,12 @@ impl SourceTask for PostgresTask {
             let slot = &self.config.typed.slot;
             stream.close(slot.drop_on_stop.then_some(&slot.name));
         }
+    }
+}
+
+impl Drop for PostgresTask {
+    fn drop(&mut self) {
+        self.slot_watch = None;
+        self.metrics.ended();
     }
 }

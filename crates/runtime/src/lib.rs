@@ -13,6 +13,7 @@ mod committer;
 pub mod configs_store;
 pub mod info;
 pub mod metrics;
+mod metrics_page;
 pub mod offset_tracker;
 pub mod offsets_store;
 mod plugins;

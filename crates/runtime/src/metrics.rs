@@ -3,9 +3,12 @@
 //! Names are `walspring_…`, in base units, counters with `_total`. Labels are few: `connector`, `task`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use walspring_connect::{Numbers, TaskNumbers};
+
+use crate::metrics_page::{Page, TaskSheet, print_labels};
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
@@ -34,6 +37,8 @@ enum Series {
 #[derive(Debug, Default)]
 pub struct Metrics {
     families: Mutex<BTreeMap<String, Family>>,
+    /// By connector and task.
+    own: Mutex<BTreeMap<(String, String), OwnNumbers>>,
 }
 
 #[derive(Debug)]
@@ -69,6 +74,10 @@ pub struct Gauge(Arc<AtomicU64>);
 impl Gauge {
     pub fn set(&self, value: f64) {
         self.0.store(value.to_bits(), Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -108,16 +117,10 @@ impl Buckets {
         Buckets { bounds, counts, sum: AtomicU64::new(0f64.to_bits()) }
     }
 
-    fn render(&self, out: &mut String, name: &str, labels: &str) {
-        let comma = if labels.is_empty() { "" } else { "," };
-        let mut total = 0;
-        for (i, count) in self.counts.iter().enumerate() {
-            total += count.load(Ordering::Relaxed);
-            let bound = self.bounds.get(i).map_or("+Inf".to_owned(), f64::to_string);
-            line(out, &format!("{name}_bucket"), &format!("{labels}{comma}le=\"{bound}\""), &total);
-        }
-        line(out, &format!("{name}_sum"), labels, &f64::from_bits(self.sum.load(Ordering::Relaxed)));
-        line(out, &format!("{name}_count"), labels, &total);
+    fn render(&self, page: &mut Page, name: &str, labels: &str) {
+        let counts: Vec<u64> = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        let sum = f64::from_bits(self.sum.load(Ordering::Relaxed));
+        page.histogram(name, help(name), labels, self.bounds, &counts, sum);
     }
 }
 
@@ -134,11 +137,15 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("walspring_snapshot_rows_total", "Rows read by the running snapshot; begins again with it."),
     ("walspring_queue_bytes", "Encoded records that are not durable yet."),
+    ("walspring_queue_limit_bytes", "The most that may wait: the writer's bound. 0: it does not say."),
     ("walspring_records_total", "Records handed to the writer."),
     ("walspring_record_bytes_total", "Bytes of encoded records handed to the writer."),
     ("walspring_records_skipped_total", "Records left out because errors.tolerance is all."),
     ("walspring_conversion_warnings_total", "Values that could not be converted and became null."),
-    ("walspring_source_surprises_total", "Values and columns that Debezium writes wrongly or loses, by kind of surprise."),
+    (
+        "walspring_source_surprises_total",
+        "Values and columns that Debezium writes wrongly or loses, by kind of surprise.",
+    ),
     ("walspring_offset_stores_total", "Offsets that were stored."),
     ("walspring_sink_records_total", "Records that a sink has dealt with, by outcome."),
     ("walspring_sink_errors_total", "Records that could not be converted, transformed or written, by stage."),
@@ -151,6 +158,19 @@ const HELP: &[(&str, &str)] = &[
     ("walspring_sink_commits_total", "Times that offsets were committed to the group."),
     ("walspring_telemetry_spans_dropped_total", "Spans that the receiver of OTLP did not take in time, or refused."),
     ("walspring_task_restarts_total", "Times that a task was started again after an error that goes away by itself."),
+    ("walspring_worker_ready", "1 when /health is 200."),
+    ("walspring_build_info", "1; its label is the version."),
+    ("kafka_connect_worker_connector_count", "Connectors that the worker has."),
+    ("kafka_connect_worker_task_count", "Tasks that the worker has."),
+    ("kafka_connect_connector_status", "1 for the state that the connector is in."),
+    ("kafka_connect_connector_task_status", "1 for the state that the task is in."),
+    ("kafka_connect_worker_connector_running_task_count", "Tasks of the connector that are RUNNING."),
+    ("kafka_connect_worker_connector_failed_task_count", "Tasks of the connector that are FAILED."),
+    ("kafka_connect_worker_connector_paused_task_count", "Tasks of the connector that are PAUSED."),
+    ("kafka_connect_sink_task_sink_record_read_total", "Records that the sink's task has dealt with."),
+    ("kafka_connect_sink_task_sink_record_send_total", "Records that the sink made durable."),
+    ("kafka_connect_task_error_total_record_failures", "Records that could not be converted, transformed or written."),
+    ("kafka_connect_task_error_total_records_skipped", "Records left out because errors.tolerance is all."),
 ];
 
 impl Metrics {
@@ -209,43 +229,78 @@ impl Metrics {
         let mut families = self.lock();
         families.values_mut().for_each(|family| family.series.retain(|labels, _| !own(labels)));
         families.retain(|_, family| !family.series.is_empty());
+        drop(families);
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| of != connector);
     }
 
     pub fn render(&self) -> String {
-        let mut out = String::new();
+        let mut page = Page::default();
+        self.write_to(&mut page);
+        page.render()
+    }
+
+    pub(crate) fn write_to(&self, page: &mut Page) {
         for (name, family) in self.lock().iter() {
-            header(&mut out, name, family.kind.name());
             for (labels, series) in &family.series {
                 match (series, family.kind) {
-                    (Series::Histogram(buckets), _) => buckets.render(&mut out, name, labels),
-                    (Series::Number(number), Kind::Gauge) => {
-                        line(&mut out, name, labels, &f64::from_bits(number.load(Ordering::Relaxed)));
+                    (Series::Histogram(buckets), _) => buckets.render(page, name, labels),
+                    (Series::Number(number), kind) => {
+                        let number = number.load(Ordering::Relaxed);
+                        let value = if matches!(kind, Kind::Gauge) { f64::from_bits(number) } else { number as f64 };
+                        page.number(name, kind.name(), help(name), labels, value);
                     }
-                    (Series::Number(number), _) => line(&mut out, name, labels, &number.load(Ordering::Relaxed)),
                 }
             }
         }
-        out
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for ((connector, task), task_own) in own {
+            let labels = print_labels(&[("connector", &connector), ("task", &task)]);
+            task_own.numbers.read(&task_own.around.read(), &mut TaskSheet { page, labels: &labels });
+        }
+    }
+
+    /// Numbers that a task's plugin keeps itself, in place of those that it gave before.
+    fn attach(&self, connector: &str, task: &str, own: OwnNumbers) {
+        let key = (connector.to_owned(), task.to_owned());
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).insert(key, own);
     }
 }
 
-pub(crate) fn header(out: &mut String, name: &str, kind: &str) {
-    if let Some((_, help)) = HELP.iter().find(|(n, _)| *n == name) {
-        let _ = writeln!(out, "# HELP {name} {help}");
+/// What a number is about; empty where nothing is known.
+pub(crate) fn help(name: &str) -> &'static str {
+    HELP.iter().find(|(known, _)| *known == name).map_or("", |(_, help)| help)
+}
+
+#[derive(Clone)]
+struct OwnNumbers {
+    numbers: Arc<dyn Numbers>,
+    around: Around,
+}
+
+impl std::fmt::Debug for OwnNumbers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnNumbers").finish_non_exhaustive()
     }
-    let _ = writeln!(out, "# TYPE {name} {kind}");
 }
 
-pub(crate) fn line(out: &mut String, name: &str, labels: &str, value: &dyn std::fmt::Display) {
-    let _ =
-        if labels.is_empty() { writeln!(out, "{name} {value}") } else { writeln!(out, "{name}{{{labels}}} {value}") };
+/// What a plugin's numbers are told of the task.
+#[derive(Debug, Clone)]
+struct Around {
+    queue_bytes: Gauge,
+    queue_bytes_max: Gauge,
+    skipped: Counter,
+    restarts: Counter,
 }
 
-/// `a="b",c="d"`
-pub(crate) fn print_labels(labels: &[(&str, &str)]) -> String {
-    let escape = |v: &str| v.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}=\"{}\"", escape(v))).collect();
-    labels.join(",")
+impl Around {
+    fn read(&self) -> TaskNumbers {
+        TaskNumbers {
+            queue_bytes: self.queue_bytes.get(),
+            queue_bytes_max: Some(self.queue_bytes_max.get()).filter(|max| *max > 0.0),
+            records_skipped: self.skipped.get(),
+            restarts: self.restarts.get(),
+        }
+    }
 }
 
 /// The numbers of one task, by the names that its source uses.
@@ -261,6 +316,7 @@ pub(crate) struct TaskMetrics {
     pub skipped: Counter,
     pub warnings: Counter,
     pub queue_bytes: Gauge,
+    pub queue_bytes_max: Gauge,
     pub offset_stores: Counter,
     pub restarts: Counter,
 }
@@ -278,6 +334,7 @@ impl TaskMetrics {
             skipped: metrics.counter("walspring_records_skipped_total", &labels),
             warnings: counter("walspring_conversion_warnings_total"),
             queue_bytes: gauge("walspring_queue_bytes"),
+            queue_bytes_max: gauge("walspring_queue_limit_bytes"),
             offset_stores: counter("walspring_offset_stores_total"),
             restarts: metrics.counter("walspring_task_restarts_total", &labels),
             metrics: metrics.clone(),
@@ -296,6 +353,17 @@ impl TaskMetrics {
     pub fn add(&self, name: &'static str, by: u64) {
         let make = || self.metrics.counter(&format!("walspring_{name}"), &self.labels());
         self.counters.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_insert_with(make).add(by);
+    }
+
+    /// What the plugin counts itself.
+    pub fn own(&self, numbers: Arc<dyn Numbers>) {
+        let around = Around {
+            queue_bytes: self.queue_bytes.clone(),
+            queue_bytes_max: self.queue_bytes_max.clone(),
+            skipped: self.skipped.clone(),
+            restarts: self.restarts.clone(),
+        };
+        self.metrics.attach(&self.connector, &self.task, OwnNumbers { numbers, around });
     }
 
     /// The registry, for numbers with more labels.

@@ -33,6 +33,7 @@ impl Life<'_> {
         // Older writers are fenced when this returns: only now the stored offset is final.
         let mut writer = Writer(Some(backend.writer(request, commits.clone()).map_err(|e| write_error(&e))?));
         self.control.set_interrupter(writer.get().interrupter());
+        self.metrics.queue_bytes_max.set(writer.get().bytes_max().unwrap_or_default() as f64);
         let offsets =
             ConnectorOffsets::open(&**backend, connector, offsets_topic.as_deref()).map_err(|e| store_error(&e))?;
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use walspring_connect::Progress;
+use walspring_connect::{Numbers, Progress};
 
 use crate::info::State;
 use crate::metrics::TaskMetrics;
@@ -106,5 +106,9 @@ impl Progress for TaskStatus {
 
     fn add(&self, name: &'static str, by: u64) {
         self.metrics.add(name, by);
+    }
+
+    fn numbers(&self, numbers: Arc<dyn Numbers>) {
+        self.metrics.own(numbers);
     }
 }

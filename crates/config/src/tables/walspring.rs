@@ -33,6 +33,14 @@ pub const WALSPRING_CONNECTOR: OptionTable = OptionTable::new(&[
         .unlisted()
         .checks(&[Boolean])
         .doc("Read through a slot that ends with the connection, so that nothing is left in the database."),
+    OptionDef::long("walspring.slot.watch.interval.ms")
+        .unlisted()
+        .checks(&[Long, NonNegativeLong])
+        .doc("How often the slot is looked at for the metrics, on a connection of its own; by default 10000, 0 is never."),
+    OptionDef::int("walspring.metrics.tables.max")
+        .unlisted()
+        .checks(&[Int, NonNegativeInt])
+        .doc("Most tables that have metrics under their own name, by default 100; the others are counted together."),
     OptionDef::boolean("walspring.strict")
         .unlisted()
         .checks(&[Boolean])

@@ -35,7 +35,7 @@ pub(super) struct Handoff {
     changed: Condvar,
     /// For the producer's thread.
     wake: Notify,
-    bytes_max: usize,
+    pub(super) bytes_max: usize,
 }
 
 impl Handoff {

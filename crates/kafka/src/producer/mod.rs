@@ -142,6 +142,10 @@ impl RecordWriter for KafkaProducer {
         self.handle.handoff.submit(ticket)
     }
 
+    fn bytes_max(&self) -> Option<u64> {
+        Some(self.handle.handoff.bytes_max as u64)
+    }
+
     fn idle(&mut self) {
         self.handle.handoff.idle();
     }

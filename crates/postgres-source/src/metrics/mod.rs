@@ -1,0 +1,407 @@
+//! What the source counts for `/metrics`: Debezium's attributes by the names under which they are scraped, and what it
+//! lacks. The task counts once a batch; whoever asks reads. Nothing here waits for the server.
+
+mod families;
+mod lag;
+mod slot;
+mod tables;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use walspring_connect::{Feedback, NumberFamily, NumberSheet, Numbers, TaskNumbers};
+use walspring_record::{ChangeBatch, Lsn, SourceOffset};
+
+use self::families as f;
+use self::lag::Lag;
+pub use self::slot::{SlotHistory, SlotReading};
+use self::tables::{Counts, OPERATIONS, OTHER, Tables};
+use crate::feedback::SlotProgress;
+use crate::notifications::Notice;
+use crate::snapshot::now_us;
+
+/// Upper bounds of the end-to-end latency, in seconds.
+const LATENCY_BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+pub struct SourceMetrics {
+    /// `topic.prefix`
+    server: String,
+    /// `max.queue.size`, by which the original's numbers are shown.
+    queue_max: f64,
+    tables_max: usize,
+    /// Whether `skip.messages.without.change` is on.
+    skips_unchanged: bool,
+    progress: Arc<SlotProgress>,
+    connected: AtomicBool,
+    state: Mutex<State>,
+    stored: Mutex<Stored>,
+    slot: Mutex<SlotHistory>,
+}
+
+/// What the task's thread counts.
+#[derive(Default)]
+struct State {
+    streamed: Events,
+    scanned: Events,
+    left_out: LeftOut,
+    tables: Tables,
+    lag: Lag,
+    transactions: u64,
+    last_xid: Option<u32>,
+    position: Lsn,
+    captured: Vec<String>,
+    captured_more: usize,
+    snapshot: Snapshot,
+}
+
+#[derive(Default)]
+struct Events {
+    counts: Counts,
+    last: Option<Instant>,
+}
+
+/// What the stream brought and no event was made of; counted by the reader.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Of tables that are not captured.
+    pub filtered: u64,
+    /// By `skipped.operations`.
+    pub skipped: u64,
+    /// By `skip.messages.without.change`.
+    pub unchanged: u64,
+}
+
+#[derive(Default)]
+struct Snapshot {
+    running: bool,
+    completed: bool,
+    aborted: bool,
+    skipped: bool,
+    tables: usize,
+    tables_read: usize,
+    began: Option<Instant>,
+    took: Duration,
+}
+
+impl Snapshot {
+    fn ends(&mut self) {
+        self.running = false;
+        self.took = self.began.map_or(Duration::ZERO, |began| began.elapsed());
+    }
+}
+
+/// What the thread that stores offsets counts.
+#[derive(Default)]
+struct Stored {
+    at: Option<Instant>,
+    /// Of the newest event that was stored.
+    commit_us: i64,
+    counts: [u64; LATENCY_BOUNDS.len() + 1],
+    sum: f64,
+}
+
+/// What a connector's configuration says about its numbers.
+pub struct MetricsConfig {
+    pub server: String,
+    pub queue_max: u64,
+    pub tables_max: usize,
+    pub skips_unchanged: bool,
+}
+
+impl SourceMetrics {
+    pub fn new(config: MetricsConfig, progress: Arc<SlotProgress>) -> SourceMetrics {
+        let MetricsConfig { server, queue_max, tables_max, skips_unchanged } = config;
+        SourceMetrics {
+            server,
+            queue_max: queue_max as f64,
+            tables_max,
+            skips_unchanged,
+            progress,
+            connected: AtomicBool::new(false),
+            state: Mutex::new(State { tables: Tables::new(tables_max), ..State::default() }),
+            stored: Mutex::default(),
+            slot: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn slot(&self) -> MutexGuard<'_, SlotHistory> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tables by their whole names, in their order.
+    pub fn captured(&self, tables: impl ExactSizeIterator<Item = String>) {
+        let mut state = self.state();
+        state.captured_more = tables.len().saturating_sub(self.tables_max);
+        state.captured = tables.take(self.tables_max).collect();
+    }
+
+    pub fn connected(&self, connected: bool) {
+        self.connected.store(connected, Ordering::Relaxed);
+    }
+
+    /// A batch of the snapshot.
+    pub fn scanned(&self, batch: &ChangeBatch) {
+        let mut state = self.state();
+        let counts = state.tables.count(batch);
+        state.scanned.add(&counts);
+    }
+
+    /// Of each table, the pieces in which the snapshot reads it, and how many have been read.
+    pub fn chunks<'a>(&self, chunks: impl Iterator<Item = (&'a str, usize, usize)>) {
+        let mut state = self.state();
+        let mut other = (0, 0);
+        for (table, all, read) in chunks {
+            match state.tables.named(table) {
+                Some(counts) => counts.chunks = (all as u64, read as u64),
+                None => other = (other.0 + all as u64, other.1 + read as u64),
+            }
+        }
+        state.tables.other().chunks = other;
+    }
+
+    /// A batch of the stream, and what was left out so far.
+    pub fn streamed(&self, batch: &ChangeBatch, left_out: LeftOut) {
+        if batch.changes.is_empty() && batch.transactions.is_empty() {
+            self.state().left_out = left_out;
+            return;
+        }
+        let mut state = self.state();
+        state.left_out = left_out;
+        let counts = state.tables.count(batch);
+        state.streamed.add(&counts);
+        for transaction in &batch.transactions {
+            if transaction.xid.is_some() && transaction.xid != state.last_xid {
+                state.last_xid = transaction.xid;
+                state.transactions += 1;
+            }
+        }
+        if let Some(transaction) = batch.transactions.last() {
+            let behind_us = now_us().saturating_sub(transaction.commit_us).max(0);
+            state.lag.observe(behind_us as u64 / 1000);
+        }
+        if let Some(change) = batch.changes.last() {
+            state.position = change.change_lsn;
+        }
+    }
+
+    /// What becomes of the snapshot.
+    pub fn notice(&self, notice: &Notice) {
+        let mut state = self.state();
+        let now = Instant::now();
+        match notice {
+            Notice::Skipped => state.snapshot = Snapshot { skipped: true, ..Snapshot::default() },
+            Notice::Started => {
+                state.snapshot = Snapshot { running: true, began: Some(now), ..Snapshot::default() };
+                state.tables.forget_snapshot();
+            }
+            Notice::Resolved(tables) => state.snapshot.tables = tables.len(),
+            Notice::TableRead { .. } => state.snapshot.tables_read += 1,
+            Notice::Completed => {
+                state.snapshot.ends();
+                state.snapshot.completed = true;
+            }
+            Notice::Aborted => {
+                state.snapshot.ends();
+                state.snapshot.aborted = true;
+            }
+            Notice::TableBegins(_) | Notice::TableFailed(_) => {}
+        }
+    }
+
+    /// The task has ended, or an error has ended it: what it was doing it does no more.
+    pub fn ended(&self) {
+        self.connected(false);
+        self.slot().forget();
+        let mut state = self.state();
+        if state.snapshot.running {
+            state.snapshot.ends();
+            state.snapshot.aborted = true;
+        }
+    }
+}
+
+impl Events {
+    fn add(&mut self, counts: &Counts) {
+        self.counts.iter_mut().zip(counts).for_each(|(sum, by)| *sum += by);
+        if counts.iter().any(|count| *count > 0) {
+            self.last = Some(Instant::now());
+        }
+    }
+
+    fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+impl Feedback for SourceMetrics {
+    fn stored(&self, offset: &SourceOffset) {
+        self.progress.stored(offset);
+        let now = now_us();
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        stored.at = Some(Instant::now());
+        // Offsets of quiet tables repeat the last event's time; those of a snapshot have no commit.
+        let commit_us = offset.get("ts_usec").and_then(serde_json::Value::as_i64).unwrap_or_default();
+        if commit_us <= stored.commit_us || offset.contains_key("snapshot") {
+            return;
+        }
+        stored.commit_us = commit_us;
+        let seconds = now.saturating_sub(commit_us).max(0) as f64 / 1e6;
+        stored.counts[LATENCY_BOUNDS.partition_point(|bound| *bound < seconds)] += 1;
+        stored.sum += seconds;
+    }
+}
+
+impl Numbers for SourceMetrics {
+    fn read(&self, task: &TaskNumbers, sheet: &mut dyn NumberSheet) {
+        self.read_events(task, sheet);
+        let state = self.state();
+        self.read_stream(&state, task, sheet);
+        self.read_snapshot(&state, sheet);
+        read_tables(&state, self, sheet);
+        drop(state);
+        self.read_stored(sheet);
+        self.slot().read(sheet);
+    }
+}
+
+impl SourceMetrics {
+    fn labels<'a>(&'a self, context: &'a str) -> [(&'a str, &'a str); 3] {
+        [("plugin", "postgres"), ("name", &self.server), ("context", context)]
+    }
+
+    /// Which part of the writer's bound is used.
+    fn queue_used(task: &TaskNumbers) -> f64 {
+        task.queue_bytes_max.map_or(0.0, |max| (task.queue_bytes / max).clamp(0.0, 1.0))
+    }
+
+    /// The attributes that both contexts have.
+    fn read_events(&self, task: &TaskNumbers, sheet: &mut dyn NumberSheet) {
+        let state = self.state();
+        let none = LeftOut::default();
+        for (context, events, left_out) in
+            [("snapshot", &state.scanned, none), ("streaming", &state.streamed, state.left_out)]
+        {
+            let labels = self.labels(context);
+            let mut number = |family, value| sheet.number(family, &labels, value);
+            let age = events.last.map_or(-1.0, |last| last.elapsed().as_millis() as f64);
+            let left = self.queue_max - (self.queue_max * Self::queue_used(task)).ceil();
+            number(&f::LAST_EVENT_AGE, age);
+            number(&f::EVENTS, (events.total() + left_out.filtered) as f64);
+            number(&f::CREATES, events.counts[1] as f64);
+            number(&f::UPDATES, events.counts[2] as f64);
+            number(&f::DELETES, events.counts[3] as f64);
+            number(&f::FILTERED, left_out.filtered as f64);
+            number(&f::ERRONEOUS, task.records_skipped as f64);
+            number(&f::QUEUE_TOTAL, self.queue_max);
+            number(&f::QUEUE_LEFT, left);
+            number(&f::QUEUE_BYTES_MAX, task.queue_bytes_max.unwrap_or_default());
+            number(&f::QUEUE_BYTES, task.queue_bytes);
+            for (table, count) in state.captured.iter().map(|t| (t.as_str(), 1)).chain([(OTHER, state.captured_more)]) {
+                if count > 0 {
+                    sheet.number(&f::CAPTURED, &with(&labels, ("table", table)), count as f64);
+                }
+            }
+        }
+    }
+
+    fn read_stream(&self, state: &State, task: &TaskNumbers, sheet: &mut dyn NumberSheet) {
+        let labels = self.labels("streaming");
+        let connected = f64::from(u8::from(self.connected.load(Ordering::Relaxed)));
+        let unchanged = if self.skips_unchanged { state.left_out.unchanged as f64 } else { -1.0 };
+        for (family, value) in [
+            (&f::CONNECTED, connected),
+            (&f::BEHIND, state.lag.last()),
+            (&f::BEHIND_MIN, state.lag.min()),
+            (&f::BEHIND_MAX, state.lag.max()),
+            (&f::BEHIND_AVERAGE, state.lag.average()),
+            (&f::BEHIND_P50, state.lag.quantile(0.5)),
+            (&f::BEHIND_P95, state.lag.quantile(0.95)),
+            (&f::BEHIND_P99, state.lag.quantile(0.99)),
+            (&f::TRANSACTIONS, state.transactions as f64),
+            (&f::DISCONNECTS, task.restarts as f64),
+            (&f::SKIPPED, state.left_out.skipped as f64),
+            (&f::UNCHANGED, unchanged),
+            (&f::LAST_TRANSACTION, state.last_xid.map_or(-1.0, f64::from)),
+        ] {
+            sheet.number(family, &labels, value);
+        }
+        sheet.number(&f::POSITION, &with(&labels, ("key", "lsn")), state.position.0 as f64);
+        let lag = state.lag.last();
+        for (family, value) in [
+            (&f::PLATFORM_EVENTS, state.streamed.total() as f64),
+            (&f::PLATFORM_LAG, if lag < 0.0 { lag } else { lag / 1000.0 }),
+            (&f::PLATFORM_QUEUE, (self.queue_max * Self::queue_used(task)).ceil()),
+            (&f::PLATFORM_TRANSACTIONS, state.transactions as f64),
+            (&f::PLATFORM_CONNECTED, connected),
+        ] {
+            sheet.number(family, &[], value);
+        }
+    }
+
+    fn read_snapshot(&self, state: &State, sheet: &mut dyn NumberSheet) {
+        let snapshot = &state.snapshot;
+        let labels = self.labels("snapshot");
+        let flag = |flag: bool| f64::from(u8::from(flag));
+        let left = snapshot.tables.saturating_sub(snapshot.tables_read) as f64;
+        let took = match snapshot.began {
+            Some(began) if snapshot.running => began.elapsed(),
+            _ => snapshot.took,
+        };
+        for (family, value) in [
+            (&f::TABLES_TOTAL, snapshot.tables as f64),
+            (&f::TABLES_LEFT, left),
+            (&f::RUNNING, flag(snapshot.running)),
+            (&f::PAUSED, 0.0),
+            (&f::COMPLETED, flag(snapshot.completed)),
+            (&f::ABORTED, flag(snapshot.aborted)),
+            (&f::SNAPSHOT_SKIPPED, flag(snapshot.skipped)),
+            (&f::DURATION, took.as_secs() as f64),
+            (&f::PAUSED_DURATION, 0.0),
+        ] {
+            sheet.number(family, &labels, value);
+        }
+        sheet.number(&f::PLATFORM_TABLES_LEFT, &[], left);
+        let read = snapshot.tables_read as f64 / snapshot.tables.max(1) as f64;
+        sheet.number(&f::SNAPSHOT_PROGRESS, &[], if snapshot.completed { 1.0 } else { read });
+    }
+
+    fn read_stored(&self, sheet: &mut dyn NumberSheet) {
+        let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        sheet.histogram(&f::END_TO_END, &[], &LATENCY_BOUNDS, &stored.counts, stored.sum);
+        if let Some(at) = stored.at {
+            sheet.number(&f::CHECKPOINT_AGE, &[], at.elapsed().as_secs_f64());
+        }
+    }
+}
+
+fn read_tables(state: &State, metrics: &SourceMetrics, sheet: &mut dyn NumberSheet) {
+    let labels = metrics.labels("snapshot");
+    for (table, counts) in state.tables.iter() {
+        let table = ("table", table);
+        for (operation, count) in OPERATIONS.iter().zip(counts.events).filter(|(_, count)| *count > 0) {
+            sheet.number(&f::TABLE_EVENTS, &[table, ("op", operation)], count as f64);
+        }
+        let labels = with(&labels, table);
+        for (family, count) in
+            [(&f::SCANNED, counts.scanned), (&f::CHUNKS, counts.chunks.0), (&f::CHUNKS_DONE, counts.chunks.1)]
+        {
+            if count > 0 {
+                sheet.number(family, &labels, count as f64);
+            }
+        }
+    }
+}
+
+fn with<'a>(labels: &[(&'a str, &'a str); 3], more: (&'a str, &'a str)) -> [(&'a str, &'a str); 4] {
+    [labels[0], labels[1], labels[2], more]
+}
+
+/// Writes one number without labels.
+fn plain(sheet: &mut dyn NumberSheet, family: &NumberFamily, value: f64) {
+    sheet.number(family, &[], value);
+}

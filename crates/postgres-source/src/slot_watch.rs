@@ -1,0 +1,161 @@
+//! Looks at the slot every few seconds, on a thread and a connection of its own, so that a stream that stands still is
+//! seen. Nothing waits for it, and a look that fails only fails to be a number.
+//!
+//! What it reads every role may read: `pg_replication_slots`, `pg_stat_replication_slots`, the end of the log.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use walspring_record::Lsn;
+
+use crate::metrics::{SlotReading, SourceMetrics};
+use crate::wire::{ConnectConfig, Connection, PgError, quote_literal};
+
+/// A server that does not answer within this is one that could not be asked.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// Ends when dropped.
+pub struct SlotWatch {
+    wish: Arc<Wish>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Wish {
+    state: Mutex<WishState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct WishState {
+    stop: bool,
+    look: bool,
+}
+
+impl SlotWatch {
+    /// `interval`: zero is never.
+    pub fn start(config: &ConnectConfig, slot: &str, interval: Duration, metrics: Arc<SourceMetrics>) -> SlotWatch {
+        let wish = Arc::new(Wish::default());
+        let mut config = config.clone();
+        config.connect_timeout = Some(ANSWER_MAX);
+        config.read_timeout = Some(ANSWER_MAX);
+        let (sql, shared) = (sql(slot), wish.clone());
+        let run = move || {
+            let mut connection = None;
+            let mut failing = false;
+            while shared.wait_for_look(if connection.is_none() && !failing { Duration::ZERO } else { interval }) {
+                match look(&mut connection, &config, &sql) {
+                    Ok(reading) => {
+                        metrics.slot().push(Instant::now(), reading);
+                        if failing {
+                            tracing::info!("the slot can be looked at again");
+                        }
+                        failing = false;
+                    }
+                    Err(e) => {
+                        connection = None;
+                        metrics.slot().failed();
+                        if !failing {
+                            tracing::warn!("the slot cannot be looked at, its metrics are missing: {e}");
+                        }
+                        failing = true;
+                    }
+                }
+            }
+            if shared.is_stopped() {
+                metrics.slot().forget();
+            }
+        };
+        let thread = if interval.is_zero() {
+            None
+        } else {
+            std::thread::Builder::new().name("slot-watch".into()).spawn(run).ok()
+        };
+        SlotWatch { wish, thread }
+    }
+
+    /// The slot has changed: look now.
+    pub fn look(&self) {
+        self.wish.state.lock().unwrap_or_else(PoisonError::into_inner).look = true;
+        self.wish.changed.notify_all();
+    }
+}
+
+impl Wish {
+    /// False: it is to end.
+    fn wait_for_look(&self, interval: Duration) -> bool {
+        let due = Instant::now() + interval;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while !state.stop && !state.look {
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.look = false;
+        !state.stop
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).stop
+    }
+}
+
+impl Drop for SlotWatch {
+    fn drop(&mut self) {
+        self.wish.state.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
+        self.wish.changed.notify_all();
+        // One that waits for the server ends with its time limit; the task does not wait for it.
+        let end = Instant::now() + Duration::from_millis(100);
+        if let Some(thread) = self.thread.take() {
+            while !thread.is_finished() && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if thread.is_finished() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+fn sql(slot: &str) -> String {
+    format!(
+        "SELECT w.lsn, s.active, s.wal_status, s.safe_wal_size, s.restart_lsn, s.confirmed_flush_lsn, \
+         pg_catalog.pg_size_bytes(pg_catalog.current_setting('max_slot_wal_keep_size')), \
+         pg_catalog.age(s.catalog_xmin), t.spill_txns, t.spill_bytes \
+         FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
+         ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) w, pg_catalog.pg_replication_slots s \
+         LEFT JOIN pg_catalog.pg_stat_replication_slots t ON t.slot_name = s.slot_name WHERE s.slot_name = {}",
+        quote_literal(slot)
+    )
+}
+
+/// `None`: there is no such slot.
+fn look(
+    connection: &mut Option<Connection>,
+    config: &ConnectConfig,
+    sql: &str,
+) -> Result<Option<SlotReading>, PgError> {
+    let connection = match connection {
+        Some(connection) => connection,
+        None => connection.insert(Connection::connect(config)?),
+    };
+    let rows = connection.query(sql)?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let lsn = |column: usize| row.get(column).and_then(|text| text.parse::<Lsn>().ok());
+    let number = |column: usize| row.get(column).and_then(|text| text.parse::<i64>().ok());
+    let count = |column: usize| number(column).and_then(|number| u64::try_from(number).ok());
+    Ok(Some(SlotReading {
+        end: lsn(0).unwrap_or_default(),
+        active: row.get(1) == Some("t"),
+        wal_status: row.get(2).unwrap_or_default().to_owned(),
+        safe_bytes: number(3),
+        restart: lsn(4),
+        confirmed: lsn(5),
+        limit_bytes: count(6),
+        catalog_xmin_age: count(7),
+        spilled_transactions: count(8),
+        spilled_bytes: count(9),
+    }))
+}
