@@ -78,6 +78,8 @@ pub enum Support {
     Later(&'static str),
     /// The option works, these values of it do not yet.
     LaterValues(&'static [&'static str], &'static str),
+    /// The option works, with these values only.
+    OnlyValues(&'static [&'static str], &'static str),
     /// Accepted; it has nothing to act on here, and a warning says so.
     NoEffect(&'static str),
 }
@@ -339,6 +341,11 @@ impl OptionDef {
 
     pub const fn later_values(mut self, values: &'static [&'static str], reason: &'static str) -> OptionDef {
         self.support = Support::LaterValues(values, reason);
+        self
+    }
+
+    pub const fn only_values(mut self, values: &'static [&'static str], reason: &'static str) -> OptionDef {
+        self.support = Support::OnlyValues(values, reason);
         self
     }
 

@@ -8,12 +8,14 @@ use walspring_config::postgres::ColumnRule;
 use walspring_connect::{CONNECT_EXCEPTION, TaskError};
 use walspring_record::leaf::Reader;
 use walspring_record::{
-    Column, FieldPlan, Header, RecordPlan, Relation, RowPlan, Schema, SchemaRef, SourcePlan, Type, Typed, Value,
+    Column, ConversionFailure, FieldPlan, Header, Leaf, RecordPlan, Relation, RowPlan, Schema, SchemaRef, SourcePlan,
+    Type, Typed, Value,
 };
 
 use crate::column_rule;
 use crate::config::EventConfig;
 use crate::field::TypeMapper;
+use crate::naming::TableTopic;
 use crate::semantic::{enumeration, string, structure};
 use crate::strict;
 
@@ -66,7 +68,8 @@ pub(crate) fn transaction_block() -> SchemaRef {
 /// The plan of one version of a relation. Rows of a snapshot and of the stream have plans of their own: the original reads
 /// some types differently.
 pub fn plan(relation: Arc<Relation>, config: &EventConfig, reader: Reader) -> Result<RecordPlan, TaskError> {
-    let topic = config.topics.data(&relation.namespace, &relation.name);
+    let TableTopic { topic, key_field } =
+        config.topics.data(&relation.namespace, &relation.name).map_err(topic_too_complex)?;
     let named = |suffix: &str| structure_name(config.mapping.schema_names.schema_name(&format!("{topic}.{suffix}")));
     let mut captured = Vec::with_capacity(relation.columns.len());
     for (place, column) in relation.columns.iter().enumerate() {
@@ -76,7 +79,7 @@ pub fn plan(relation: Arc<Relation>, config: &EventConfig, reader: Reader) -> Re
     }
     let row = row_plan(&relation, &captured, named("Value").optional(), config, reader)?;
     let key = match relation.key.as_slice() {
-        [] => None,
+        [] if key_field.is_none() => None,
         key => {
             // As the database has it, whatever is captured or masked.
             let key: Vec<_> = key.iter().map(|place| (*place, None)).collect();
@@ -97,6 +100,12 @@ pub fn plan(relation: Arc<Relation>, config: &EventConfig, reader: Reader) -> Re
     Ok(RecordPlan {
         id: RecordPlan::next_id(),
         topic: topic.into(),
+    let key = match (key, key_field) {
+        // A table without columns has no cell that the field could stand at.
+        (Some(_), Some(_)) if relation.columns.is_empty() => None,
+        (Some(key), Some((name, value))) => Some(with_constant(key, name, value)),
+        (key, _) => key,
+    };
         key,
         row,
         envelope: envelope.into(),
@@ -123,6 +132,26 @@ pub fn masks_without_effect(relation: &Relation, config: &EventConfig) -> Result
     }
     Ok(ignored)
 }
+/// The key with a field that is the same for all rows of the table.
+fn with_constant(mut key: RowPlan, name: String, value: String) -> RowPlan {
+    let value = Value::string(value);
+    key.schema = Arc::new((*key.schema).clone().field(name, string()));
+    key.fields.push(FieldPlan {
+        // Any column that there is: its cell is not looked at.
+        column: key.fields.first().map_or(0, |field| field.column),
+        leaf: Leaf::Constant(value.clone()),
+        null: value.clone(),
+        unavailable: value,
+        on_error: ConversionFailure::Fail,
+    });
+    key
+}
+
+fn topic_too_complex(e: MatchError) -> TaskError {
+    TaskError::definite(CONNECT_EXCEPTION, format!("A table's topic cannot be named: {e}"))
+        .hint("write topic.regex and topic.key.field.regex without nested repetition")
+}
+
 
 fn rule<'a>(
     relation: &Relation,

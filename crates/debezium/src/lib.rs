@@ -31,7 +31,7 @@ pub use counters::{CollectionCount, TransactionCounters};
 pub use envelope::{masks_without_effect, message_source, plan, source_schema};
 pub use field::{ColumnField, TypeMapper};
 pub use modifier::{Modifier, parse_modifier};
-pub use naming::{NameAdjustment, TopicNames, TopicNaming};
+pub use naming::{NameAdjustment, TableTopic, TopicNames};
 pub use notification::{Notification, notification};
 pub use offset::{DebeziumOffset, SnapshotKind};
 pub use records::{LogicalMessage, heartbeat, logical_message, transaction_begin, transaction_end};

@@ -2,34 +2,14 @@
 
 use std::sync::Arc;
 
+use walspring_config::java_regex::MatchError;
+use walspring_config::postgres::{RegexNaming, TopicForm, TopicNaming};
 use walspring_connect::{CONNECT_EXCEPTION, TaskError};
 pub use walspring_record::NameAdjustment;
 use walspring_record::escape_unit;
 
 /// Kafka's limit on a topic's name.
 const TOPIC_LEN_MAX: usize = 249;
-
-/// `topic.naming.strategy`
-#[derive(Clone, Default)]
-pub enum TopicNaming {
-    /// `io.debezium.schema.SchemaTopicNamingStrategy`
-    #[default]
-    Schema,
-    /// `io.debezium.schema.SchemaUnicodeTopicNamingStrategy`
-    SchemaUnicode,
-    /// A route from the topic that `Schema` gives to the one that is used; the regular expressions stand elsewhere.
-    Routed(Arc<dyn Fn(&str) -> String + Send + Sync>),
-}
-
-impl std::fmt::Debug for TopicNaming {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            TopicNaming::Schema => "Schema",
-            TopicNaming::SchemaUnicode => "SchemaUnicode",
-            TopicNaming::Routed(_) => "Routed",
-        })
-    }
-}
 
 /// The options that name topics.
 #[derive(Debug, Clone)]
@@ -44,7 +24,17 @@ pub struct TopicNames {
     pub heartbeat_name: Option<String>,
     /// `topic.transaction`
     pub transaction: String,
+    /// `topic.naming.strategy`
     pub naming: TopicNaming,
+}
+
+/// What a table is called in Kafka.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableTopic {
+    /// The topic of its events, which is also the base of its schemas' names.
+    pub topic: String,
+    /// A field that every key has besides the table's own, and its value: where several tables may share a topic.
+    pub key_field: Option<(String, String)>,
 }
 
 impl TopicNames {
@@ -56,7 +46,7 @@ impl TopicNames {
             heartbeat_prefix: "__debezium-heartbeat".into(),
             heartbeat_name: None,
             transaction: "transaction".into(),
-            naming: TopicNaming::Schema,
+            naming: TopicNaming::default(),
         }
     }
 
@@ -70,34 +60,38 @@ impl TopicNames {
             ("topic.transaction", &self.transaction),
         ];
         let bad = named.iter().find(|(_, value)| value.is_empty() || !value.chars().all(is_topic_char));
-        let Some((option, value)) = bad else { return Ok(()) };
-        let class = match self.naming {
-            TopicNaming::SchemaUnicode => "io.debezium.schema.SchemaUnicodeTopicNamingStrategy",
-            TopicNaming::Routed(_) => "io.debezium.schema.SchemaRegexTopicNamingStrategy",
-            TopicNaming::Schema => "io.debezium.schema.SchemaTopicNamingStrategy",
+        let hint = match (bad, &self.naming.form) {
+            (Some((option, value)), _) => {
+                format!("set {option} to letters, digits, dots, hyphens and underscores only; it is {value:?}")
+            }
+            (None, TopicForm::Regex(RegexNaming { topic: None, .. })) => {
+                "set topic.regex and topic.replacement, which this topic.naming.strategy needs".to_owned()
+            }
+            _ => return Ok(()),
         };
-        let message = format!("Call to constructor of class {class} failed");
-        let hint = format!("set {option} to letters, digits, dots, hyphens and underscores only; it is {value:?}");
+        let message = format!("Call to constructor of class {} failed", self.naming.class);
         Err(TaskError::definite("java.lang.IllegalArgumentException", message)
             .caused_by("java.lang.reflect.InvocationTargetException", "")
             .caused_by(CONNECT_EXCEPTION, "Unable to validate config.")
             .hint(hint))
     }
 
-    /// The topic of a table's events, which is also the base of its schemas' names.
-    pub fn data(&self, namespace: &str, table: &str) -> String {
+    /// The names for a table.
+    ///
+    /// # Errors
+    ///
+    /// A regular expression is too complex for the name.
+    pub fn data(&self, namespace: &str, table: &str) -> Result<TableTopic, MatchError> {
+        let namespace = if self.naming.with_schema { namespace } else { "" };
         let parts: Vec<&str> =
             [&*self.prefix, namespace, table].into_iter().filter(|part| !part.trim().is_empty()).collect();
         let name = parts.join(&self.delimiter);
-        match &self.naming {
-            TopicNaming::Schema => sanitized(&name, false),
-            TopicNaming::SchemaUnicode => sanitized(&name, true),
-            TopicNaming::Routed(route) => {
-                let plain = sanitized(&name, false);
-                let routed = route(&plain);
-                if routed.is_empty() { plain } else { routed }
-            }
-        }
+        let topic = match &self.naming.form {
+            TopicForm::Plain => sanitized(&name, false),
+            TopicForm::Unicode => sanitized(&name, true),
+            TopicForm::Regex(regex) => return rewritten(regex, name),
+        };
+        Ok(TableTopic { topic, key_field: None })
     }
 
     pub fn heartbeat(&self) -> String {
@@ -119,6 +113,26 @@ impl TopicNames {
 
 fn is_topic_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+fn rewritten(regex: &RegexNaming, name: String) -> Result<TableTopic, MatchError> {
+    let plain = sanitized(&name, false);
+    let topic = match &regex.topic {
+        Some(rewrite) => Some(rewrite.apply(&plain)?).filter(|topic| !topic.is_empty()).unwrap_or(plain),
+        None => plain,
+    };
+    let key_field = match &regex.key {
+        // Of the name as it was joined: nothing in it is replaced.
+        Some(key) => {
+            let value = match &key.value {
+                Some(rewrite) => rewrite.apply(&name)?,
+                None => name,
+            };
+            Some((key.field.clone(), value))
+        }
+        None => None,
+    };
+    Ok(TableTopic { topic, key_field })
 }
 
 /// What Kafka does not allow is replaced, in UTF-16 units, and the rest cut.
@@ -167,12 +181,16 @@ mod tests {
     #[test]
     fn names_of_topics() {
         let names = TopicNames::new("p");
-        assert_eq!(names.data("public", "Ünï"), "p.public._n_");
-        assert_eq!(names.data("My-Schema", "weird-Table"), "p.My-Schema.weird-Table");
-        assert_eq!(names.data("s", &"x".repeat(300)).len(), 249);
+        let topic = |names: &TopicNames, namespace: &str, table: &str| names.data(namespace, table).unwrap().topic;
+        assert_eq!(topic(&names, "public", "Ünï"), "p.public._n_");
+        assert_eq!(topic(&names, "My-Schema", "weird-Table"), "p.My-Schema.weird-Table");
+        assert_eq!(topic(&names, "s", &"x".repeat(300)).len(), 249);
         assert_eq!((names.heartbeat(), names.transaction()), ("__debezium-heartbeat.p".into(), "p.transaction".into()));
-        let unicode = TopicNames { naming: TopicNaming::SchemaUnicode, ..TopicNames::new("c_p") };
-        assert_eq!(unicode.data("public", "Ünï"), "c_u005fp.public._u00dcn_u00ef");
+        let naming = TopicNaming { form: TopicForm::Unicode, ..TopicNaming::default() };
+        let unicode = TopicNames { naming, ..TopicNames::new("c_p") };
+        assert_eq!(topic(&unicode, "public", "Ünï"), "c_u005fp.public._u00dcn_u00ef");
+        let naming = TopicNaming { with_schema: false, ..TopicNaming::default() };
+        assert_eq!(topic(&TopicNames { naming, ..names }, "public", "t"), "p.t");
     }
 
     #[test]

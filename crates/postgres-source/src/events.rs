@@ -7,10 +7,10 @@ use walspring_config::postgres::{
     BinaryHandling, ConvertingFailure, DecimalHandling, Filters, HstoreHandling, IntervalHandling, NameAdjustment,
     PostgresConnectorConfig, TimePrecision,
 };
-use walspring_connect::{CONNECT_EXCEPTION, SourcePartition, TaskError};
+use walspring_connect::{SourcePartition, TaskError};
 use walspring_debezium::{
     self as debezium, DebeziumOffset, EventConfig, LogicalMessage, MappingConfig, SnapshotKind, TopicNames,
-    TopicNaming, TransactionCounters, Unavailable,
+    TransactionCounters, Unavailable,
 };
 use walspring_record::leaf::{BinaryForm, Reader};
 use walspring_record::{
@@ -278,17 +278,7 @@ fn topic_names(config: &PostgresConnectorConfig) -> Result<TopicNames, TaskError
     if let Some(transaction) = option("topic.transaction") {
         names.transaction = transaction;
     }
-    names.naming = match config.topics.naming_strategy.rsplit('.').next().unwrap_or_default() {
-        "SchemaTopicNamingStrategy" => TopicNaming::Schema,
-        "SchemaUnicodeTopicNamingStrategy" => TopicNaming::SchemaUnicode,
-        other => {
-            return Err(TaskError::definite(
-                CONNECT_EXCEPTION,
-                format!("topic.naming.strategy: {other} is not supported by this version of Walspring"),
-            )
-            .hint("leave it out, or use io.debezium.schema.SchemaTopicNamingStrategy"));
-        }
-    };
+    names.naming = config.topics.naming.clone();
     names.check()?;
     Ok(names)
 }

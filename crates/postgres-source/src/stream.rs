@@ -304,7 +304,9 @@ fn start_sql(config: &SourceConfig, start: Lsn) -> String {
     let mut options =
         format!("proto_version '1', publication_names {}", publication_names([&config.typed.publication.name]));
     options.push_str(", messages 'true'");
-    for (name, value) in &slot.stream_params {
+    // As in the original, what the connector asks for itself is not overridden.
+    let own = ["proto_version", "publication_names", "messages"];
+    for (name, value) in slot.stream_params.iter().filter(|(name, _)| !own.contains(&name.as_str())) {
         options.push_str(&format!(", {} {}", quote_identifier(name), quote_replication_literal(value)));
     }
     format!("START_REPLICATION SLOT {} LOGICAL {start} ({options})", quote_identifier(&slot.name))

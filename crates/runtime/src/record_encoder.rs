@@ -33,6 +33,7 @@ pub(crate) struct RecordEncoder {
     chain: TransformChain,
     assembler: Box<dyn BatchAssembler>,
     tolerance: Tolerance,
+    unreadable: Unreadable,
     metrics: Arc<TaskMetrics>,
     /// Hears of each topic once.
     on_topic: Box<dyn FnMut(&str) + Send>,
@@ -57,6 +58,14 @@ pub(crate) enum Tolerance {
     All {
         record_bytes_max: usize,
     },
+}
+
+/// `event.processing.failure.handling.mode`: what becomes of a change in the stream that no event can be made of. A row of
+/// a snapshot always fails the task, as in the original.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    Fails,
+    LeftOut { with_warning: bool },
 }
 
 struct CompiledPlan {
@@ -102,6 +111,7 @@ impl RecordEncoder {
             chain,
             assembler,
             tolerance,
+            unreadable: Unreadable::Fails,
             metrics,
             on_topic,
             tracing: None,
@@ -119,6 +129,10 @@ impl RecordEncoder {
     /// From now on records carry a trace context, if there is anyone to give them one.
     pub fn trace(&mut self, tracing: Option<SourceTracing>) {
         self.tracing = tracing;
+    }
+
+    pub fn on_unreadable(&mut self, unreadable: Unreadable) {
+        self.unreadable = unreadable;
     }
 
     /// Encodes all of a batch. On an error what came before the failed change is still there to be taken.
@@ -171,8 +185,11 @@ impl RecordEncoder {
                     self.append_row(plan, batch, change, step, now_ms, warnings)
                 };
                 warnings.surprises.locate(&plan.relation);
-                if result.is_err() {
-                    self.tolerate(result, batch)?;
+                match result {
+                    Ok(()) => {}
+                    // Neither its other events nor its tombstone come.
+                    Err(Failed::Leaf(e)) if self.leaves_out(change, plan, &e) => break,
+                    failed => self.tolerate(failed, batch)?,
                 }
             }
         }
@@ -307,6 +324,19 @@ impl RecordEncoder {
         };
         append(&mut *self.assembler, &record, self.tolerance, &self.metrics);
         Ok(())
+    }
+
+    fn leaves_out(&self, change: &Change, plan: &RecordPlan, why: &LeafError) -> bool {
+        let Unreadable::LeftOut { with_warning } = self.unreadable else { return false };
+        if change.kind == ChangeKind::Read {
+            return false;
+        }
+        self.metrics.skipped.add(1);
+        if with_warning {
+            let table = plan.relation.qualified_name();
+            tracing::warn!(%table, "a change is left out, as event.processing.failure.handling.mode says: {why}");
+        }
+        true
     }
 
     fn tolerate(&self, result: Result<(), Failed>, batch: &ChangeBatch) -> Result<(), TaskError> {

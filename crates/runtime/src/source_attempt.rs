@@ -8,7 +8,7 @@ use walspring_connect::{CONNECT_EXCEPTION, SourcePlugin, SourceTaskContext, Task
 use crate::committer::{Commits, FENCED, Store, store_error, write_error};
 use crate::info::State;
 use crate::offsets_store::{self, ConnectorOffsets};
-use crate::record_encoder::{RecordEncoder, Tolerance};
+use crate::record_encoder::{RecordEncoder, Tolerance, Unreadable};
 use crate::settings::{OFFSET_STORE_INTERVAL, WorkerSettings, value};
 use crate::source_task::SourceLoop;
 use crate::source_tracing::SourceTracing;
@@ -77,6 +77,7 @@ impl Life<'_> {
             self.metrics.clone(),
             self.track_topics(),
         );
+        encoder.on_unreadable(unreadable(&config));
         encoder.trace(plugins.source_observer.clone().map(|observer| SourceTracing::new(observer, connector)));
 
         self.shared.started();
@@ -156,6 +157,15 @@ struct AbandonOnDrop<'a>(&'a Commits);
 impl Drop for AbandonOnDrop<'_> {
     fn drop(&mut self) {
         self.0.abandon();
+    }
+}
+
+fn unreadable(config: &[(String, String)]) -> Unreadable {
+    let mode = value(config, "event.processing.failure.handling.mode").map(|mode| mode.trim().to_ascii_lowercase());
+    match mode.as_deref() {
+        Some("warn") => Unreadable::LeftOut { with_warning: true },
+        Some("skip" | "ignore") => Unreadable::LeftOut { with_warning: false },
+        _ => Unreadable::Fails,
     }
 }
 

@@ -18,7 +18,7 @@ Written by `cargo run -p walspring-xtask -- options` from the tables in `crates/
 What the columns say:
 
 - *default*: what holds when the option is left out; `-` is nothing.
-- *here*: **yes**, this version does what the option says; **not yet**, setting it to anything but its default is refused,
+- *here*: **yes**, this version does what the option says; **refused**, setting it to anything but its default is refused,
   with the reason; **no effect**, it is accepted with a warning, because there is nothing for it to act on; **read, nothing
   acts on it**, the same, without the warning. \"yes, but\" names the values that are refused.
 
@@ -174,10 +174,14 @@ fn what(option: &OptionDef) -> String {
 fn support(option: &OptionDef) -> String {
     match option.support {
         Support::Yes => "yes".into(),
-        Support::Later(why) => format!("not yet: {}", cell(why)),
+        Support::Later(why) => format!("refused: {}", cell(why)),
         Support::LaterValues(values, why) => {
             let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
             format!("yes, but {}: {}", values.join(", "), cell(why))
+        }
+        Support::OnlyValues(values, why) => {
+            let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+            format!("yes, with {}: {}", values.join(", "), cell(why))
         }
         Support::NoEffect(why) => format!("no effect: {}", cell(why)),
     }

@@ -5,6 +5,7 @@ mod columns;
 mod filters;
 mod modes;
 mod post_processors;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::warning::Warning;
 pub use columns::{ColumnHash, ColumnRule, ColumnRules, HASH_ALGORITHMS};
 pub use filters::{Filters, KeyColumns, NameFilter, ReplicaIdentity, ReplicaIdentityRule};
 pub use modes::*;
+pub use topics::{NAMING_STRATEGIES, RegexNaming, Rewrite, SourceKey, TopicForm, TopicNaming};
 pub(crate) use post_processors::warning_about;
 pub use post_processors::{PostProcessorError, RESELECT_CLASS, Reselect, post_processors};
 
@@ -146,7 +148,7 @@ pub struct Placeholder {
 #[derive(Debug, Clone)]
 pub struct TopicConfig {
     pub prefix: String,
-    pub naming_strategy: String,
+    pub naming: TopicNaming,
     pub delimiter: String,
     /// The topic of BEGIN and END.
     pub transaction: String,
@@ -379,7 +381,7 @@ fn topics(options: Reader<'_>) -> Result<TopicConfig, ConfigError> {
     let heartbeat = options.string("topic.heartbeat.prefix")?;
     let heartbeat = format!("{heartbeat}{delimiter}{prefix}");
     Ok(TopicConfig {
-        naming_strategy: options.string("topic.naming.strategy")?,
+        naming: TopicNaming::parse(options)?,
         transaction: format!("{prefix}{delimiter}{transaction}"),
         heartbeat: options.optional_nonempty("topic.heartbeat.name").unwrap_or(heartbeat),
         prefix,

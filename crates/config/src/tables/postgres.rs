@@ -3,6 +3,7 @@
 
 use crate::option::Check::*;
 use crate::option::{OptionDef, OptionTable, Width};
+use crate::postgres::NAMING_STRATEGIES;
 
 pub const POSTGRES: OptionTable = OptionTable::new(OPTIONS);
 
@@ -63,8 +64,7 @@ const OPTIONS: &[OptionDef] = &[
         .low()
         .at("CONNECTION", 6)
         .label("Query timeout")
-        .doc("Longest time for one statement outside replication, in milliseconds; 0 sets no limit.")
-        .no_effect("statements have no time limit"),
+        .doc("Longest time for one statement outside replication, in milliseconds; 0 sets no limit. Reading a table for a snapshot has none."),
     OptionDef::boolean("skip.messages.without.change")
         .default("false")
         .checks(&[Boolean, Boolean])
@@ -99,7 +99,8 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Medium)
         .at("CONNECTOR", 2)
         .label("Topic naming strategy class")
-        .doc("Class that derives topic names from table names."),
+        .doc("How a table's topic is named: by prefix, schema and table (Schema…) or without the schema (Default…); characters that Kafka does not allow become an underscore, or their code (…Unicode…); …Regex… rewrites the name by topic.regex and topic.replacement.")
+        .only_values(NAMING_STRATEGIES, "others are Java classes; Walspring has the original's own"),
     OptionDef::boolean("tombstones.on.delete")
         .default("true")
         .checks(&[Boolean, Boolean])
@@ -293,7 +294,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_ADVANCED", 9)
         .label("HTTP notification endpoint URL")
         .doc("Where the http notification channel posts to.")
-        .later("notifications go to a topic (sink) or to the log (log)"),
+        .no_effect("it is for the http channel, which is refused; notifications go to a topic (sink) or to the log (log)"),
     OptionDef::int("notification.http.timeout.ms")
         .default("5000")
         .checks(&[Int, PositiveInt])
@@ -302,7 +303,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_ADVANCED", 10)
         .label("HTTP notification timeout (ms)")
         .doc("Timeout of one HTTP notification, in milliseconds.")
-        .later("notifications go to a topic (sink) or to the log (log)"),
+        .no_effect("it is for the http channel, which is refused; notifications go to a topic (sink) or to the log (log)"),
     OptionDef::int("notification.http.retries")
         .default("2")
         .checks(&[Int, NonNegativeInt])
@@ -311,7 +312,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_ADVANCED", 11)
         .label("HTTP notification retries")
         .doc("How often a failed HTTP notification is sent again.")
-        .later("notifications go to a topic (sink) or to the log (log)"),
+        .no_effect("it is for the http channel, which is refused; notifications go to a topic (sink) or to the log (log)"),
     OptionDef::boolean("notification.http.allow.private.networks")
         .default("false")
         .checks(&[Boolean])
@@ -320,7 +321,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_ADVANCED", 12)
         .label("Allow private network notification targets")
         .doc("Allow HTTP notifications to private addresses.")
-        .later("notifications go to a topic (sink) or to the log (log)"),
+        .no_effect("it is for the http channel, which is refused; notifications go to a topic (sink) or to the log (log)"),
     OptionDef::class("transaction.metadata.factory")
         .default("io.debezium.pipeline.txmetadata.DefaultTransactionMetadataFactory")
         .checks(&[ClassName])
@@ -432,7 +433,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_SNAPSHOT", 4)
         .label("Snapshot Mode Custom Name")
         .doc("Name of the snapshotter when snapshot.mode is custom.")
-        .later("custom snapshotters are Java classes; Walspring cannot load them"),
+        .no_effect("it is for snapshot.mode=custom, which is refused"),
     OptionDef::boolean("snapshot.mode.configuration.based.snapshot.data")
         .default("false")
         .checks(&[Boolean])
@@ -586,7 +587,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_SNAPSHOT", 23)
         .label("Snapshot Query Mode Custom Name")
         .doc("Name of the query builder when snapshot.query.mode is custom.")
-        .later("custom query builders are Java classes; Walspring cannot load them"),
+        .no_effect("it is for snapshot.query.mode=custom, which is refused"),
     OptionDef::string("snapshot.locking.mode")
         .default("none")
         .checks(&[OneOf(&["shared", "custom", "none"])])
@@ -602,7 +603,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("CONNECTOR_SNAPSHOT", 25)
         .label("Snapshot Locking Mode Custom Name")
         .doc("Name of the locker when snapshot.locking.mode is custom.")
-        .later("custom lockers are Java classes; Walspring cannot load them"),
+        .no_effect("it is for snapshot.locking.mode=custom, which is refused"),
     OptionDef::int("incremental.snapshot.chunk.size")
         .default("1024")
         .checks(&[Int, NonNegativeInt])
@@ -657,8 +658,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("ADVANCED", 6)
         .label("Event deserialization failure handling")
-        .doc("What happens to an event that cannot be processed: fail, warn, skip or ignore.")
-        .no_effect("an event that cannot be processed fails the task"),
+        .doc("What happens to a change in the stream that no event can be made of: fail stops the task, warn leaves it out with a line in the log, skip and ignore leave it out. Rows of a snapshot always stop it."),
     OptionDef::int("errors.max.retries")
         .default("-1")
         .checks(&[Int, Int])
@@ -673,7 +673,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Medium)
         .at("ADVANCED", 8)
         .label("Enable/Disable log position check")
-        .doc("Check at the start that the slot still holds the stored position."),
+        .doc("Check at the start that the slot still holds the stored position. Without the check, what the slot has lost is left out in silence."),
     OptionDef::boolean("internal.advanced.metrics.enable")
         .default("false")
         .checks(&[Boolean])
@@ -706,7 +706,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("ADVANCED", 12)
         .label("Enables OpenLineage integration")
         .doc("Send lineage events.")
-        .later("lineage events are not implemented yet"),
+        .later("lineage events are not built in"),
     OptionDef::string("openlineage.integration.config.file.path")
         .default("./openlineage.yml")
         .low()
@@ -714,14 +714,14 @@ const OPTIONS: &[OptionDef] = &[
         .at("ADVANCED", 13)
         .label("Path to OpenLineage file configuration")
         .doc("File with the lineage settings.")
-        .later("lineage events are not implemented yet"),
+        .no_effect("it is for openlineage.integration.enabled, which is refused"),
     OptionDef::string("openlineage.integration.job.namespace")
         .low()
         .width(Width::Long)
         .at("ADVANCED", 14)
         .label("Namespace used for Debezium job")
         .doc("Namespace of the lineage job.")
-        .later("lineage events are not implemented yet"),
+        .no_effect("it is for openlineage.integration.enabled, which is refused"),
     OptionDef::string("openlineage.integration.job.description")
         .default("Debezium change data capture job")
         .low()
@@ -729,7 +729,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("ADVANCED", 15)
         .label("Description used for Debezium job")
         .doc("Description of the lineage job.")
-        .later("lineage events are not implemented yet"),
+        .no_effect("it is for openlineage.integration.enabled, which is refused"),
     OptionDef::list("openlineage.integration.job.tags")
         .checks(&[KeyValueMap])
         .low()
@@ -737,7 +737,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("ADVANCED", 16)
         .label("Debezium job tags")
         .doc("Tags of the lineage job, as k=v,k=v.")
-        .later("lineage events are not implemented yet"),
+        .no_effect("it is for openlineage.integration.enabled, which is refused"),
     OptionDef::list("openlineage.integration.job.owners")
         .checks(&[KeyValueMap])
         .low()
@@ -745,14 +745,14 @@ const OPTIONS: &[OptionDef] = &[
         .at("ADVANCED", 17)
         .label("Debezium job owners")
         .doc("Owners of the lineage job, as k=v,k=v.")
-        .later("lineage events are not implemented yet"),
+        .no_effect("it is for openlineage.integration.enabled, which is refused"),
     OptionDef::string("openlineage.integration.dataset.kafka.bootstrap.servers")
         .low()
         .width(Width::Long)
         .at("ADVANCED", 18)
         .label("Kafka bootstrap server used in Kafka Connect deployment")
         .doc("Kafka servers named in lineage events.")
-        .later("lineage events are not implemented yet"),
+        .no_effect("it is for openlineage.integration.enabled, which is refused"),
     OptionDef::boolean("extended.headers.enabled")
         .default("true")
         .checks(&[Boolean, Boolean])
@@ -823,7 +823,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("ADVANCED", 27)
         .label("Customize metric tags")
         .doc("Further tags of the metrics, as k=v,k=v.")
-        .later("metric tags are not implemented yet"),
+        .later("add labels where metrics are scraped"),
     OptionDef::int("internal.signal.synchronous.batch.size")
         .default("10")
         .checks(&[Int, PositiveInt])
@@ -855,7 +855,8 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Medium)
         .at("ADVANCED_HEARTBEAT", 2)
         .label("A prefix used for naming of heartbeat topics")
-        .doc("First part of the heartbeat topic's name. Older spelling of topic.heartbeat.prefix."),
+        .doc("Older name of topic.heartbeat.prefix.")
+        .no_effect("Debezium's PostgreSQL connector no longer reads it; give topic.heartbeat.prefix"),
     OptionDef::long("signal.poll.interval.ms")
         .default("5000")
         .checks(&[Long, PositiveIntOfLong])
@@ -932,7 +933,7 @@ const OPTIONS: &[OptionDef] = &[
         .label("Include Databases")
         .doc("Not used: a connector captures one database.")
         .dependents(&["table.include.list"])
-        .no_effect("a connector captures one database"),
+        .later("a connector captures one database; the original captures nothing at all with it"),
     OptionDef::list("database.exclude.list")
         .checks(&[RegexList, NotWith("database.include.list")])
         .width(Width::Long)
@@ -1024,23 +1025,21 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Long)
         .at("CONNECTION_ADVANCED_REPLICATION", 8)
         .label("Optional parameters to pass to the logical decoder when the stream is started.")
-        .doc("Further options for the output plugin, as name=value;name=value."),
+        .doc("Further options for the output plugin, as name=value;name=value. proto_version, publication_names and messages are the connector's own and stay."),
     OptionDef::int("slot.max.retries")
         .default("6")
         .checks(&[Int, Int])
         .low()
         .at("CONNECTION_ADVANCED_REPLICATION", 9)
         .label("Retry count")
-        .doc("How often to try again to start reading the slot.")
-        .no_effect("a slot that is in use is waited for with the task's back-off"),
+        .doc("How many times slot.retry.delay.ms a slot that another session reads is waited for before the task starts again."),
     OptionDef::long("slot.retry.delay.ms")
         .default("10000")
         .checks(&[Long, Int])
         .low()
         .at("CONNECTION_ADVANCED_REPLICATION", 10)
         .label("Retry delay")
-        .doc("Wait between these attempts, in milliseconds.")
-        .no_effect("a slot that is in use is waited for with the task's back-off"),
+        .doc("Part of that wait, in milliseconds. The slot is looked at more often."),
     OptionDef::int("status.update.interval.ms")
         .default("10000")
         .checks(&[Int, PositiveInt])
@@ -1080,8 +1079,7 @@ const OPTIONS: &[OptionDef] = &[
         .unlisted()
         .default("false")
         .checks(&[Boolean])
-        .doc("The database is only read: incremental snapshots use transaction ids as watermarks.")
-        .no_effect("it is about incremental snapshots, which are not implemented yet"),
+        .doc("The database is only read: incremental snapshots write no watermarks, their windows are told by positions in the log."),
     OptionDef::string("offset.mismatch.strategy")
         .unlisted()
         .default("no_validation")
@@ -1123,40 +1121,33 @@ const OPTIONS: &[OptionDef] = &[
     OptionDef::string("topic.heartbeat.prefix")
         .unlisted()
         .default("__debezium-heartbeat")
-        .doc("First part of the heartbeat topic's name.")
-        .aliases(&["heartbeat.topics.prefix"]),
+        .doc("First part of the heartbeat topic's name."),
     OptionDef::string("topic.heartbeat.name")
         .unlisted()
         .doc("Whole name of the heartbeat topic, in place of prefix and logical name."),
     OptionDef::string("topic.regex")
         .unlisted()
         .checks(&[Regex])
-        .doc("Regular expression that a table's topic name is matched against by the regex strategies.")
-        .no_effect("it is for a naming strategy that is not built in"),
+        .doc("For the regex naming strategies: regular expression that the whole of a topic's name has to match to be rewritten."),
     OptionDef::string("topic.replacement")
         .unlisted()
-        .doc("What topic.regex is replaced by.")
-        .no_effect("it is for a naming strategy that is not built in"),
+        .doc("What the name becomes, with $1 for the first group."),
     OptionDef::boolean("topic.key.enforce.uniqueness")
         .unlisted()
         .default("true")
         .checks(&[Boolean])
-        .doc("Add the table's name to the key when several tables share a topic.")
-        .no_effect("it is for a naming strategy that is not built in"),
+        .doc("With a regex naming strategy: add to every key a field that says which table the record is from."),
     OptionDef::string("topic.key.field.name")
         .unlisted()
-        .default("__dbz__sourceIdentifier")
-        .doc("Name of that key field.")
-        .no_effect("it is for a naming strategy that is not built in"),
+        .default("__dbz__physicalTableIdentifier")
+        .doc("Name of that key field."),
     OptionDef::string("topic.key.field.regex")
         .unlisted()
         .checks(&[Regex])
-        .doc("Regular expression that gives that key field's value.")
-        .no_effect("it is for a naming strategy that is not built in"),
+        .doc("Regular expression by which that field's value is made of the topic's name before it was rewritten; without it the name itself is the value."),
     OptionDef::string("topic.key.field.replacement")
         .unlisted()
-        .doc("What topic.key.field.regex is replaced by.")
-        .no_effect("it is for a naming strategy that is not built in"),
+        .doc("What topic.key.field.regex is replaced by."),
     OptionDef::string("snapshot.select.statement.overrides.SCHEMA.TABLE")
         .unlisted()
         .doc("Query by which the snapshot reads that table.")

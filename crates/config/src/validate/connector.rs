@@ -350,11 +350,14 @@ fn refuse_unsupported(entries: &mut Vec<ConfigEntry>, config: &Config, context: 
         let Some((option, reason)) = option.and_then(|option| Some((option, unsupported(option, given)?))) else {
             continue;
         };
-        let shown = if matches!(option.support, Support::LaterValues(..)) { given } else { name };
+        let shown =
+            if matches!(option.support, Support::LaterValues(..) | Support::OnlyValues(..)) { given } else { name };
         let error =
             format!("The '{name}' value is invalid: {shown} is not supported by this version of Walspring: {reason}");
         match entries.iter_mut().find(|entry| entry.value.name == name) {
-            Some(entry) => entry.value.errors.push(error),
+            // What is wrong anyway is said in the original's words alone.
+            Some(entry) if entry.value.errors.is_empty() => entry.value.errors.push(error),
+            Some(_) => {}
             None => entries.push(ConfigEntry {
                 definition: Some(Definition { name: name.to_owned(), ..Definition::of(option) }),
                 value: ConfigValue { errors: vec![error], ..ConfigValue::new(name) },

@@ -133,6 +133,9 @@ pub fn unsupported(option: &OptionDef, given: &str) -> Option<&'static str> {
             let later = |given: &String| values.iter().any(|value| value.eq_ignore_ascii_case(given));
             given.iter().any(later).then_some(reason)
         }
+        Support::OnlyValues(values, reason) if !given.trim().is_empty() => {
+            (!values.contains(&given.trim())).then_some(reason)
+        }
         _ => None,
     }
 }

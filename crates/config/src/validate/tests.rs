@@ -248,7 +248,7 @@ fn words_errors_as_the_original() {
 
 #[test]
 fn checks_options_against_each_other() {
-    for list in ["table", "schema", "database", "message.prefix"] {
+    for list in ["table", "schema", "message.prefix"] {
         let (include, exclude) = (format!("{list}.include.list"), format!("{list}.exclude.list"));
         let expected = format!("The '{exclude}' value is invalid: \"{include}\" is already specified");
         assert_eq!(errors_of(&[(&include, Some("a")), (&exclude, Some("b"))]), [expected]);

@@ -126,7 +126,7 @@ pub(crate) fn open(
         .map_err(|error| PgError::io(format!("connection to server at \"{host}\" ({address}) failed"), error))?;
     if encryption == Encryption::Off || socket.is_unix() || !server_offers_tls(&socket, deadline)? {
         if encryption == Encryption::Required {
-            return Err(PgError::Tls("server does not support SSL, but SSL was required".to_owned()));
+            return Err(PgError::Tls("The server does not support SSL.".to_owned()));
         }
         return Ok(Transport::new(socket, None));
     }

@@ -60,7 +60,7 @@ fn a_server_without_tls() {
     for mode in [SslMode::Require, SslMode::VerifyFull] {
         config.ssl.mode = mode;
         config.ssl.root_cert = None;
-        assert_eq!(tls_error(&config), "server does not support SSL, but SSL was required");
+        assert_eq!(tls_error(&config), "The server does not support SSL.");
     }
 }
 

@@ -1,0 +1,3 @@
+create table "a$b" (id int primary key);
+create table "Größe_1" (id int primary key);
+insert into "a$b" values (1);

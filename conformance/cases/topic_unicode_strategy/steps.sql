@@ -1,0 +1,1 @@
+insert into "Größe_1" values (1);
