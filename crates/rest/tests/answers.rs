@@ -203,9 +203,11 @@ fn a_connectors_life() {
 #[test]
 fn plugins_loggers_metrics() {
     let site = site();
-    site.get("/connector-plugins").is(200, json!([{"class": CLASS, "type": "source", "version": "1.0"}]));
+    let source = json!({"class": CLASS, "type": "source", "version": "1.0"});
+    let sink = json!({"class": "test.FakeSinkConnector", "type": "sink", "version": "2.0"});
+    site.get("/connector-plugins").is(200, json!([sink, source]));
     let all: Value = serde_json::from_str(&site.get("/connector-plugins?connectorsOnly=false").body).unwrap();
-    assert_eq!(all[1], json!({"class": "test.Text", "type": "converter"}));
+    assert_eq!(all[2], json!({"class": "test.Text", "type": "converter"}));
     site.get("/connector-plugins/Fake/config").is(200, json!([]));
     site.get("/connector-plugins/Nope/config").refuses(404, "Unknown plugin Nope.");
     let path = "/connector-plugins/Fake/config/validate";
