@@ -39,6 +39,7 @@ pub fn relation() -> Relation {
         identity: ReplicaIdentity::Default,
         columns: COLUMNS.into_iter().map(column).collect(),
         key: vec![0],
+        identifying: vec![0],
     }
 }
 

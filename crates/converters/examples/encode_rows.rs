@@ -105,6 +105,7 @@ fn plan() -> RecordPlan {
             identity: ReplicaIdentity::Default,
             columns: columns().iter().map(|(name, ..)| column(name)).collect(),
             key: vec![0],
+            identifying: vec![0],
         }),
         topic: "bench.public.bench".into(),
         key: Some(RowPlan {

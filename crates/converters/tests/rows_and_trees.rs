@@ -395,6 +395,7 @@ fn plan(columns: &[ColumnSpec], key: Option<usize>, required_row: bool) -> Recor
         identity: ReplicaIdentity::Default,
         columns: names.iter().map(column).collect(),
         key: vec![],
+        identifying: vec![],
     };
     RecordPlan {
         id: RecordPlan::next_id(),

@@ -17,7 +17,7 @@ use crate::config::EventConfig;
 use crate::field::TypeMapper;
 use crate::naming::TableTopic;
 use crate::semantic::{enumeration, string, structure};
-use crate::strict;
+use crate::{strict, surprises};
 
 const SNAPSHOT_MARKS: &str = "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental";
 
@@ -71,11 +71,25 @@ pub fn plan(relation: Arc<Relation>, config: &EventConfig, reader: Reader) -> Re
     let TableTopic { topic, key_field } =
         config.topics.data(&relation.namespace, &relation.name).map_err(topic_too_complex)?;
     let named = |suffix: &str| structure_name(config.mapping.schema_names.schema_name(&format!("{topic}.{suffix}")));
+    let strict = config.mapping.strict;
     let mut captured = Vec::with_capacity(relation.columns.len());
     for (place, column) in relation.columns.iter().enumerate() {
+        // A snapshot has what the stream has not.
+        if strict && column.generated {
+            continue;
+        }
         if config.columns.captures(&relation.namespace, &relation.name, &column.name).map_err(too_complex)? {
             captured.push((place, rule(&relation, column, config)?));
         }
+    }
+    let mut key_rules = Vec::with_capacity(relation.key.len());
+    for &place in &relation.key {
+        key_rules.push((place, rule(&relation, &relation.columns[place], config)?));
+    }
+    let mut surprises = surprises::of_table(&relation, &captured, &key_rules, &config.mapping, reader);
+    if strict {
+        surprises::refuse(&relation, &surprises)?;
+        surprises.clear();
     }
     let row = row_plan(&relation, &captured, named("Value").optional(), config, reader)?;
     let key = match relation.key.as_slice() {
@@ -85,6 +99,12 @@ pub fn plan(relation: Arc<Relation>, config: &EventConfig, reader: Reader) -> Re
             let key: Vec<_> = key.iter().map(|place| (*place, None)).collect();
             Some(row_plan(&relation, &key, named("Key"), config, reader)?)
         }
+    };
+    let key = match (key, key_field) {
+        // A table without columns has no cell that the field could stand at.
+        (Some(_), Some(_)) if relation.columns.is_empty() => None,
+        (Some(key), Some((name, value))) => Some(with_constant(key, name, value)),
+        (key, _) => key,
     };
     let long = || Schema::new(Type::Int64).optional();
     let envelope = named("Envelope")
@@ -100,12 +120,6 @@ pub fn plan(relation: Arc<Relation>, config: &EventConfig, reader: Reader) -> Re
     Ok(RecordPlan {
         id: RecordPlan::next_id(),
         topic: topic.into(),
-    let key = match (key, key_field) {
-        // A table without columns has no cell that the field could stand at.
-        (Some(_), Some(_)) if relation.columns.is_empty() => None,
-        (Some(key), Some((name, value))) => Some(with_constant(key, name, value)),
-        (key, _) => key,
-    };
         key,
         row,
         envelope: envelope.into(),
@@ -113,25 +127,11 @@ pub fn plan(relation: Arc<Relation>, config: &EventConfig, reader: Reader) -> Re
         headers: headers(config),
         tombstones: config.tombstones,
         skipped: config.skipped,
-        surprises: Vec::new(),
+        surprises,
         relation,
     })
 }
 
-fn structure_name(name: String) -> Schema {
-    Schema::new(Type::Struct).named(name)
-}
-
-/// Columns with a mask or a hash that leaves them as they are, because they are not text.
-pub fn masks_without_effect(relation: &Relation, config: &EventConfig) -> Result<Vec<Arc<str>>, TaskError> {
-    let mut ignored = Vec::new();
-    for column in relation.columns.iter().filter(|column| !column_rule::is_text(&column.ty)) {
-        if let Some(ColumnRule::Mask(_) | ColumnRule::Hash(_)) = rule(relation, column, config)? {
-            ignored.push(column.name.clone());
-        }
-    }
-    Ok(ignored)
-}
 /// The key with a field that is the same for all rows of the table.
 fn with_constant(mut key: RowPlan, name: String, value: String) -> RowPlan {
     let value = Value::string(value);
@@ -152,6 +152,20 @@ fn topic_too_complex(e: MatchError) -> TaskError {
         .hint("write topic.regex and topic.key.field.regex without nested repetition")
 }
 
+fn structure_name(name: String) -> Schema {
+    Schema::new(Type::Struct).named(name)
+}
+
+/// Columns with a mask or a hash that leaves them as they are, because they are not text.
+pub fn masks_without_effect(relation: &Relation, config: &EventConfig) -> Result<Vec<Arc<str>>, TaskError> {
+    let mut ignored = Vec::new();
+    for column in relation.columns.iter().filter(|column| !column_rule::is_text(&column.ty)) {
+        if let Some(ColumnRule::Mask(_) | ColumnRule::Hash(_)) = rule(relation, column, config)? {
+            ignored.push(column.name.clone());
+        }
+    }
+    Ok(ignored)
+}
 
 fn rule<'a>(
     relation: &Relation,
@@ -184,7 +198,7 @@ fn row_plan(
             field = column_rule::apply(rule, &relation.columns[column], field, reader);
         }
         if config.mapping.strict {
-            field = strict::exact(field, &relation.columns[column], relation);
+            field = strict::exact(field, column, relation, rule);
         }
         if !names.insert(field.name.clone()) {
             let message = format!("Cannot create field because of field name duplication {}", field.name);

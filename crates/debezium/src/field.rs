@@ -7,7 +7,7 @@ use walspring_record::leaf::Reader;
 use walspring_record::{Column, ConversionFailure, Leaf, Schema, Value};
 
 use crate::config::MappingConfig;
-use crate::{defaults, types};
+use crate::{defaults, surprises, types};
 
 /// A column's field.
 #[derive(Debug, Clone)]
@@ -33,7 +33,10 @@ impl TypeMapper<'_> {
     /// `None`: the original leaves such a column out.
     pub fn column_field(&self, column: &Column) -> Option<ColumnField> {
         let mapped = types::map(&column.ty, column.modifier, self.config, self.reader)?;
-        let default = defaults::default_value(column, &mapped);
+        let default = defaults::default_value(column, &mapped).filter(|_| {
+            // A converter may write the default for a NULL.
+            !self.config.strict || (!column.nullable && surprises::has_sure_default(column))
+        });
         let null = match &default {
             _ if column.nullable => Value::Null,
             Some(default) => default.clone(),

@@ -19,6 +19,7 @@ mod offset;
 mod records;
 mod semantic;
 mod strict;
+mod surprises;
 mod types;
 mod unavailable;
 mod unchanged;

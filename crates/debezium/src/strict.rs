@@ -2,14 +2,29 @@
 
 use std::sync::Arc;
 
+use walspring_config::postgres::ColumnRule;
 use walspring_record::leaf::{ArrayLeaf, Strict, Truncated};
-use walspring_record::{Column, ConversionFailure, Leaf, Relation, Value};
+use walspring_record::{ConversionFailure, Leaf, Relation, Value};
 
 use crate::field::ColumnField;
+use crate::surprises;
 
 /// The field as strict mode has it.
-pub(crate) fn exact(mut field: ColumnField, column: &Column, relation: &Relation) -> ColumnField {
+pub(crate) fn exact(
+    mut field: ColumnField,
+    place: usize,
+    relation: &Relation,
+    rule: Option<&ColumnRule>,
+) -> ColumnField {
+    let column = &relation.columns[place];
     let name: Arc<str> = format!("{}.{}", relation.qualified_name(), column.name).into();
+    if !surprises::is_known(relation, place) {
+        // Some old rows do not have it: null says so, where the original makes up a zero.
+        field.schema = field.schema.with_optional(true).with_default(None);
+        field.null = Value::Null;
+    } else if column.nullable && matches!(rule, Some(ColumnRule::Mask(_))) {
+        field.null = Value::Null;
+    }
     if is_made_up(&field) {
         field.unavailable = Value::Null;
     }

@@ -247,6 +247,7 @@ impl Table {
             name: text(&table["name"]),
             identity: ReplicaIdentity::Default,
             columns,
+            identifying: Vec::new(),
             key,
         });
         let rows = |name: &str| serde_json::from_value(table[name].clone()).unwrap();

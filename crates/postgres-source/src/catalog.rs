@@ -91,6 +91,8 @@ pub struct TableDetails {
     pub primary_identifies: bool,
     /// Of the first unique index (by name) that is valid and has no expressions.
     pub unique_key: Vec<String>,
+    /// Of the index that is the replica identity.
+    pub identity_index: Vec<String>,
 }
 
 impl TableDetails {
@@ -129,7 +131,7 @@ pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32,
         }
     }
     let keys = connection.query(&format!(
-        "SELECT i.indrelid, i.indisprimary, c.relname, a.attname, i.indimmediate \
+        "SELECT i.indrelid, i.indisprimary, c.relname, a.attname, i.indimmediate, i.indisreplident \
          FROM pg_catalog.pg_index i \
          JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
          CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS k(n) \
@@ -142,6 +144,9 @@ pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32,
         let oid = number(row, 0);
         let (primary, index, column) = (row.get(1) == Some("t"), text(row, 2), text(row, 3));
         let Some(table) = all.get_mut(&oid) else { continue };
+        if row.get(5) == Some("t") {
+            table.identity_index.push(column.clone());
+        }
         if primary {
             table.primary_key.push(column);
             table.primary_identifies = row.get(4) == Some("t");
@@ -341,7 +346,8 @@ pub fn relation(
         },
     }
     .unwrap_or_default();
-    Relation { oid, namespace: namespace.into(), name: name.into(), identity, columns, key }
+    let identifying = (0..stream.len()).filter(|&i| stream[i].is_key).collect();
+    Relation { oid, namespace: namespace.into(), name: name.into(), identity, columns, key, identifying }
 }
 
 /// The primary key that the table had at the time of the change, where the stream shows that it is not today's.

@@ -23,6 +23,7 @@ mod slot_watch;
 mod snapshot;
 mod snapshot_query;
 mod startup;
+mod strict;
 mod stream;
 mod task;
 pub mod wire;

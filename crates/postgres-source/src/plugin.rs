@@ -10,6 +10,7 @@ use crate::errors::java_message;
 use crate::events::Events;
 use crate::limits::Limits;
 use crate::reselect;
+use crate::strict;
 use crate::task::PostgresTask;
 use crate::wire::{Connection, PgError};
 
@@ -17,6 +18,7 @@ use crate::wire::{Connection, PgError};
 #[derive(Debug, Default)]
 pub struct PostgresPlugin {
     limits: Limits,
+    strict: bool,
 }
 
 impl PostgresPlugin {
@@ -31,7 +33,21 @@ impl PostgresPlugin {
 
     /// With other limits than the usual ones, for tests.
     pub fn with_limits(limits: Limits) -> PostgresPlugin {
-        PostgresPlugin { limits }
+        PostgresPlugin { limits, ..PostgresPlugin::default() }
+    }
+
+    /// The worker's `walspring.strict`, for connectors that do not say.
+    pub fn strict(self, strict: bool) -> PostgresPlugin {
+        PostgresPlugin { strict, ..self }
+    }
+
+    fn parse(&self, config: &[(String, String)]) -> Result<SourceConfig, TaskError> {
+        const STRICT: &str = "walspring.strict";
+        let mut config = config.to_vec();
+        if self.strict && config.iter().all(|(name, _)| name != STRICT) {
+            config.push((STRICT.to_owned(), "true".to_owned()));
+        }
+        SourceConfig::parse(&config)
     }
 }
 
@@ -45,7 +61,7 @@ impl SourcePlugin for PostgresPlugin {
     }
 
     fn check(&self, config: &[(String, String)]) -> Vec<(String, String)> {
-        let config = match SourceConfig::parse(config) {
+        let config = match self.parse(config) {
             Ok(config) => config,
             // The tables found nothing wrong; what only the whole shows is told at the first key.
             Err(e) => return vec![("connector.class".into(), e.to_string())],
@@ -55,11 +71,21 @@ impl SourcePlugin for PostgresPlugin {
         {
             return vec![(e.option, e.message)];
         }
+        let conflicts = config.typed.strict_conflicts();
+        if !conflicts.is_empty() {
+            return conflicts.into_iter().map(|conflict| (conflict.name, conflict.message)).collect();
+        }
         let mut connect = config.connect.clone();
         let limit = config.typed.connection.validation_timeout;
         connect.connect_timeout = Some(connect.connect_timeout.map_or(limit, |t| t.min(limit)));
         connect.read_timeout = Some(limit);
         match Connection::connect(&connect) {
+            // What cannot be read now is told at the start.
+            Ok(connection) if config.typed.strict => strict::refused_tables(config, connection)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|refused| ("walspring.strict".to_owned(), refused))
+                .collect(),
             Ok(_) => Vec::new(),
             Err(e) => {
                 let why = refused(&connect.hosts, &e).unwrap_or_else(|| java_message(&e));
@@ -76,7 +102,8 @@ impl SourcePlugin for PostgresPlugin {
     }
 
     fn start(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>, TaskError> {
-        let config = SourceConfig::parse(&context.config)?;
+        let config = self.parse(&context.config)?;
+        strict::check_settings(&config)?;
         reselect::processors(&config)?;
         let events = Events::new(&config, context.task)?;
         Ok(Box::new(PostgresTask::new(config, self.limits, events, context)))

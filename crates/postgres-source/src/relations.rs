@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use walspring_connect::TaskError;
-use walspring_record::{Lsn, RecordPlan, Relation};
+use walspring_record::{Lsn, RecordPlan, Relation, ReplicaIdentity};
 
 use crate::catalog::{self, StreamColumn, Table, TableDetails, Types};
 use crate::change_reader::Relations;
@@ -117,7 +117,10 @@ impl CatalogRelations {
                 name: c.name.clone(),
                 type_oid: c.type_oid,
                 modifier: c.modifier,
-                is_key: details.primary_key.contains(&c.name),
+                is_key: match table.identity {
+                    ReplicaIdentity::Index => details.identity_index.contains(&c.name),
+                    _ => details.primary_key.contains(&c.name),
+                },
             })
             .collect();
         let relation = self.relation(table.oid, &table.namespace, &table.name, table.identity, &columns, &details)?;

@@ -24,6 +24,8 @@ pub struct Relation {
     /// Positions in `columns` of the key, in key order: the primary key, else the first usable unique index, else what
     /// `message.key.columns` says. Empty: no key.
     pub key: Vec<usize>,
+    /// Positions of the columns that old rows have: the replica identity's. Empty: none, or not known.
+    pub identifying: Vec<usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

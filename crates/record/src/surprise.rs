@@ -319,6 +319,7 @@ mod tests {
             identity: crate::ReplicaIdentity::Default,
             columns: Vec::new(),
             key: Vec::new(),
+            identifying: Vec::new(),
         };
         let mut surprises = Surprises::default();
         let column: Arc<str> = "c".into();

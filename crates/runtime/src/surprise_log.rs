@@ -2,7 +2,7 @@
 //!
 //! Runs once a batch, and only where something surprised.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use walspring_record::{ChangeBatch, Surprise, Surprises};
@@ -23,33 +23,78 @@ impl SurpriseLog {
     /// Those of a batch's rows, and of the columns of plans that are new.
     pub fn tell(&mut self, batch: &ChangeBatch, seen: &Surprises, metrics: &TaskMetrics) {
         for plan in &batch.plans {
-            if plan.surprises.is_empty() || !self.plans.insert(plan.id) {
-                continue;
-            }
-            let table = plan.relation.qualified_name();
-            for (column, surprise) in &plan.surprises {
-                self.one(&table, column, *surprise, 1, metrics);
+            if !plan.surprises.is_empty() && self.plans.insert(plan.id) {
+                self.columns(&plan.relation.qualified_name(), &plan.surprises, metrics);
             }
         }
         for seen in &seen.seen {
-            self.one(seen.table.as_deref().unwrap_or_default(), &seen.column, seen.surprise, seen.count, metrics);
+            let table = seen.table.as_deref().unwrap_or_default();
+            count(metrics, seen.surprise, seen.count);
+            if self.is_new(table, &seen.column, seen.surprise) {
+                warn(table, &seen.column, seen.surprise);
+            }
         }
     }
 
-    fn one(&mut self, table: &str, column: &Arc<str>, surprise: Surprise, count: u64, metrics: &TaskMetrics) {
-        let [connector, _] = metrics.labels();
-        let labels = [connector, ("surprise", surprise.name())];
-        metrics.registry().counter("walspring_source_surprises_total", &labels).add(count);
-        if self.told.len() >= COLUMNS_MAX || !self.told.insert((table.to_owned(), column.clone(), surprise)) {
-            return;
+    /// A line for each kind of surprise, which names all columns: most tables have several of the commonest.
+    fn columns(&mut self, table: &str, found: &[(Arc<str>, Surprise)], metrics: &TaskMetrics) {
+        let mut by_kind: BTreeMap<Surprise, Vec<&str>> = BTreeMap::new();
+        for (column, surprise) in found {
+            count(metrics, *surprise, 1);
+            if self.is_new(table, column, *surprise) {
+                by_kind.entry(*surprise).or_default().push(column);
+            }
         }
-        tracing::warn!(
-            surprise = surprise.name(),
-            table,
-            column = %column,
-            "as in Debezium, {}; {} (docs/strict.md)",
-            surprise.what(),
-            surprise.mend(),
-        );
+        for (surprise, columns) in by_kind {
+            warn(table, &columns.join(", "), surprise);
+        }
+    }
+
+    fn is_new(&mut self, table: &str, column: &Arc<str>, surprise: Surprise) -> bool {
+        self.told.len() < COLUMNS_MAX && self.told.insert((table.to_owned(), column.clone(), surprise))
+    }
+}
+
+fn count(metrics: &TaskMetrics, surprise: Surprise, by: u64) {
+    let [connector, _] = metrics.labels();
+    let labels = [connector, ("surprise", surprise.name())];
+    metrics.registry().counter("walspring_source_surprises_total", &labels).add(by);
+}
+
+fn warn(table: &str, columns: &str, surprise: Surprise) {
+    tracing::warn!(
+        surprise = surprise.name(),
+        table,
+        column = columns,
+        "as in Debezium, {}; {} (docs/strict.md)",
+        surprise.what(),
+        surprise.mend(),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn each_column_is_told_once_and_all_are_counted() {
+        let registry = Arc::new(Metrics::default());
+        let metrics = TaskMetrics::new(&registry, "c", 0, true);
+        let mut log = SurpriseLog::default();
+        let column: Arc<str> = "n".into();
+        let mut seen = Surprises::default();
+        seen.add(&column, Surprise::NumericNan);
+        seen.add(&column, Surprise::NumericNan);
+        log.tell(&ChangeBatch::default(), &seen, &metrics);
+        log.tell(&ChangeBatch::default(), &seen, &metrics);
+        assert_eq!(log.told.len(), 1);
+        log.columns("public.t", &[(column.clone(), Surprise::MaskNull), (column, Surprise::MaskIgnored)], &metrics);
+        assert_eq!(log.told.len(), 3);
+        let page = registry.render();
+        for (surprise, count) in [("numeric_nan", 4), ("mask_null", 1), ("mask_ignored", 1)] {
+            let line = format!("walspring_source_surprises_total{{connector=\"c\",surprise=\"{surprise}\"}} {count}\n");
+            assert!(page.contains(&line), "{page}");
+        }
     }
 }

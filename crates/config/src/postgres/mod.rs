@@ -4,6 +4,7 @@
 mod columns;
 mod filters;
 mod modes;
+mod strict;
 mod post_processors;
 mod topics;
 

@@ -165,6 +165,7 @@ fn plan() -> Arc<RecordPlan> {
             identity: ReplicaIdentity::Full,
             columns: vec![column("id"), column("n")],
             key: vec![0],
+            identifying: vec![0],
         }),
         topic: "p.public.t".into(),
         key: Some(row(vec![field(0, Leaf::Text)], &["id"])),

@@ -14,7 +14,7 @@ use super::worker_file::WorkerFile;
 
 pub fn plugins(file: &WorkerFile) -> Plugins {
     Plugins {
-        sources: sources(),
+        sources: sources(file),
         sinks: sinks(file).into_iter().map(|sink| sink.plugin).collect(),
         converters: converters(),
         header_converters: header_converters(),
@@ -27,8 +27,8 @@ pub fn plugins(file: &WorkerFile) -> Plugins {
     }
 }
 
-fn sources() -> Vec<Arc<dyn SourcePlugin>> {
-    vec![Arc::new(PostgresPlugin::new())]
+fn sources(file: &WorkerFile) -> Vec<Arc<dyn SourcePlugin>> {
+    vec![Arc::new(PostgresPlugin::new().strict(file.typed.strict))]
 }
 
 fn converters() -> Vec<Plugin<MakeConverter>> {
