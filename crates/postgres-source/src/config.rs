@@ -8,7 +8,7 @@ use walspring_config::postgres::{self as typed, PostgresConnectorConfig};
 use walspring_connect::{CONNECT_EXCEPTION, TaskError};
 
 use crate::errors::from_pg;
-use crate::metrics::MetricsConfig;
+use crate::metrics::{MetricsConfig, Tags};
 use crate::wire::{self, ConnectConfig, Connection, SslMode};
 
 const SLOT_WATCH_INTERVAL: &str = "walspring.slot.watch.interval.ms";
@@ -66,6 +66,7 @@ impl SourceConfig {
             queue_max: queue.unwrap_or(8192),
             tables_max: self.metrics_tables_max,
             skips_unchanged: self.typed.events.skip_unchanged,
+            tags: Tags::parse(self.typed.raw.get("custom.metric.tags").unwrap_or_default()),
         }
     }
 

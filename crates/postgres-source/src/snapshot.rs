@@ -95,7 +95,7 @@ impl Snapshot {
         point: &SnapshotPoint,
         config: &ConnectConfig,
         threads: usize,
-        range_pages: u64,
+        division: Division,
         before_read: &[String],
     ) -> Result<Snapshot, TaskError> {
         tables.retain(|table| {
@@ -106,7 +106,7 @@ impl Snapshot {
             !without
         });
         let tables = Arc::new(tables);
-        let ranges = ranges(&tables, threads, range_pages);
+        let ranges = ranges(&tables, threads, division);
         let mut ranges_left = vec![0; tables.len()];
         for range in &ranges {
             ranges_left[range.table] += 1;
@@ -249,13 +249,22 @@ impl Drop for Snapshot {
     }
 }
 
-/// Ranges of one table: enough that the threads end together.
-fn ranges(tables: &[SnapshotTable], threads: usize, range_pages: u64) -> Vec<Range> {
+/// Into how many parts a table is divided where several threads read.
+#[derive(Debug, Clone, Copy)]
+pub struct Division {
+    /// Four a thread, so that they end together, or `snapshot.max.threads.multiplier` if that is more.
+    pub parts_max: usize,
+    /// A part is no smaller.
+    pub range_pages: u64,
+}
+
+fn ranges(tables: &[SnapshotTable], threads: usize, division: Division) -> Vec<Range> {
+    let Division { parts_max, range_pages } = division;
     let mut ranges = Vec::new();
     for (table, t) in tables.iter().enumerate() {
         match t.pages {
             Some(pages) if threads > 1 && pages > range_pages => {
-                let step = range_pages.max(pages.div_ceil(threads as u64 * 4));
+                let step = range_pages.max(pages.div_ceil(parts_max as u64));
                 let mut from = 0;
                 while from < pages {
                     let to = from + step;

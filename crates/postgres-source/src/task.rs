@@ -23,7 +23,7 @@ use crate::position::Resume;
 use crate::relations::CatalogRelations;
 use crate::slot::{self, NewSlot, NewSlotOptions, Slot};
 use crate::slot_watch::SlotWatch;
-use crate::snapshot::{Snapshot, SnapshotPoint, now_us};
+use crate::snapshot::{Division, Snapshot, SnapshotPoint, now_us};
 use crate::stream::{Stream, StreamStart};
 use crate::wire::Connection;
 use crate::{publication, startup};
@@ -333,7 +333,8 @@ impl PostgresTask {
                 captured.iter().map(|t| format!("LOCK TABLE {} IN ACCESS SHARE MODE", publication::qualified(t))),
             );
         }
-        if typed.snapshot.threads > 1 {
+        // Without their sizes no table is divided.
+        if typed.snapshot.threads > 1 && !typed.snapshot.one_thread_per_table {
             relations.count_pages(captured)?;
         }
         let mut tables = Vec::new();
@@ -345,8 +346,11 @@ impl PostgresTask {
         tracing::info!(tables = tables.len(), lsn = %point.lsn, "the snapshot begins");
         self.notifications.tell(Notice::Resolved(tables.iter().map(|t| t.name.clone()).collect()));
         let threads = typed.snapshot.threads;
-        let range_pages = self.limits.range_pages;
-        let snapshot = Snapshot::start(tables, point, &self.config.connect, threads, range_pages, &before_read)?;
+        let division = Division {
+            parts_max: threads * typed.snapshot.chunks_per_thread.max(4),
+            range_pages: self.limits.range_pages,
+        };
+        let snapshot = Snapshot::start(tables, point, &self.config.connect, threads, division, &before_read)?;
         self.metrics.chunks(snapshot.chunks());
         Ok(snapshot)
     }

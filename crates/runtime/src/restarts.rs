@@ -11,6 +11,8 @@ const LAST: Duration = Duration::from_secs(30);
 pub(crate) struct Backoff {
     attempts: u32,
     seed: u64,
+    /// `retriable.restart.connector.wait.ms`, where it is given.
+    fixed: Option<Duration>,
 }
 
 impl Backoff {
@@ -18,7 +20,12 @@ impl Backoff {
     pub fn new(connector: &str, task: u32) -> Backoff {
         let mut hasher = DefaultHasher::new();
         (connector, task).hash(&mut hasher);
-        Backoff { attempts: 0, seed: hasher.finish() }
+        Backoff { attempts: 0, seed: hasher.finish(), fixed: None }
+    }
+
+    /// From now on each wait is this long, if one is given.
+    pub fn fix(&mut self, wait: Option<Duration>) {
+        self.fixed = wait;
     }
 
     pub fn reset(&mut self) {
@@ -34,6 +41,9 @@ impl Backoff {
     pub fn next(&mut self) -> Duration {
         let step = FIRST.saturating_mul(1 << self.attempts.min(10)).min(LAST);
         self.attempts += 1;
+        if let Some(wait) = self.fixed {
+            return wait;
+        }
         // splitmix64
         self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.seed;
@@ -67,6 +77,12 @@ pub(crate) fn source_retries_max(config: &[(String, String)]) -> Option<u32> {
     crate::settings::value(config, "errors.max.retries")?.trim().parse::<i64>().ok()?.try_into().ok()
 }
 
+/// `retriable.restart.connector.wait.ms`, unless it is left out.
+pub(crate) fn restart_wait(config: &[(String, String)]) -> Option<Duration> {
+    let wait: u64 = crate::settings::value(config, "retriable.restart.connector.wait.ms")?.trim().parse().ok()?;
+    Some(Duration::from_millis(wait))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +98,9 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next() <= FIRST);
+        backoff.fix(restart_wait(&[("retriable.restart.connector.wait.ms".to_owned(), "70".to_owned())]));
+        assert_eq!((backoff.next(), backoff.next()), (Duration::from_millis(70), Duration::from_millis(70)));
+        assert_eq!(restart_wait(&[]), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::committer::FENCED;
 use crate::info::State;
 use crate::metrics::{Metrics, TaskMetrics};
 use crate::plugins::{ConnectorPlugin, Plugins};
-use crate::restarts::{Backoff, source_retries_max};
+use crate::restarts::{Backoff, restart_wait, source_retries_max};
 use crate::settings::WorkerSettings;
 use crate::status_store::StatusBoard;
 use crate::task_control::{TaskControl, TaskHandle, Wish};
@@ -99,6 +99,7 @@ impl<'a> Life<'a> {
 
     fn live(&self) {
         let mut backoff = Backoff::new(&self.context.connector, self.context.task);
+        backoff.fix(restart_wait(&self.given("retriable.restart.connector.wait.ms")));
         loop {
             if self.control.wish() == Wish::Pause {
                 self.shared.set(State::Paused, None);
@@ -153,8 +154,13 @@ impl<'a> Life<'a> {
     }
 
     fn source_retries(&self) -> Option<u32> {
-        let retries = self.context.config.get("errors.max.retries")?.as_str()?.to_owned();
-        source_retries_max(&[("errors.max.retries".to_owned(), retries)])
+        source_retries_max(&self.given("errors.max.retries"))
+    }
+
+    /// One option as it was given, if it was.
+    fn given(&self, name: &str) -> Vec<(String, String)> {
+        let value = self.context.config.get(name).and_then(|value| value.as_str());
+        value.map(|value| (name.to_owned(), value.to_owned())).into_iter().collect()
     }
 
     fn attempt(&self) -> Result<(), AttemptFailed> {

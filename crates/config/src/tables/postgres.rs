@@ -484,8 +484,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("CONNECTOR_SNAPSHOT", 11)
         .label("Snapshot maximum thread multiplier")
-        .doc("How many chunks a large table is read in, as a multiple of snapshot.max.threads.")
-        .no_effect("tables are divided by their size"),
+        .doc("How many chunks a large table is read in, as a multiple of snapshot.max.threads: at least four, and none smaller than 64 MiB."),
     OptionDef::boolean("legacy.snapshot.max.threads")
         .default("false")
         .checks(&[Boolean])
@@ -493,8 +492,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("CONNECTOR_SNAPSHOT", 12)
         .label("Enforces using a single thread per table regardless of table size")
-        .doc("Read each table by one connection only, whatever its size.")
-        .no_effect("tables are divided by their size"),
+        .doc("Read each table by one connection only, whatever its size."),
     OptionDef::boolean("internal.legacy.snapshot.max.threads")
         .default("false")
         .low()
@@ -619,8 +617,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Medium)
         .at("ADVANCED", 1)
         .label("Retriable restart wait (ms)")
-        .doc("Wait before a task that failed with a passing error starts again, in milliseconds.")
-        .no_effect("the back-off is from 0.2 to 30 seconds"),
+        .doc("Wait before a task that failed with a passing error starts again, in milliseconds. Left out, the wait is 0.2 seconds at first and doubles up to 30 seconds."),
     OptionDef::int("max.queue.size")
         .default("8192")
         .checks(&[Int, QueueLargerThan("max.batch.size")])
@@ -822,8 +819,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Medium)
         .at("ADVANCED", 27)
         .label("Customize metric tags")
-        .doc("Further tags of the metrics, as k=v,k=v.")
-        .later("add labels where metrics are scraped"),
+        .doc("Further labels of the source's metrics, as k=v,k=v."),
     OptionDef::int("internal.signal.synchronous.batch.size")
         .default("10")
         .checks(&[Int, PositiveInt])

@@ -5,6 +5,7 @@ mod families;
 mod lag;
 mod slot;
 mod tables;
+mod tags;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use self::families as f;
 use self::lag::Lag;
 pub use self::slot::{SlotHistory, SlotReading};
 use self::tables::{Counts, OPERATIONS, OTHER, Tables};
+pub use self::tags::Tags;
 use crate::feedback::SlotProgress;
 use crate::notifications::Notice;
 use crate::snapshot::now_us;
@@ -27,6 +29,8 @@ const LATENCY_BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 pub struct SourceMetrics {
     /// `topic.prefix`
     server: String,
+    /// `custom.metric.tags`
+    tags: Tags,
     /// `max.queue.size`, by which the original's numbers are shown.
     queue_max: f64,
     tables_max: usize,
@@ -107,13 +111,15 @@ pub struct MetricsConfig {
     pub queue_max: u64,
     pub tables_max: usize,
     pub skips_unchanged: bool,
+    pub tags: Tags,
 }
 
 impl SourceMetrics {
     pub fn new(config: MetricsConfig, progress: Arc<SlotProgress>) -> SourceMetrics {
-        let MetricsConfig { server, queue_max, tables_max, skips_unchanged } = config;
+        let MetricsConfig { server, queue_max, tables_max, skips_unchanged, tags } = config;
         SourceMetrics {
             server,
+            tags,
             queue_max: queue_max as f64,
             tables_max,
             skips_unchanged,
@@ -258,6 +264,7 @@ impl Feedback for SourceMetrics {
 
 impl Numbers for SourceMetrics {
     fn read(&self, task: &TaskNumbers, sheet: &mut dyn NumberSheet) {
+        let sheet = &mut self.tags.on(sheet);
         self.read_events(task, sheet);
         let state = self.state();
         self.read_stream(&state, task, sheet);

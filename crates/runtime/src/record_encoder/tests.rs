@@ -246,6 +246,16 @@ fn encode_traced(
     tolerance: Tolerance,
     tracing: Option<SourceTracing>,
 ) -> (Vec<String>, Result<(), TaskError>) {
+    encode_with(way, batch, tolerance, tracing, Unreadable::Fails)
+}
+
+fn encode_with(
+    way: Way,
+    batch: &ChangeBatch,
+    tolerance: Tolerance,
+    tracing: Option<SourceTracing>,
+    unreadable: Unreadable,
+) -> (Vec<String>, Result<(), TaskError>) {
     let plugins = Plugins {
         sources: Vec::new(),
         sinks: Vec::new(),
@@ -289,6 +299,7 @@ fn encode_traced(
         Box::new(move |topic| heard.lock().unwrap().push(topic.to_owned())),
     );
     encoder.trace(tracing);
+    encoder.on_unreadable(unreadable);
     let mut writer = NoWriter(Vec::new());
     let result = encoder.encode(batch, &mut writer, 5);
     assert!(writer.0.len() <= 1 && *topics.lock().unwrap() == writer.0, "a topic is asked for once");
@@ -392,6 +403,25 @@ fn what_the_source_cannot_read_is_never_tolerated() {
             ),
             "{trace}"
         );
+    }
+}
+
+#[test]
+fn what_the_source_cannot_read_is_left_out_if_asked_for_but_not_of_a_snapshot() {
+    let leave_out = Unreadable::LeftOut { with_warning: true };
+    for way in [Way::ByPlan, Way::ByTree, Way::Transformed] {
+        // A deleted row that cannot be read takes its tombstone with it.
+        let streamed = batch(&[
+            (ChangeKind::Insert, Some(["a", "1"]), None),
+            (ChangeKind::Insert, Some(["b", "no"]), None),
+            (ChangeKind::Delete, None, Some(["b", "no"])),
+            (ChangeKind::Insert, Some(["c", "3"]), None),
+        ]);
+        let (lines, result) = encode_with(way, &streamed, Tolerance::None, None, leave_out);
+        assert!(result.is_ok());
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        let snapshot = batch(&[(ChangeKind::Read, Some(["b", "no"]), None)]);
+        assert!(encode_with(way, &snapshot, Tolerance::None, None, leave_out).1.is_err());
     }
 }
 
