@@ -160,6 +160,21 @@ impl<R: Relations> ChangeReader<R> {
         self.last = last;
     }
 
+    /// [`ChangeReader::offset`]; while there has been no event that of `passed`, before which everything has been read.
+    pub fn offset_now(&mut self, passed: Option<Lsn>) -> Option<SourceOffset> {
+        self.offset().or_else(|| self.offset_at_commit(passed?))
+    }
+
+    /// The end of the last transaction, between two of them.
+    pub fn passed_at_commit(&self) -> Option<Lsn> {
+        self.last_commit.filter(|_| self.open.is_none())
+    }
+
+    /// Of the last event.
+    pub fn last_lsn(&self) -> Option<Lsn> {
+        self.last.as_ref().map(|last| last.lsn)
+    }
+
     /// Where a restart from the newest offset begins, as far as it says so.
     pub fn stored_commit(&self) -> Option<Lsn> {
         self.last.as_ref().and_then(|last| last.last_commit).max(self.floor)

@@ -9,8 +9,8 @@ use walspring_config::postgres::{
 };
 use walspring_connect::{SourcePartition, TaskError};
 use walspring_debezium::{
-    self as debezium, DebeziumOffset, EventConfig, LogicalMessage, MappingConfig, SnapshotKind, TopicNames,
-    TransactionCounters, Unavailable,
+    self as debezium, DebeziumOffset, EventConfig, IncrementalState, LogicalMessage, MappingConfig, SnapshotKind,
+    TopicNames, TransactionCounters, Unavailable,
 };
 use walspring_record::leaf::{BinaryForm, Reader};
 use walspring_record::{
@@ -53,6 +53,11 @@ impl StoredOffset {
     }
 }
 
+    /// The incremental snapshot that it was stored in the midst of.
+    pub fn incremental(&self) -> Option<IncrementalState> {
+        IncrementalState::load(&self.offset.rest)
+    }
+
 #[derive(Clone)]
 pub struct Events {
     config: Arc<EventConfig>,
@@ -68,6 +73,8 @@ pub struct Events {
 }
 
 impl Events {
+    /// How far an incremental snapshot is: a part of the offset.
+    pub incremental: Option<SourceOffset>,
     pub fn new(config: &SourceConfig, task: u32) -> Result<Events, TaskError> {
         let typed = &config.typed;
         let names = topic_names(typed)?;
@@ -93,6 +100,7 @@ impl Events {
 
     /// `{"server":"<topic.prefix>"}`
     pub fn partition(&self) -> SourcePartition {
+            incremental: None,
         let mut partition = SourcePartition::new();
         partition.insert("server".into(), self.config.topics.prefix.as_ref().into());
         partition
@@ -153,6 +161,7 @@ impl Events {
             events_at_lsn: last.events_at_lsn,
             xmin: self.xmin.and_then(|xmin| i64::try_from(xmin).ok()),
             rest,
+        rest.extend(self.incremental.clone().into_iter().flatten());
             ..DebeziumOffset::default()
         }
         .to_map()

@@ -13,6 +13,7 @@ use walspring_record::{ChangeBatch, Lsn, Record};
 use crate::change_reader::push_record;
 use crate::config::SourceConfig;
 use crate::events::{Events, random_uuid};
+use crate::incremental;
 use crate::metrics::SourceMetrics;
 use crate::snapshot::now_us;
 
@@ -71,14 +72,21 @@ impl Notifications {
             _ => {}
         }
         let (kind, additional) = self.describe(notice);
-        let id = random_uuid();
-        let told = Notification {
-            id: &id,
-            aggregate_type: "Initial Snapshot",
-            kind,
-            additional: &additional,
-            timestamp_ms: now_us().div_euclid(1000),
-        };
+        self.say(&random_uuid(), "Initial Snapshot", kind, &additional);
+    }
+
+    /// Of an incremental snapshot, with the id of the signal that asked for it.
+    pub fn tell_incremental(&mut self, signal: Option<String>, notice: incremental::Notice) {
+        let (kind, mut additional) = notice.describe();
+        additional.push(("connector_name", self.format.topics.prefix.to_string()));
+        self.say(&signal.unwrap_or_else(random_uuid), "Incremental Snapshot", kind, &additional);
+    }
+
+    fn say(&mut self, id: &str, aggregate_type: &str, kind: &str, additional: &[(&str, String)]) {
+        if self.topic.is_none() && !self.log {
+            return;
+        }
+        let told = Notification { id, aggregate_type, kind, additional, timestamp_ms: now_us().div_euclid(1000) };
         if self.log {
             tracing::info!("[Notification Service]  {}", line(&told));
         }

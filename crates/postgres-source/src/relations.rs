@@ -14,6 +14,7 @@ use crate::change_reader::Relations;
 use crate::config::{SourceConfig, too_complex};
 use crate::errors::from_pg;
 use crate::events::Events;
+use crate::incremental::Visible;
 use crate::snapshot::SnapshotTable;
 use crate::wire::{Connection, quote_identifier};
 use crate::{publication, slot};
@@ -189,6 +190,27 @@ impl CatalogRelations {
         );
         let rows = self.with_connection("Reading the slot's xmin", |c| c.query(&sql))?;
         Ok(rows.first().and_then(|r| r.get(0)).and_then(|xmin| xmin.parse().ok()))
+    }
+
+    /// The tables that pass the filters, as `schema.table`, by name.
+    pub fn captured_tables(&mut self) -> Result<Vec<String>, TaskError> {
+        let mut captured = Vec::new();
+        for table in self.with_connection("Reading the tables", catalog::tables)? {
+            if self.config.captures(&table.namespace, &table.name)? {
+                captured.push(table.qualified_name());
+            }
+        }
+        Ok(captured)
+    }
+
+    /// Which transactions are visible now.
+    pub fn visible(&mut self) -> Result<Visible, TaskError> {
+        let row = self.connection.query_one("SELECT pg_catalog.pg_current_snapshot()");
+        let row = row.map_err(|e| from_pg("Reading the snapshot", e))?;
+        let text = row.get(0).unwrap_or_default();
+        Visible::parse(text).ok_or_else(|| {
+            TaskError::transient(walspring_connect::DEBEZIUM_EXCEPTION, format!("The server gave no snapshot: {text}"))
+        })
     }
 
     pub fn drop_slot(&mut self, slot: &str) -> Result<(), TaskError> {

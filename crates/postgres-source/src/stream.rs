@@ -14,11 +14,13 @@ use crate::config::SourceConfig;
 use crate::errors::from_pg;
 use crate::events::StoredOffset;
 use crate::feedback::{SlotProgress, StatusUpdates};
+use crate::incremental::{Notice, StreamPlace};
 use crate::limits::Limits;
 use crate::metrics::LeftOut;
 use crate::position::Resume;
 use crate::relations::CatalogRelations;
 use crate::reselect::Reselect;
+use crate::signals::Signals;
 use crate::snapshot::now_us;
 use crate::wire::{
     Connection, Frame, PgError, ReplicationStream, publication_names, quote_identifier, quote_replication_literal,
@@ -26,6 +28,9 @@ use crate::wire::{
 
 /// A server that shuts down asks again as soon as it is answered.
 const ASKED_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Longest wait for the stream while something comes beside it.
+const BESIDE_WAIT: Duration = Duration::from_millis(5);
 
 /// From where, and what is known of what came before.
 #[derive(Debug)]
@@ -59,6 +64,9 @@ pub struct Stream {
     reselect: Option<Reselect>,
     /// What ends the stream once the batch before it was taken.
     failed: Option<TaskError>,
+    signals: Option<Box<Signals>>,
+    /// The end of the log when the stream was started, until the stream has passed it.
+    behind: Option<Lsn>,
 }
 
 impl Stream {
@@ -93,8 +101,11 @@ impl Stream {
         })?;
         tracing::info!(slot = %config.typed.slot.name, %start, "streaming");
         let mut events = relations.events.clone();
+        let signals = Signals::new(config, stored.as_ref()).map(Box::new);
+        let behind = if signals.is_some() { Some(relations.current_lsn()?) } else { None };
         if let Some(stored) = &stored {
             events.restore(stored);
+            events.incremental = signals.as_ref().and_then(|s| s.offset());
             progress.confirm(start);
         }
         let interval = config.typed.slot.status_interval;
@@ -116,6 +127,8 @@ impl Stream {
             xmin_due: config.typed.slot.xmin_interval.map(|_| now),
             reselect: Reselect::new(config)?,
             failed: None,
+            signals,
+            behind,
         })
     }
 
@@ -129,7 +142,12 @@ impl Stream {
             reselect.next_batch();
         }
         self.xmin(config)?;
-        let deadline = Instant::now() + wait;
+        self.signals(batch)?;
+        if !batch.is_empty() {
+            return Ok(());
+        }
+        let beside = self.signals.as_ref().is_some_and(|s| s.comes_beside());
+        let deadline = Instant::now() + if beside { wait.min(BESIDE_WAIT) } else { wait };
         let mut seen_us = now_us();
         let mut frames = 0u32;
         let mut received = Lsn::ZERO;
@@ -164,12 +182,19 @@ impl Stream {
                         Some(reselect) if reselect.may_fail() => self.reader.last_event().cloned(),
                         _ => None,
                     };
+                    let changes = batch.changes.len();
                     self.reader.read(Lsn(wal_start), payload, seen_us, batch)?;
                     if let Some(reselect) = &mut self.reselect
                         && reselect.look(batch, before.as_ref())?
                         && !self.read_again(batch)?
                     {
                         return Ok(());
+                    }
+                    if let Some(signals) = &mut self.signals
+                        && (signals.after_frame(&mut self.reader, batch, changes)?
+                            || signals.waits_for().is_some_and(|at| self.reader.passed_at_commit() >= Some(at)))
+                    {
+                        break;
                     }
                 }
                 Frame::KeepAlive { wal_end, reply_requested, .. } => {
@@ -181,7 +206,8 @@ impl Stream {
                     if !self.reader.in_transaction() && batch.changes.is_empty() {
                         self.idle_lsn = self.idle_lsn.max(Lsn(wal_end));
                         self.asked |= reply_requested;
-                        if self.quiet_due().is_some() {
+                        let waited_for = self.signals.as_ref().and_then(|s| s.waits_for());
+                        if self.quiet_due().is_some() || waited_for.is_some_and(|at| self.idle_lsn >= at) {
                             break;
                         }
                     }
@@ -224,6 +250,25 @@ impl Stream {
         batch.drained = true;
         self.failed = Some(failure.error);
         Ok(false)
+    }
+
+    /// What there is to tell of an incremental snapshot.
+    pub fn take_notices(&mut self) -> Vec<(Option<String>, Notice)> {
+        self.signals.as_mut().map(|s| s.take_notices()).unwrap_or_default()
+    }
+
+    /// Signals that came another way, and the rows of an incremental snapshot.
+    fn signals(&mut self, batch: &mut ChangeBatch) -> Result<(), TaskError> {
+        let Some(signals) = &mut self.signals else { return Ok(()) };
+        let passed =
+            (!self.reader.in_transaction()).then(|| self.idle_lsn.max(self.reader.last_commit().unwrap_or_default()));
+        self.behind = self.behind.filter(|end| passed.is_none_or(|passed| passed < *end));
+        let place = StreamPlace {
+            lsn: self.reader.last_lsn().unwrap_or(self.quiet_lsn),
+            last_commit: self.reader.last_commit(),
+            passed: passed.filter(|at| *at > Lsn::ZERO),
+        };
+        signals.poll(&mut self.reader, batch, place, self.behind.is_none(), self.limits.batch_bytes)
     }
 
     /// Ends in order: a last status update, then the slot if it should go.

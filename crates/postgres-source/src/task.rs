@@ -457,6 +457,9 @@ impl PostgresTask {
     fn poll_stream(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError> {
         let State::Stream(stream) = &mut self.state else { return Ok(Poll::Idle) };
         stream.poll(&self.config, batch, wait)?;
+        for (signal, notice) in stream.take_notices() {
+            self.notifications.tell_incremental(signal, notice);
+        }
         self.report(batch);
         Ok(if batch.is_empty() { Poll::Idle } else { Poll::Batch })
     }

@@ -133,7 +133,7 @@ pub struct Transaction {
     pub commit_us: i64,
     /// `source.sequence`'s first element: the end of the transaction before, as far as this stream knows one.
     pub last_commit_lsn: Option<Lsn>,
-    /// `source.lsn` is printed.
+    /// `source.lsn` is printed; `source.sequence` has it all the same.
     pub has_lsn: bool,
     pub xmin: Option<u64>,
     pub origin: Option<Arc<str>>,

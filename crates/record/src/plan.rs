@@ -318,7 +318,7 @@ impl SourcePlan {
             // Left out when false: a converter that replaces null by the default prints "false".
             if change.snapshot == SnapshotMark::False { Value::Null } else { Value::string(change.snapshot.as_str()) },
             Value::String(self.db.clone()),
-            Value::string(sequence(t.last_commit_lsn, lsn)),
+            Value::string(sequence(t.last_commit_lsn, Some(change.change_lsn))),
             Value::Int64(t.commit_us),
             Value::Int64(t.commit_us.wrapping_mul(1000)),
             Value::String(self.namespace.clone()),

@@ -5,6 +5,7 @@ mod columns;
 mod filters;
 mod modes;
 mod strict;
+mod signals;
 mod post_processors;
 mod topics;
 
@@ -25,6 +26,7 @@ pub use filters::{Filters, KeyColumns, NameFilter, ReplicaIdentity, ReplicaIdent
 pub use modes::*;
 pub use topics::{NAMING_STRATEGIES, RegexNaming, Rewrite, SourceKey, TopicForm, TopicNaming};
 pub(crate) use post_processors::warning_about;
+pub use signals::{KafkaSignals, SignalConfig};
 pub use post_processors::{PostProcessorError, RESELECT_CLASS, Reselect, post_processors};
 
 #[derive(Debug, Clone)]
@@ -41,6 +43,7 @@ pub struct PostgresConnectorConfig {
     pub events: EventConfig,
     pub tuning: TuningConfig,
     pub notifications: NotificationConfig,
+    pub signals: SignalConfig,
     /// `guardrail.collections.*`
     pub guardrail: Option<Guardrail>,
     /// `walspring.strict`
@@ -249,6 +252,7 @@ fn read(config: &Config) -> Result<PostgresConnectorConfig, ConfigErrors> {
         representation: representation(options)?,
         tuning: tuning(options)?,
         notifications: notifications(options),
+        signals: SignalConfig::read(options)?,
         guardrail: guardrail(options)?,
         strict: config.get("walspring.strict").is_some_and(|strict| crate::values::boolean(strict) == Some(true)),
         raw: config.clone(),

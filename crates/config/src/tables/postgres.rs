@@ -265,15 +265,14 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Medium)
         .at("CONNECTOR_ADVANCED", 5)
         .label("Signaling data collection")
-        .doc("Table, as schema.table, through which signals are sent.")
-        .later("signals are not implemented yet"),
+        .doc("Table, as schema.table, through which signals are sent."),
     OptionDef::list("signal.enabled.channels")
         .default("source")
         .width(Width::Long)
         .at("CONNECTOR_ADVANCED", 6)
         .label("Enabled channels names")
-        .doc("Channels that signals may come from: source, kafka, file, in-process.")
-        .later("signals are not implemented yet"),
+        .doc("Channels that signals may come from: source, file.")
+        .later_values(&["kafka", "jmx", "in-process"], "signals come from the signal table (source) or from a file (file)"),
     OptionDef::list("notification.enabled.channels")
         .width(Width::Long)
         .at("CONNECTOR_ADVANCED", 7)
@@ -523,8 +522,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Medium)
         .at("CONNECTOR_SNAPSHOT", 15)
         .label("Incremental snapshot watermarking strategy")
-        .doc("How an incremental snapshot marks its windows in the signal table: insert_insert or insert_delete.")
-        .later("signals are not implemented yet"),
+        .doc("How an incremental snapshot marks its windows in the signal table: insert_insert or insert_delete."),
     OptionDef::long("snapshot.lock.timeout.ms")
         .default("10000")
         .checks(&[Long])
@@ -608,8 +606,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Medium)
         .at("CONNECTOR_SNAPSHOT", 26)
         .label("Incremental snapshot chunk size")
-        .doc("Rows of one chunk of an incremental snapshot.")
-        .later("signals are not implemented yet"),
+        .doc("Rows of one chunk of an incremental snapshot."),
     OptionDef::long("retriable.restart.connector.wait.ms")
         .default("10000")
         .checks(&[Long, PositiveLong])
@@ -786,16 +783,14 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("ADVANCED", 23)
         .label("Signal emit window event failure maximum retries")
-        .doc("How often a watermark that could not be written is written again.")
-        .later("signals are not implemented yet"),
+        .doc("How often a watermark that could not be written is written again."),
     OptionDef::long("signal.emit.failure.backoff.ms")
         .default("10000")
         .checks(&[Long, PositiveIntOfLong])
         .width(Width::Short)
         .at("ADVANCED", 24)
         .label("Signal emit window event failure backoff time in ms")
-        .doc("Wait between these attempts, in milliseconds.")
-        .later("signals are not implemented yet"),
+        .doc("Wait between these attempts, in milliseconds."),
     OptionDef::boolean("statistics.metrics.enabled")
         .default("true")
         .checks(&[Boolean])
@@ -828,7 +823,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("ADVANCED", 28)
         .label("Synchronous signal batch size")
         .doc("Signals handled at once.")
-        .later("signals are not implemented yet"),
+        .no_effect("signals are followed as they come"),
     OptionDef::long("internal.signal.processor.semaphore.wait.ms")
         .default("10000")
         .checks(&[Long, PositiveIntOfLong])
@@ -837,7 +832,7 @@ const OPTIONS: &[OptionDef] = &[
         .at("ADVANCED", 29)
         .label("Signal processor semaphore wait time (ms)")
         .doc("Longest wait for the signal handler, in milliseconds.")
-        .later("signals are not implemented yet"),
+        .no_effect("signals are followed as they come"),
     OptionDef::int("heartbeat.interval.ms")
         .default("0")
         .checks(&[Int, NonNegativeInt])
@@ -859,8 +854,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("ADVANCED_HEARTBEAT", 3)
         .label("Signal processor poll interval")
-        .doc("How often the signal channels are looked at, in milliseconds.")
-        .later("signals are not implemented yet"),
+        .doc("How often the signal channels are looked at, in milliseconds."),
     OptionDef::string("heartbeat.action.query")
         .low()
         .width(Width::Medium)
@@ -1170,8 +1164,7 @@ const OPTIONS: &[OptionDef] = &[
     OptionDef::string("signal.file")
         .unlisted()
         .default("file-signals.txt")
-        .doc("File of the file signal channel.")
-        .later("signals are not implemented yet"),
+        .doc("File of the file signal channel."),
     OptionDef::string("signal.consumer.OPTION")
         .unlisted()
         .doc("Options of the kafka signal channel's consumer.")

@@ -742,7 +742,8 @@ impl SourceText {
         out.extend_from_slice(b"\"[");
         sequence_part(t.last_commit_lsn.map(|l| l.0), out);
         out.push(b',');
-        sequence_part(lsn, out);
+        // Told also where `lsn` is not.
+        sequence_part(Some(change.change_lsn.0), out);
         out.extend_from_slice(b"]\"");
         out.extend_from_slice(&self.us_label);
         committed.write_us(out);

@@ -1,0 +1,233 @@
+//! Signals, from where they come to what they do. `table`: changes of the signal table, as the stream brings them; `file`:
+//! lines of a file. What a signal asks for is done by [`Incremental`], or is a line in the log.
+//!
+//! Looked at once a frame of the stream, and only where signals are enabled.
+
+mod file;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use walspring_connect::TaskError;
+use walspring_debezium::{Signal, SignalAction, WINDOW_CLOSE, WINDOW_OPEN};
+use walspring_record::{Change, ChangeBatch, ChangeKind, OldRow, RecordPlan, SourceOffset};
+
+use crate::change_reader::ChangeReader;
+use crate::config::SourceConfig;
+use crate::events::StoredOffset;
+use crate::incremental::{Incremental, Notice, StreamPlace};
+use crate::relations::CatalogRelations;
+use file::SignalFile;
+
+pub struct Signals {
+    config: Arc<SourceConfig>,
+    incremental: Incremental,
+    file: Option<SignalFile>,
+    due: Instant,
+    /// The plan of the last change, and whether it is the signal table's.
+    recent: (u64, bool),
+    /// The offset has changed without an event.
+    store: bool,
+    warned_of_columns: bool,
+}
+
+impl Signals {
+    /// `None`: nothing can signal, and no snapshot is in progress.
+    pub fn new(config: &Arc<SourceConfig>, stored: Option<&StoredOffset>) -> Option<Signals> {
+        let state = stored.and_then(StoredOffset::incremental);
+        let typed = &config.typed.signals;
+        (typed.is_enabled() || state.is_some()).then(|| Signals {
+            config: config.clone(),
+            file: typed.file.as_deref().map(SignalFile::new),
+            due: Instant::now(),
+            recent: (0, false),
+            store: false,
+            warned_of_columns: false,
+            incremental: Incremental::new(config.clone(), state),
+        })
+    }
+
+    pub fn take_notices(&mut self) -> Vec<(Option<String>, Notice)> {
+        self.incremental.take_notices()
+    }
+
+    /// Looks at what a frame brought: the batch's changes from `from` on. True: rows are to be sent before what follows.
+    pub fn after_frame(
+        &mut self,
+        reader: &mut ChangeReader<CatalogRelations>,
+        batch: &ChangeBatch,
+        from: usize,
+    ) -> Result<bool, TaskError> {
+        let mut stop = false;
+        for change in &batch.changes[from..] {
+            if change.kind == ChangeKind::Record {
+                continue;
+            }
+            let plan = &batch.plans[change.plan as usize];
+            if let Some(xid) = batch.transactions[change.transaction as usize].xid {
+                self.incremental.streamed(xid);
+            }
+            if self.is_signal_table(plan) {
+                stop |= self.table_changed(reader, batch, change, plan)?;
+            } else if self.incremental.is_reading() {
+                self.incremental.touch(batch, change, plan);
+            }
+        }
+        Ok(stop)
+    }
+
+    #[inline]
+    fn is_signal_table(&mut self, plan: &RecordPlan) -> bool {
+        if self.recent.0 != plan.id {
+            let name = plan.relation.qualified_name();
+            self.recent = (plan.id, self.config.typed.signals.table.as_ref() == Some(&name));
+        }
+        self.recent.1
+    }
+
+    fn table_changed(
+        &mut self,
+        reader: &mut ChangeReader<CatalogRelations>,
+        batch: &ChangeBatch,
+        change: &Change,
+        plan: &RecordPlan,
+    ) -> Result<bool, TaskError> {
+        let columns = plan.relation.columns.len();
+        if columns != 3 {
+            if !self.warned_of_columns {
+                self.warned_of_columns = true;
+                tracing::warn!(
+                    columns,
+                    "the signal table must have three columns (id, type, data): its rows are no signals"
+                );
+            }
+            return Ok(false);
+        }
+        let text = |first: u32, column: usize| {
+            let value = batch.row(first, columns).get(column)?;
+            Some(String::from_utf8_lossy(value).into_owned())
+        };
+        match change.kind {
+            ChangeKind::Insert => {
+                let field = |column| text(change.new, column).unwrap_or_default();
+                let (id, kind) = (field(0), field(1));
+                match kind.as_str() {
+                    WINDOW_OPEN => {
+                        self.incremental.opened(&id);
+                        Ok(false)
+                    }
+                    WINDOW_CLOSE => {
+                        let closed = self.incremental.closed(&id)?;
+                        self.note(reader);
+                        Ok(closed)
+                    }
+                    _ if self.config.typed.signals.source => {
+                        self.act(reader, &Signal { id, kind, data: field(2) })?;
+                        Ok(false)
+                    }
+                    _ => Ok(false),
+                }
+            }
+            ChangeKind::Delete if self.config.typed.signals.delete_watermarks && change.old_row != OldRow::None => {
+                let id = text(change.old, 0).unwrap_or_default();
+                let closed = id.ends_with("-open") && self.incremental.closed(&id)?;
+                self.note(reader);
+                Ok(closed)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Does what a signal asks for. One that cannot be done is told in the log, and nothing more: it comes from outside.
+    fn act(&mut self, reader: &mut ChangeReader<CatalogRelations>, signal: &Signal) -> Result<(), TaskError> {
+        let refused =
+            |why: &str| tracing::warn!(id = %signal.id, kind = %signal.kind, "a signal was not followed: {why}");
+        match signal.action() {
+            Err(why) => refused(&why),
+            Ok(SignalAction::Watermark) => {}
+            Ok(SignalAction::Log(message)) => {
+                let offset =
+                    reader.offset().map_or_else(|| "<none>".to_owned(), |o| serde_json::Value::Object(o).to_string());
+                tracing::info!("{}", message.replacen("{}", &offset, 1));
+            }
+            Ok(SignalAction::PauseSnapshot) => self.incremental.pause(),
+            Ok(SignalAction::ResumeSnapshot) => self.incremental.resume(),
+            Ok(SignalAction::StopSnapshot(tables)) => self.incremental.stop(tables),
+            Ok(SignalAction::ExecuteSnapshot(request)) if request.blocking => {
+                refused("blocking snapshots are not implemented yet");
+            }
+            Ok(SignalAction::ExecuteSnapshot(request)) => {
+                let captured = reader.relations_mut().captured_tables()?;
+                self.incremental.execute(&signal.id, &request, &captured)?;
+            }
+        }
+        // At once, as in the original: a pause that comes next in the stream lets one chunk through.
+        self.incremental.go_on(reader.events())?;
+        self.note(reader);
+        Ok(())
+    }
+
+    /// From here on offsets say how far the snapshot is.
+    fn note(&mut self, reader: &mut ChangeReader<CatalogRelations>) {
+        let offset = self.incremental.offset();
+        let events = reader.events_mut();
+        if events.incremental != offset {
+            events.incremental = offset;
+            self.store = true;
+        }
+    }
+
+    /// Before more is read of the stream: looks at the other channels, goes on with the snapshot, fills the batch with its
+    /// rows. `caught_up`: the stream has brought all that was in the log when it was started.
+    pub fn poll(
+        &mut self,
+        reader: &mut ChangeReader<CatalogRelations>,
+        batch: &mut ChangeBatch,
+        place: StreamPlace,
+        caught_up: bool,
+        bytes_max: usize,
+    ) -> Result<(), TaskError> {
+        if let Some(file) = &self.file
+            && Instant::now() >= self.due
+        {
+            self.due = Instant::now() + self.config.typed.signals.poll_interval;
+            for signal in file.take()? {
+                self.act(reader, &signal)?;
+            }
+        }
+        if self.incremental.wants_visible() {
+            let visible = reader.relations_mut().visible()?;
+            self.incremental.forget(&visible);
+        }
+        self.incremental.poll(place, caught_up, reader.events())?;
+        self.note(reader);
+        if self.incremental.is_sending() {
+            self.incremental.send(batch, place, bytes_max);
+            self.note(reader);
+        }
+        if !batch.changes.is_empty() || (self.store && place.passed.is_some()) {
+            if let Some(offset) = reader.offset_now(place.passed) {
+                batch.offset = Some(offset);
+                batch.store_offset = true;
+                self.store = false;
+            }
+            batch.drained |= !self.incremental.is_sending();
+        }
+        Ok(())
+    }
+
+    /// How far the snapshot is, for the offset.
+    pub fn offset(&self) -> Option<SourceOffset> {
+        self.incremental.offset()
+    }
+
+    /// A position that is waited for, outside a transaction.
+    pub fn waits_for(&self) -> Option<walspring_record::Lsn> {
+        self.incremental.waits_for()
+    }
+
+    /// A chunk is under way that comes beside the stream, which must not be waited for long.
+    pub fn comes_beside(&self) -> bool {
+        self.incremental.comes_beside()
+    }
+}
