@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use walspring_config::postgres::{
     BinaryHandling, ConvertingFailure, DecimalHandling, Filters, HstoreHandling, IntervalHandling, NameAdjustment,
-    PostgresConnectorConfig, TimePrecision,
+    PostgresConnectorConfig, TimePrecision, TopicForm,
 };
 use walspring_connect::{SourcePartition, TaskError};
 use walspring_debezium::{
@@ -21,6 +21,7 @@ use walspring_record::{
 use crate::change_reader::LastEvent;
 use crate::config::{SourceConfig, too_complex};
 use crate::position::StoredPosition;
+use crate::shared_topics::SharedTopics;
 
 /// A stored offset, as it was found.
 #[derive(Debug, Clone)]
@@ -67,8 +68,10 @@ pub struct Events {
     counters: Option<TransactionCounters>,
     /// `skip.messages.without.change`
     skip_unchanged: bool,
-    /// Columns whose mask or hash does nothing, which has been said: one warning for each.
+    /// Columns whose mask or hash does nothing.
     unmasked: Arc<Mutex<HashSet<String>>>,
+    /// Unless tables are meant to share topics.
+    topics: Option<Arc<SharedTopics>>,
     pub xmin: Option<u64>,
 }
 
@@ -78,6 +81,7 @@ impl Events {
     pub fn new(config: &SourceConfig, task: u32) -> Result<Events, TaskError> {
         let typed = &config.typed;
         let names = topic_names(typed)?;
+        let shares_no_topics = !matches!(names.naming.form, TopicForm::Regex(_));
         let mut events = EventConfig::new(names, typed.connection.database.as_str(), random_uuid());
         events.mapping = mapping(typed);
         events.columns = Arc::new(typed.columns.clone());
@@ -94,6 +98,7 @@ impl Events {
             counters: typed.events.transaction_metadata.then(TransactionCounters::default),
             skip_unchanged: typed.events.skip_unchanged,
             unmasked: Arc::default(),
+            topics: shares_no_topics.then(Arc::default),
             xmin: None,
         })
     }
@@ -107,23 +112,28 @@ impl Events {
     }
 
     pub fn plan(&self, relation: Arc<Relation>) -> Result<Arc<RecordPlan>, TaskError> {
-        self.warn_of_masks(&relation)?;
-        debezium::plan(relation, &self.config, Reader::Stream).map(Arc::new)
+        self.make_plan(relation, Reader::Stream)
     }
 
     pub fn snapshot_plan(&self, relation: Arc<Relation>) -> Result<Arc<RecordPlan>, TaskError> {
-        self.warn_of_masks(&relation)?;
-        debezium::plan(relation, &self.config, Reader::Snapshot).map(Arc::new)
+        self.make_plan(relation, Reader::Snapshot)
     }
 
-    /// The original leaves values that are not text as they are, without a word.
-    fn warn_of_masks(&self, relation: &Relation) -> Result<(), TaskError> {
+    fn make_plan(&self, relation: Arc<Relation>, reader: Reader) -> Result<Arc<RecordPlan>, TaskError> {
+        self.count_unmasked(&relation)?;
+        let plan = debezium::plan(relation, &self.config, reader)?;
+        match &self.topics {
+            Some(topics) => topics.look(plan, self.config.mapping.strict).map(Arc::new),
+            None => Ok(Arc::new(plan)),
+        }
+    }
+
+    /// The original leaves values that are not text as they are, without a word. The plan says so, and the log.
+    fn count_unmasked(&self, relation: &Relation) -> Result<(), TaskError> {
         for column in debezium::masks_without_effect(relation, &self.config)? {
             let name = format!("{}.{column}", relation.qualified_name());
             let mut unmasked = self.unmasked.lock().unwrap_or_else(|e| e.into_inner());
-            if unmasked.insert(name.clone()) {
-                tracing::warn!(column = %name, "the column is NOT masked: masks and hashes act on text only, as in Debezium");
-            }
+            unmasked.insert(name);
         }
         Ok(())
     }

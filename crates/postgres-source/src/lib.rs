@@ -19,6 +19,7 @@ mod position;
 mod publication;
 mod relations;
 mod reselect;
+mod shared_topics;
 mod slot;
 mod signals;
 mod slot_watch;

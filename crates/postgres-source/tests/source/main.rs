@@ -11,4 +11,5 @@ mod quiet;
 mod reselect;
 mod resume;
 mod snapshot;
+mod strict;
 mod support;
