@@ -28,6 +28,8 @@ pub struct TaskError {
 pub const CONFIG_EXCEPTION: &str = "org.apache.kafka.common.config.ConfigException";
 pub const CONNECT_EXCEPTION: &str = "org.apache.kafka.connect.errors.ConnectException";
 pub const DEBEZIUM_EXCEPTION: &str = "io.debezium.DebeziumException";
+/// Of a [`ConvertError`](crate::ConvertError): it goes away by itself, and is not the record's fault.
+pub const RETRIABLE_EXCEPTION: &str = "org.apache.kafka.connect.errors.RetriableException";
 
 impl TaskError {
     pub fn definite(class: &'static str, message: impl Into<String>) -> TaskError {

@@ -6,6 +6,7 @@
 mod consumer;
 mod converter;
 mod error;
+mod hypertables;
 mod numbers;
 mod observe;
 mod sink;
@@ -16,6 +17,7 @@ pub mod writer;
 pub use consumer::*;
 pub use converter::*;
 pub use error::*;
+pub use hypertables::*;
 pub use numbers::*;
 pub use observe::*;
 pub use sink::*;

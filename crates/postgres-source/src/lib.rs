@@ -10,6 +10,7 @@ mod copy_text;
 mod errors;
 mod events;
 mod feedback;
+mod hypertables;
 mod incremental;
 mod limits;
 mod metrics;
@@ -31,5 +32,6 @@ mod stream;
 mod task;
 pub mod wire;
 
+pub use hypertables::TimescaleCatalog;
 pub use limits::Limits;
 pub use plugin::PostgresPlugin;

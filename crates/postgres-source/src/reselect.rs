@@ -251,13 +251,8 @@ impl Warnings {
 fn connection<'a>(config: &SourceConfig, kept: &'a mut Option<Connection>) -> Result<&'a mut Connection, TaskError> {
     const DOING: &str = "Connecting to read columns again";
     if kept.as_ref().is_none_or(|connection| !connection.is_usable()) {
-        let mut opened = config.open(DOING)?;
-        // A lock that is held for long must not hold the stream for ever.
-        if let Some(limit) = config.typed.connection.query_timeout {
-            let sql = format!("SET statement_timeout = {}", limit.as_millis());
-            opened.batch_execute(&sql).map_err(|e| from_pg(DOING, e))?;
-        }
-        *kept = Some(opened);
+        // database.query.timeout.ms: a lock that is held for long must not hold the stream for ever.
+        *kept = Some(config.open(DOING)?);
     }
     kept.as_mut().ok_or_else(|| TaskError::transient(CONNECT_EXCEPTION, "The connection is gone"))
 }

@@ -11,7 +11,8 @@ use walspring_connect::writer::{
     BatchAssembler, EncodedBatch, HeaderBytes, HeadersId, RecordBytes, RecordWriter, TopicId,
 };
 use walspring_connect::{
-    CONNECT_EXCEPTION, ConvertError, Converter, HeaderConverter, Presence, RowEncoder, Side, TaskError,
+    CONNECT_EXCEPTION, ConvertError, Converter, HeaderConverter, Presence, RETRIABLE_EXCEPTION, RowEncoder, Side,
+    TaskError,
 };
 use walspring_record::{
     Change, ChangeBatch, ChangeKind, Header, KeyHeader, LeafError, Record, RecordPlan, SchemaRef, Step, Typed, Value,
@@ -344,6 +345,10 @@ impl RecordEncoder {
             Ok(()) => Ok(()),
             Err(Failed::Task(e)) => Err(e),
             Err(Failed::Leaf(e)) => Err(source_failed(&e, batch)),
+            // No fault of the record: leaving it out would lose it.
+            Err(Failed::Convert(e)) if e.class == RETRIABLE_EXCEPTION => {
+                Err(TaskError::transient(CONNECT_EXCEPTION, e.message))
+            }
             Err(Failed::Convert(_)) if self.tolerance != Tolerance::None => {
                 self.metrics.skipped.add(1);
                 Ok(())

@@ -6,6 +6,8 @@ use walspring_record::Record;
 use crate::plugins::{Config, Plugins, is_called};
 use crate::settings::{below, value};
 
+const STRICT: &str = "walspring.strict";
+
 #[derive(Default)]
 pub(crate) struct TransformChain {
     steps: Vec<Step>,
@@ -34,8 +36,10 @@ impl TransformChain {
                 }
                 None => None,
             };
-            let own: Vec<_> =
+            let mut own: Vec<_> =
                 own.into_iter().filter(|(k, _)| !matches!(k.as_str(), "type" | "predicate" | "negate")).collect();
+            // Of the connector, for those that would otherwise repeat what is wrong in the original.
+            own.extend(value(config, STRICT).map(|strict| (STRICT.to_owned(), strict.to_owned())));
             Ok(Step { class: plugin.class, transform: (plugin.make)(&own)?, condition })
         };
         let steps = aliases(config, "transforms").map(step).collect::<Result<_, ConvertError>>()?;

@@ -30,6 +30,7 @@ mod row;
 mod schema_cache;
 mod set_schema_metadata;
 mod settings;
+mod timescale;
 mod timestamp_converter;
 mod timestamp_router;
 mod unwrap;
@@ -42,3 +43,4 @@ mod testing;
 
 pub use error::unknown_class;
 pub use registry::{Plugin, predicate, predicate_plugins, predicates, transform, transform_plugins, transforms};
+pub use timescale::timescale;

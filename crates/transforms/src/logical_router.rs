@@ -179,22 +179,27 @@ impl Renamed {
     }
 
     fn envelope(old: &Schema, topic: &Arc<str>, names: NameAdjustment) -> Renamed {
-        let mut schema = renamed(old, &format!("{topic}.Envelope"), names);
-        let mut rows: Vec<(SchemaRef, SchemaRef)> = Vec::new();
-        for field in schema.fields.iter_mut().filter(|field| matches!(&*field.name, "before" | "after")) {
-            // As a rule both are the same, and stay so.
-            if let Some((_, new)) = rows.iter().find(|(old, _)| *old == field.schema) {
-                field.schema = new.clone();
-                continue;
-            }
-            let new = SchemaRef::new(renamed(&field.schema, &format!("{topic}.Value"), names));
-            rows.push((std::mem::replace(&mut field.schema, new.clone()), new));
-        }
-        Renamed { topic: topic.clone(), schema: schema.into() }
+        Renamed { topic: topic.clone(), schema: renamed_envelope(old, topic, names).into() }
     }
 }
 
-fn renamed(old: &Schema, name: &str, names: NameAdjustment) -> Schema {
+/// An envelope, and the rows in it, under the names of a topic.
+pub(crate) fn renamed_envelope(old: &Schema, topic: &str, names: NameAdjustment) -> Schema {
+    let mut schema = renamed(old, &format!("{topic}.Envelope"), names);
+    let mut rows: Vec<(SchemaRef, SchemaRef)> = Vec::new();
+    for field in schema.fields.iter_mut().filter(|field| matches!(&*field.name, "before" | "after")) {
+        // As a rule both are the same, and stay so.
+        if let Some((_, new)) = rows.iter().find(|(old, _)| *old == field.schema) {
+            field.schema = new.clone();
+            continue;
+        }
+        let new = SchemaRef::new(renamed(&field.schema, &format!("{topic}.Value"), names));
+        rows.push((std::mem::replace(&mut field.schema, new.clone()), new));
+    }
+    schema
+}
+
+pub(crate) fn renamed(old: &Schema, name: &str, names: NameAdjustment) -> Schema {
     Schema { name: Some(names.schema_name(name).into()), default: None, ..old.clone() }
 }
 

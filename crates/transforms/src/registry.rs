@@ -72,6 +72,8 @@ const MAKE_TRANSFORM: &[(&str, MakeTransform)] = &[
     (TIMESTAMP_CONVERTER_VALUE_CLASS, |c| Ok(Box::new(TimestampConverter::new(c, Side::Value)?))),
     (TIMESTAMP_ROUTER_CLASS, |c| Ok(Box::new(TimestampRouter::new(c)?))),
     (VALUE_TO_KEY_CLASS, |c| Ok(Box::new(ValueToKey::new(c)?))),
+    // Made by `timescale`, by whoever can read a database for it.
+    (TIMESCALE_CLASS, |_| Err(config("There is no way to a database here, which TimescaleDb needs"))),
 ];
 
 const MAKE_PREDICATE: &[(&str, MakePredicate)] = &[

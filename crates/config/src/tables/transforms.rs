@@ -34,6 +34,7 @@ pub const CHANGED_FIELDS_CLASS: &str = "io.debezium.transforms.ExtractChangedRec
 pub const UNWRAP_CLASS: &str = "io.debezium.transforms.ExtractNewRecordState";
 pub const LOGICAL_TABLE_ROUTER_CLASS: &str = "io.debezium.transforms.ByLogicalTableRouter";
 pub const LOGICAL_TOPIC_ROUTER_CLASS: &str = "io.debezium.transforms.ToLogicalTopicRouter";
+pub const TIMESCALE_CLASS: &str = "io.debezium.connector.postgresql.transforms.timescaledb.TimescaleDb";
 pub const TOPIC_NAME_MATCHES_CLASS: &str = "org.apache.kafka.connect.transforms.predicates.TopicNameMatches";
 pub const HAS_HEADER_KEY_CLASS: &str = "org.apache.kafka.connect.transforms.predicates.HasHeaderKey";
 pub const RECORD_IS_TOMBSTONE_CLASS: &str = "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone";
@@ -70,6 +71,7 @@ pub const TRANSFORMS: &[(&str, OptionTable)] = &[
     (TIMESTAMP_CONVERTER_VALUE_CLASS, TIMESTAMP_CONVERTER),
     (TIMESTAMP_ROUTER_CLASS, TIMESTAMP_ROUTER),
     (VALUE_TO_KEY_CLASS, VALUE_TO_KEY),
+    (TIMESCALE_CLASS, TIMESCALE),
 ];
 
 /// Every predicate with its options.
@@ -95,6 +97,36 @@ pub const REGEX_ROUTER: OptionTable = OptionTable::new(&[
         .required()
         .high()
         .doc("The topic's new name; `$1` stands for the first group, `${name}` for a named one."),
+]);
+
+/// What begins with `database.` reaches the database, under the connector's names; the original does not list it.
+pub const TIMESCALE: OptionTable = OptionTable::new(&[
+    OptionDef::list("schema.list")
+        .default("_timescaledb_internal")
+        .high()
+        .width(Width::Medium)
+        .label("The list of TimescaleDB data schemas")
+        .doc("Schemas that hold TimescaleDB's chunks; records of other schemas are left as they are."),
+    OptionDef::string("target.topic.prefix")
+        .default("timescaledb")
+        .width(Width::Medium)
+        .label("The prefix of TimescaleDB topic names")
+        .doc("What begins the new topic, before the schema and the name of the hypertable or continuous aggregate."),
+    OptionDef::string("database.hostname")
+        .unlisted()
+        .doc("Host of the database whose catalog tells the hypertables; as the connector's own."),
+    OptionDef::string("database.port").default("5432").unlisted().doc("Its port."),
+    OptionDef::string("database.dbname").unlisted().doc("The database."),
+    OptionDef::string("database.user").unlisted().doc("A role that may read the schema _timescaledb_catalog."),
+    OptionDef::password("database.password").unlisted().doc("Its password."),
+    OptionDef::string("database.sslmode")
+        .default("prefer")
+        .unlisted()
+        .doc("Whether TLS is used; as the connector's own."),
+    OptionDef::string("database.sslrootcert").unlisted().doc("File with the certificates that are trusted."),
+    OptionDef::string("database.sslcert").unlisted().doc("File with the certificate of this side."),
+    OptionDef::string("database.sslkey").unlisted().doc("File with its key."),
+    OptionDef::password("database.sslpassword").unlisted().doc("The key's password."),
 ]);
 
 pub const INSERT_HEADER: OptionTable = OptionTable::new(&[

@@ -2,6 +2,7 @@
 
 mod ddl;
 mod errors;
+mod hypertables;
 mod liveness;
 mod notifications;
 mod oracle_rounds;

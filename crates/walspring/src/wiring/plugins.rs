@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use walspring_config::tables::transforms::TIMESCALE_CLASS;
 use walspring_connect::SourcePlugin;
 use walspring_converters::PluginType;
-use walspring_postgres_source::PostgresPlugin;
+use walspring_postgres_source::{PostgresPlugin, TimescaleCatalog};
 use walspring_record_batch::Assembler;
 use walspring_runtime::{Config, MakeConverter, MakeHeaderConverter, MakePredicate, MakeTransform, Plugin, Plugins};
 
@@ -63,8 +64,13 @@ fn transforms() -> Vec<Plugin<MakeTransform>> {
         .map(|plugin| Plugin {
             class: plugin.class,
             version: Some(plugin.version),
-            make: Box::new(move |config: Config<'_>| walspring_transforms::transform("type", plugin.class, config))
-                as MakeTransform,
+            make: Box::new(move |config: Config<'_>| match plugin.class {
+                TIMESCALE_CLASS => {
+                    let catalog = TimescaleCatalog::open(config)?;
+                    walspring_transforms::timescale(config, Box::new(catalog))
+                }
+                class => walspring_transforms::transform("type", class, config),
+            }) as MakeTransform,
         })
         .collect()
 }

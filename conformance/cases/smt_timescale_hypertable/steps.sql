@@ -1,0 +1,16 @@
+insert into _timescaledb_internal._hyper_1_1_chunk values ('2024-01-02 00:00+00', 1, 21.5);
+update _timescaledb_internal._hyper_1_1_chunk set temperature = 22 where time = '2024-01-02 00:00+00';
+delete from _timescaledb_internal._hyper_1_1_chunk where time = '2024-01-01 00:00+00';
+insert into public.plain values (2);
+begin;
+create table _timescaledb_internal._hyper_1_2_chunk (like smt_hypertable.conditions including all);
+insert into _timescaledb_catalog.chunk values (2, 1, '_timescaledb_internal', '_hyper_1_2_chunk');
+insert into _timescaledb_internal._hyper_1_2_chunk values ('2024-02-01 00:00+00', 1, 23.5);
+commit;
+truncate _timescaledb_internal._hyper_1_1_chunk;
+create table _timescaledb_internal._hyper_9_9_chunk (like smt_hypertable.conditions including all);
+insert into _timescaledb_internal._hyper_9_9_chunk values ('2024-02-02 00:00+00', 1, 24.5);
+create table _timescaledb_internal._hyper_1_8_chunk (like smt_hypertable.conditions including all);
+insert into _timescaledb_internal._hyper_1_8_chunk values ('2024-02-03 00:00+00', 1, 25.5);
+create table _timescaledb_internal.compress_hyper_1_8_chunk (like smt_hypertable.conditions including all);
+insert into _timescaledb_internal.compress_hyper_1_8_chunk values ('2024-02-04 00:00+00', 1, 26.5);
