@@ -12,5 +12,6 @@ mod quiet;
 mod reselect;
 mod resume;
 mod snapshot;
+mod signals;
 mod strict;
 mod support;
