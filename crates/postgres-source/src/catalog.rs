@@ -161,6 +161,8 @@ pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32,
 #[derive(Debug, Default)]
 pub struct Types {
     known: HashMap<u32, TypeRef>,
+    /// Users' types as they were when last asked for: rows may still come of those that have been dropped since.
+    former: HashMap<u32, TypeRef>,
     /// Domains that refuse NULL.
     not_null: HashSet<u32>,
 }
@@ -170,9 +172,9 @@ impl Types {
         Types::default()
     }
 
-    /// Forgets what users can change (enums gain labels); built-in types stay.
+    /// Has what users can change (enums gain labels) asked for again; built-in types stay.
     pub fn forget_user_types(&mut self) {
-        self.known.retain(|&oid, _| oid < FIRST_USER_OID);
+        self.former.extend(self.known.extract_if(|&oid, _| oid >= FIRST_USER_OID));
     }
 
     /// Makes sure that the types are known, with what they are made of.
@@ -202,7 +204,7 @@ impl Types {
         if let Some(known) = self.known.get(&oid) {
             return known.clone();
         }
-        let Some(row) = found.get(&oid).filter(|_| depth < 32) else { return unknown_type(oid) };
+        let Some(row) = found.get(&oid).filter(|_| depth < 32) else { return self.get(oid) };
         let kind = match row.kind {
             'd' => TypeKind::Domain(self.build(row.base, found, depth + 1), row.modifier),
             'e' => TypeKind::Enum(row.labels.iter().map(|l| l.as_str().into()).collect()),
@@ -229,9 +231,9 @@ impl Types {
         !self.not_null.contains(&oid)
     }
 
-    /// A loaded type; one that the catalog does not have is `Other`.
+    /// A loaded type; one that the catalog does not have is as it was, or `Other` if it was never known.
     pub fn get(&self, oid: u32) -> TypeRef {
-        self.known.get(&oid).cloned().unwrap_or_else(|| unknown_type(oid))
+        self.known.get(&oid).or_else(|| self.former.get(&oid)).cloned().unwrap_or_else(|| unknown_type(oid))
     }
 }
 
@@ -305,7 +307,7 @@ pub struct StreamColumn {
 }
 
 /// Joins what the stream says with what the catalog knows. Columns that the catalog no longer has are taken as nullable
-/// without a default; a key whose columns are not all there counts as none.
+/// without a default; a key is made of those of its columns that are there, as in the original.
 #[allow(clippy::too_many_arguments, reason = "what the stream says, then what the catalog says")]
 pub fn relation(
     oid: u32,
@@ -334,8 +336,8 @@ pub fn relation(
         })
         .collect();
     let positions = |names: &[String]| -> Option<Vec<usize>> {
-        let found: Option<Vec<usize>> = names.iter().map(|n| columns.iter().position(|c| *c.name == **n)).collect();
-        found.filter(|f| !f.is_empty())
+        let found: Vec<usize> = names.iter().filter_map(|n| columns.iter().position(|c| *c.name == **n)).collect();
+        (!found.is_empty()).then_some(found)
     };
     let key = match custom_key {
         Some(key) => Some(key),
@@ -360,13 +362,8 @@ fn former_key(identity: ReplicaIdentity, stream: &[StreamColumn], details: &Tabl
     if former.is_empty() {
         return (details.primary_identifies && !today.is_empty()).then(Vec::new);
     }
-    if former.len() == today.len() && former.iter().all(|&i| today.contains(&stream[i].name)) {
-        return None;
-    }
-    // A publication's column list may leave a part of the key out: what is left is no key.
-    let listed = stream.iter().all(|c| details.column(&c.name).is_some())
-        && !today.iter().all(|name| stream.iter().any(|c| c.name == *name));
-    (!listed).then_some(former)
+    let unchanged = former.len() == today.len() && former.iter().all(|&i| today.contains(&stream[i].name));
+    (!unchanged).then_some(former)
 }
 
 pub fn identity(letter: &str) -> ReplicaIdentity {

@@ -23,8 +23,12 @@ use crate::position::{EventCounter, Resume};
 
 /// Knows what is captured and how its events look. Asked for each Relation message, never per row.
 pub trait Relations {
-    /// The plan for the relation as the message describes it; `None`: not captured.
-    fn describe(&mut self, relation: &walspring_pgoutput::Relation<'_>) -> Result<Option<Arc<RecordPlan>>, TaskError>;
+    /// The plan for the relation as the message describes it, in this transaction; `None`: not captured.
+    fn describe(
+        &mut self,
+        relation: &walspring_pgoutput::Relation<'_>,
+        xid: Option<u32>,
+    ) -> Result<Option<Arc<RecordPlan>>, TaskError>;
 
     /// The plan with the labels that enumerations have now: a row has one that the plan does not list. The stream does not
     /// tell when an enumeration gains or renames a label.
@@ -281,7 +285,7 @@ impl<R: Relations> ChangeReader<R> {
             }
             Message::Commit(m) => self.commit(Lsn(m.end_lsn), m.commit_ts.unix_us(), batch),
             Message::Relation(m) => {
-                let plan = self.relations.describe(&m)?;
+                let plan = self.relations.describe(&m, self.open.as_ref().map(|open| open.xid))?;
                 self.recent = None;
                 self.enumerations.remove(&m.oid);
                 let columns = plan.as_ref().map(|plan| enumerations(plan)).unwrap_or_default();

@@ -25,8 +25,11 @@ pub struct CatalogRelations {
     pub connection: Connection,
     pub events: Events,
     types: Types,
-    /// Of the captured tables, as of the start; taken when the stream describes the table the same way.
+    /// Of the captured tables, as of the start; taken when the stream describes the table the same way, in a transaction
+    /// that `preloaded_xmin` says it has seen.
     preloaded: HashMap<u32, TableDetails>,
+    /// The oldest transaction that the preloaded details may not have seen.
+    preloaded_xmin: u32,
     plans: HashMap<u32, Arc<RecordPlan>>,
     /// Zero: none.
     pub wal_sender_timeout: Duration,
@@ -49,6 +52,7 @@ impl CatalogRelations {
             events,
             types: Types::new(),
             preloaded: HashMap::new(),
+            preloaded_xmin: 0,
             plans: HashMap::new(),
             wal_sender_timeout: Duration::from_millis(timeout_ms),
         };
@@ -59,6 +63,7 @@ impl CatalogRelations {
     /// Reads the details of all captured tables at once.
     pub fn preload(&mut self, captured: &[Table]) -> Result<(), TaskError> {
         let oids: Vec<u32> = captured.iter().map(|t| t.oid).collect();
+        self.preloaded_xmin = self.snapshot_xid()?;
         let connection = &mut self.connection;
         self.preloaded = catalog::details(connection, &oids).map_err(|e| from_pg("Reading the columns", e))?;
         self.types.forget_user_types();
@@ -226,7 +231,11 @@ impl CatalogRelations {
 }
 
 impl Relations for CatalogRelations {
-    fn describe(&mut self, m: &walspring_pgoutput::Relation<'_>) -> Result<Option<Arc<RecordPlan>>, TaskError> {
+    fn describe(
+        &mut self,
+        m: &walspring_pgoutput::Relation<'_>,
+        xid: Option<u32>,
+    ) -> Result<Option<Arc<RecordPlan>>, TaskError> {
         let namespace = if m.namespace.is_empty() { "pg_catalog".into() } else { String::from_utf8_lossy(m.namespace) };
         let name = String::from_utf8_lossy(m.name);
         if !self.config.captures(&namespace, &name)? {
@@ -247,7 +256,9 @@ impl Relations for CatalogRelations {
             walspring_pgoutput::ReplicaIdentity::Full => walspring_record::ReplicaIdentity::Full,
             walspring_pgoutput::ReplicaIdentity::Index => walspring_record::ReplicaIdentity::Index,
         };
-        let details = match self.preloaded.remove(&m.oid).filter(|d| agrees(d, &columns)) {
+        // What was altered since does not show in columns and types alone.
+        let seen = xid.is_some_and(|xid| precedes(xid, self.preloaded_xmin));
+        let details = match self.preloaded.remove(&m.oid).filter(|d| seen && agrees(d, &columns)) {
             Some(details) => details,
             None => {
                 let oid = m.oid;
@@ -296,6 +307,11 @@ impl Relations for CatalogRelations {
         self.plans.insert(plan.relation.oid, plan.clone());
         Ok(plan)
     }
+}
+
+/// Whether a transaction's id is the older one: ids go round.
+fn precedes(xid: u32, other: u32) -> bool {
+    (xid.wrapping_sub(other) as i32) < 0
 }
 
 /// Whether what was read of the catalog at the start is what the stream describes.

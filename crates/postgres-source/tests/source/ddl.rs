@@ -92,3 +92,43 @@ fn an_enum_that_grows_and_a_type_that_is_made_on_the_way() {
     let have: Vec<String> = source.take(2).iter().map(described).collect();
     assert_eq!(have, ["c id int4=1 m mood=happy [id]", "c id int4=2 m mood=sad c color=red [id]"]);
 }
+
+#[test]
+fn a_default_that_is_set_between_the_start_and_the_first_change_shows() {
+    let db = postgres(15).database();
+    db.sql("create table t (id int primary key, v text)");
+    let mut source = Connector::new(&db, &[]).start(None);
+    source.read_snapshot();
+    db.sql("alter table t alter v set default 'x', alter v set not null");
+    db.sql("insert into t values (1)");
+    source.take(1);
+    let column = &source.batch().plans[0].relation.columns[1];
+    assert_eq!((column.default.as_deref(), column.nullable), (Some("'x'::text"), false));
+}
+
+#[test]
+fn a_key_that_has_grown_since_is_the_former_one() {
+    let db = postgres(15).database();
+    db.sql("create table t (id int primary key, v text)");
+    let mut source = Connector::new(&db, &[]).start(None);
+    source.read_snapshot();
+    db.sql(
+        "insert into t values (1, 'a'); update t set id = 2; \
+         alter table t add n int not null default 7, drop constraint t_pkey, add primary key (id, n); \
+         insert into t values (3, 'b')",
+    );
+    let have: Vec<String> = source.take(3).iter().map(described).collect();
+    let want = ["c id int4=1 v text=a [id]", "u id int4=2 v text=a [id]", "c id int4=3 v text=b n int4=7 [id,n]"];
+    assert_eq!(have, want);
+}
+
+#[test]
+fn rows_of_an_enum_that_is_dropped_before_they_are_read_have_it() {
+    let db = postgres(15).database();
+    db.sql("create type mood as enum ('sad'); create table t (id int primary key, m mood, ms mood[])");
+    let mut source = Connector::new(&db, &[]).start(None);
+    source.read_snapshot();
+    db.sql("insert into t values (1, 'sad', '{sad}'); drop type mood cascade; insert into t values (2)");
+    let have: Vec<String> = source.take(2).iter().map(described).collect();
+    assert_eq!(have, ["c id int4=1 m mood=sad ms _mood={sad} [id]", "c id int4=2 [id]"]);
+}
