@@ -52,12 +52,12 @@ impl StoredOffset {
         let text = map.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(", ");
         StoredOffset { position, in_snapshot: offset.is_in_snapshot(), text, offset }
     }
-}
 
     /// The incremental snapshot that it was stored in the midst of.
     pub fn incremental(&self) -> Option<IncrementalState> {
         IncrementalState::load(&self.offset.rest)
     }
+}
 
 #[derive(Clone)]
 pub struct Events {
@@ -73,11 +73,11 @@ pub struct Events {
     /// Unless tables are meant to share topics.
     topics: Option<Arc<SharedTopics>>,
     pub xmin: Option<u64>,
+    /// How far an incremental snapshot is: a part of the offset.
+    pub incremental: Option<SourceOffset>,
 }
 
 impl Events {
-    /// How far an incremental snapshot is: a part of the offset.
-    pub incremental: Option<SourceOffset>,
     pub fn new(config: &SourceConfig, task: u32) -> Result<Events, TaskError> {
         let typed = &config.typed;
         let names = topic_names(typed)?;
@@ -100,12 +100,12 @@ impl Events {
             unmasked: Arc::default(),
             topics: shares_no_topics.then(Arc::default),
             xmin: None,
+            incremental: None,
         })
     }
 
     /// `{"server":"<topic.prefix>"}`
     pub fn partition(&self) -> SourcePartition {
-            incremental: None,
         let mut partition = SourcePartition::new();
         partition.insert("server".into(), self.config.topics.prefix.as_ref().into());
         partition
@@ -161,6 +161,7 @@ impl Events {
         if let Some(counters) = &self.counters {
             counters.store(&mut rest);
         }
+        rest.extend(self.incremental.clone().into_iter().flatten());
         DebeziumOffset {
             lsn: Some(last.lsn),
             lsn_proc: Some(last.lsn),
@@ -171,7 +172,6 @@ impl Events {
             events_at_lsn: last.events_at_lsn,
             xmin: self.xmin.and_then(|xmin| i64::try_from(xmin).ok()),
             rest,
-        rest.extend(self.incremental.clone().into_iter().flatten());
             ..DebeziumOffset::default()
         }
         .to_map()
