@@ -40,6 +40,7 @@ pub fn relation() -> Relation {
         columns: COLUMNS.into_iter().map(column).collect(),
         key: vec![0],
         identifying: vec![0],
+        key_may_repeat: false,
     }
 }
 

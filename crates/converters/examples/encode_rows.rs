@@ -106,6 +106,7 @@ fn plan() -> RecordPlan {
             columns: columns().iter().map(|(name, ..)| column(name)).collect(),
             key: vec![0],
             identifying: vec![0],
+            key_may_repeat: false,
         }),
         topic: "bench.public.bench".into(),
         key: Some(RowPlan {

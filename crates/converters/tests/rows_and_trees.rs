@@ -396,6 +396,7 @@ fn plan(columns: &[ColumnSpec], key: Option<usize>, required_row: bool) -> Recor
         columns: names.iter().map(column).collect(),
         key: vec![],
         identifying: vec![],
+        key_may_repeat: false,
     };
     RecordPlan {
         id: RecordPlan::next_id(),

@@ -68,6 +68,9 @@ pub(crate) fn of_table(
         if !is_known(relation, place) {
             add(Surprise::KeyIdentity);
         }
+        if relation.key_may_repeat {
+            add(Surprise::KeyIndex);
+        }
     }
     found
 }

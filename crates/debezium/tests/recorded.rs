@@ -248,6 +248,7 @@ impl Table {
             identity: ReplicaIdentity::Default,
             columns,
             identifying: Vec::new(),
+            key_may_repeat: false,
             key,
         });
         let rows = |name: &str| serde_json::from_value(table[name].clone()).unwrap();

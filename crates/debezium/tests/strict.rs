@@ -44,6 +44,7 @@ fn table(more: Vec<Column>) -> Relation {
         columns,
         key: vec![0],
         identifying: vec![0],
+        key_may_repeat: false,
     }
 }
 
@@ -136,6 +137,9 @@ fn keys_that_lie_are_refused() {
     relation.identity = ReplicaIdentity::Index;
     refused(&relation, &[], "id", Surprise::KeyIdentity);
     relation.identity = ReplicaIdentity::Full;
+    // Found by the catalog, which does not give such a key in strict mode.
+    let repeating = Relation { key_may_repeat: true, ..relation.clone() };
+    assert!(told(&plans(&repeating, &[], Reader::Stream).0).contains(&("id", Surprise::KeyIndex)));
     assert!(plans(&relation, &[], Reader::Stream).1.is_ok());
 }
 

@@ -91,11 +91,21 @@ pub struct TableDetails {
     pub primary_identifies: bool,
     /// Of the first unique index (by name) that is valid and has no expressions.
     pub unique_key: Vec<String>,
+    /// That index is partial or has nullable columns.
+    pub unique_may_repeat: bool,
+    /// Of the first that is neither.
+    pub unique_sure: Vec<String>,
     /// Of the index that is the replica identity.
     pub identity_index: Vec<String>,
 }
 
 impl TableDetails {
+    /// `walspring.strict`: a unique index whose rows may share their columns is no key.
+    pub fn take_sure_keys(&mut self) {
+        self.unique_key = std::mem::take(&mut self.unique_sure);
+        self.unique_may_repeat = false;
+    }
+
     pub fn column(&self, name: &str) -> Option<&CatalogColumn> {
         self.columns.iter().find(|c| c.name == name)
     }
@@ -131,7 +141,10 @@ pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32,
         }
     }
     let keys = connection.query(&format!(
-        "SELECT i.indrelid, i.indisprimary, c.relname, a.attname, i.indimmediate, i.indisreplident \
+        "SELECT i.indrelid, i.indisprimary, c.relname, a.attname, i.indimmediate, i.indisreplident, \
+         i.indpred IS NULL AND (SELECT pg_catalog.bool_and(n.attnotnull) \
+         FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) AS g(n) \
+         JOIN pg_catalog.pg_attribute n ON n.attrelid = i.indrelid AND n.attnum = i.indkey[g.n]) \
          FROM pg_catalog.pg_index i \
          JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
          CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS k(n) \
@@ -140,6 +153,7 @@ pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32,
          ORDER BY i.indrelid, c.relname, k.n"
     ))?;
     let mut first_unique: HashMap<u32, String> = HashMap::new();
+    let mut first_sure: HashMap<u32, String> = HashMap::new();
     for row in &keys {
         let oid = number(row, 0);
         let (primary, index, column) = (row.get(1) == Some("t"), text(row, 2), text(row, 3));
@@ -150,8 +164,15 @@ pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32,
         if primary {
             table.primary_key.push(column);
             table.primary_identifies = row.get(4) == Some("t");
-        } else if *first_unique.entry(oid).or_insert_with(|| index.clone()) == index {
+            continue;
+        }
+        let sure = row.get(6) == Some("t");
+        if sure && *first_sure.entry(oid).or_insert_with(|| index.clone()) == index {
+            table.unique_sure.push(column.clone());
+        }
+        if *first_unique.entry(oid).or_insert_with(|| index.clone()) == index {
             table.unique_key.push(column);
+            table.unique_may_repeat = !sure;
         }
     }
     Ok(all)
@@ -339,17 +360,32 @@ pub fn relation(
         let found: Vec<usize> = names.iter().filter_map(|n| columns.iter().position(|c| *c.name == **n)).collect();
         (!found.is_empty()).then_some(found)
     };
+    let mut key_may_repeat = false;
+    let mut unique = || {
+        let key = positions(&details.unique_key);
+        key_may_repeat = key.is_some() && details.unique_may_repeat;
+        key
+    };
     let key = match custom_key {
         Some(key) => Some(key),
         None => match former_key(identity, stream, details) {
-            Some(former) if former.is_empty() => positions(&details.unique_key),
+            Some(former) if former.is_empty() => unique(),
             Some(former) => Some(former),
-            None => positions(&details.primary_key).or_else(|| positions(&details.unique_key)),
+            None => positions(&details.primary_key).or_else(unique),
         },
     }
     .unwrap_or_default();
     let identifying = (0..stream.len()).filter(|&i| stream[i].is_key).collect();
-    Relation { oid, namespace: namespace.into(), name: name.into(), identity, columns, key, identifying }
+    Relation {
+        oid,
+        namespace: namespace.into(),
+        name: name.into(),
+        identity,
+        columns,
+        key,
+        identifying,
+        key_may_repeat,
+    }
 }
 
 /// The primary key that the table had at the time of the change, where the stream shows that it is not today's.

@@ -66,6 +66,9 @@ impl CatalogRelations {
         self.preloaded_xmin = self.snapshot_xid()?;
         let connection = &mut self.connection;
         self.preloaded = catalog::details(connection, &oids).map_err(|e| from_pg("Reading the columns", e))?;
+        if self.config.typed.strict {
+            self.preloaded.values_mut().for_each(TableDetails::take_sure_keys);
+        }
         self.types.forget_user_types();
         let used = self.preloaded.values().flat_map(|d| d.columns.iter().map(|c| c.type_oid));
         self.types.load(connection, used).map_err(|e| from_pg("Reading the types", e))
@@ -263,9 +266,12 @@ impl Relations for CatalogRelations {
             None => {
                 let oid = m.oid;
                 self.types.forget_user_types();
-                self.with_connection("Reading the columns", |c| catalog::details(c, &[oid]))?
-                    .remove(&oid)
-                    .unwrap_or_default()
+                let mut all = self.with_connection("Reading the columns", |c| catalog::details(c, &[oid]))?;
+                let mut details = all.remove(&oid).unwrap_or_default();
+                if self.config.typed.strict {
+                    details.take_sure_keys();
+                }
+                details
             }
         };
         let oids: Vec<u32> = columns.iter().map(|c| c.type_oid).collect();

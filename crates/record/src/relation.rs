@@ -26,6 +26,8 @@ pub struct Relation {
     pub key: Vec<usize>,
     /// Positions of the columns that old rows have: the replica identity's. Empty: none, or not known.
     pub identifying: Vec<usize>,
+    /// The key is a unique index's that is partial or has nullable columns: several rows may have one.
+    pub key_may_repeat: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]

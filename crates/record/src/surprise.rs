@@ -24,6 +24,7 @@ pub enum Surprise {
     IntervalMonths,
     KeyExcluded,
     KeyIdentity,
+    KeyIndex,
     MaskIgnored,
     MaskKey,
     MaskNull,
@@ -47,7 +48,7 @@ pub enum Surprise {
 use Surprise::*;
 
 impl Surprise {
-    pub const ALL: [Surprise; 29] = [
+    pub const ALL: [Surprise; 30] = [
         ArrayDimensions,
         ArrayNull,
         ArrayTimeCut,
@@ -59,6 +60,7 @@ impl Surprise {
         IntervalMonths,
         KeyExcluded,
         KeyIdentity,
+        KeyIndex,
         MaskIgnored,
         MaskKey,
         MaskNull,
@@ -93,6 +95,7 @@ impl Surprise {
             IntervalMonths => "interval_months",
             KeyExcluded => "key_excluded",
             KeyIdentity => "key_identity",
+            KeyIndex => "key_index",
             MaskIgnored => "mask_ignored",
             MaskKey => "mask_key",
             MaskNull => "mask_null",
@@ -128,6 +131,9 @@ impl Surprise {
             IntervalMonths => "a month counts 30.4375 days",
             KeyExcluded => "a column of the key that is left out is zero in the snapshot's keys",
             KeyIdentity => "keys of deletes are made up: the key is not part of the replica identity",
+            KeyIndex => {
+                "the key is of a unique index that is partial or has nullable columns: several rows may have one"
+            }
             MaskIgnored => "the column is NOT masked: masks and hashes act on text only",
             MaskKey => "the key shows what the mask should hide",
             MaskNull => "a NULL becomes the mask",
@@ -169,6 +175,9 @@ impl Surprise {
             KeyIdentity => {
                 "ALTER TABLE … REPLICA IDENTITY DEFAULT where the key is the primary key, or FULL; or name the \
                  identity's columns in message.key.columns"
+            }
+            KeyIndex => {
+                "give the table a primary key, or set walspring.strict=true, which takes only an index that tells all rows apart"
             }
             MaskIgnored => "leave the column out with column.exclude.list, or mask it in a transform (MaskField)",
             MaskKey => "choose another key with message.key.columns",
@@ -320,6 +329,7 @@ mod tests {
             columns: Vec::new(),
             key: Vec::new(),
             identifying: Vec::new(),
+            key_may_repeat: false,
         };
         let mut surprises = Surprises::default();
         let column: Arc<str> = "c".into();

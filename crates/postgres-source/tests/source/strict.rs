@@ -202,3 +202,32 @@ fn validation_refuses_tables_whose_events_would_lie() {
     let why = connector.refusal(None).trace();
     assert!(why.contains("slot.drop.on.stop") && why.contains("set false"), "{why}");
 }
+
+/// Columns of the key, of the first row of each table.
+fn keys(db: &TempDatabase, strict: &str) -> BTreeMap<String, Vec<String>> {
+    let slot = db.slot(strict);
+    let connector =
+        Connector::new(db, &[("walspring.strict", strict), ("slot.name", &slot), ("publication.name", strict)]);
+    let mut source = connector.start(None);
+    let events = source.read_snapshot();
+    source.close();
+    events.into_iter().map(|event| (event.table, event.key)).collect()
+}
+
+#[test]
+fn only_an_index_that_tells_all_rows_apart_is_a_key() {
+    let db = postgres(15).database();
+    db.sql(
+        "create table nullable (a int unique, b int not null);
+         create table partial (a int not null, b int not null);
+         create unique index partial_a on partial (a) where b > 0;
+         create unique index partial_b on partial (b);
+         create table sure (a int not null unique, b int unique);
+         insert into nullable values (1, 1); insert into partial values (1, 1); insert into sure values (1, 1)",
+    );
+    let key = |keys: &BTreeMap<String, Vec<String>>, table: &str| keys[&format!("public.{table}")].join(",");
+    let (original, strict) = (keys(&db, "false"), keys(&db, "true"));
+    for (table, of_original, of_strict) in [("nullable", "a", ""), ("partial", "a", "b"), ("sure", "a", "a")] {
+        assert_eq!((&*key(&original, table), &*key(&strict, table)), (of_original, of_strict), "{table}");
+    }
+}

@@ -166,6 +166,7 @@ fn plan() -> Arc<RecordPlan> {
             columns: vec![column("id"), column("n")],
             key: vec![0],
             identifying: vec![0],
+            key_may_repeat: false,
         }),
         topic: "p.public.t".into(),
         key: Some(row(vec![field(0, Leaf::Text)], &["id"])),
