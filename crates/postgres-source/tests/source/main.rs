@@ -5,6 +5,7 @@ mod errors;
 mod hypertables;
 mod liveness;
 mod notifications;
+mod oracle_ddl;
 mod oracle_rounds;
 mod oracle_types;
 mod preparing;
