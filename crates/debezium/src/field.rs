@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use walspring_record::leaf::Reader;
+use walspring_record::leaf::{Reader, TimestampForm};
 use walspring_record::{Column, ConversionFailure, Leaf, Schema, Value};
 
 use crate::config::MappingConfig;
@@ -47,6 +47,15 @@ impl TypeMapper<'_> {
             Reader::Stream if mapped.null_in_stream => Leaf::Constant(null.clone()),
             _ => mapped.leaf,
         };
+        let on_error = match self.config.on_error {
+            // Null cannot stand for a value of a required field, whatever the option says.
+            _ if !optional => ConversionFailure::Fail,
+            // The original does not see that the time is beyond the unit's range.
+            ConversionFailure::Fail if matches!(leaf, Leaf::Timestamp { form: TimestampForm::Nanos, .. }) => {
+                ConversionFailure::Warn
+            }
+            on_error => on_error,
+        };
         Some(ColumnField {
             name: self.config.field_names.field_name(&column.name).into(),
             // No `doc`: `include.schema.comments` has no effect in the original (recorded in filter_comments).
@@ -54,8 +63,7 @@ impl TypeMapper<'_> {
             leaf,
             null,
             unavailable: mapped.unavailable,
-            // Null cannot stand for a value of a required field, whatever the option says.
-            on_error: if optional { self.config.on_error } else { ConversionFailure::Fail },
+            on_error,
         })
     }
 }
