@@ -6,6 +6,7 @@ mod hypertables;
 mod liveness;
 mod notifications;
 mod oracle_ddl;
+mod oracle_filters;
 mod oracle_rounds;
 mod oracle_types;
 mod preparing;
