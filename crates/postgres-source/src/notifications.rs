@@ -77,6 +77,7 @@ impl Notifications {
 
     /// Of an incremental snapshot, with the id of the signal that asked for it.
     pub fn tell_incremental(&mut self, signal: Option<String>, notice: incremental::Notice) {
+        self.metrics.incremental(&notice);
         let (kind, mut additional) = notice.describe();
         additional.push(("connector_name", self.format.topics.prefix.to_string()));
         self.say(&signal.unwrap_or_else(random_uuid), "Incremental Snapshot", kind, &additional);

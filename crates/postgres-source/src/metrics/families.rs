@@ -50,7 +50,7 @@ families! {
     TABLES_TOTAL Gauge "debezium_metrics_TotalTableCount" "Tables of the snapshot.";
     TABLES_LEFT Gauge "debezium_metrics_RemainingTableCount" "Tables of the snapshot that are not read wholly yet.";
     RUNNING Gauge "debezium_metrics_SnapshotRunning" "1 while a snapshot is read.";
-    PAUSED Gauge "debezium_metrics_SnapshotPaused" "1 while the snapshot is paused; the initial one cannot be.";
+    PAUSED Gauge "debezium_metrics_SnapshotPaused" "1 while an incremental snapshot is paused; an initial one cannot be.";
     COMPLETED Gauge "debezium_metrics_SnapshotCompleted" "1 once the snapshot has been read.";
     ABORTED Gauge "debezium_metrics_SnapshotAborted" "1 if the snapshot ended early.";
     SNAPSHOT_SKIPPED Gauge "debezium_metrics_SnapshotSkipped" "1 if none was due when the task began.";

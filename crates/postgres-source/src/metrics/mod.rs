@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use walspring_connect::{Feedback, NumberFamily, NumberSheet, Numbers, TaskNumbers};
-use walspring_record::{ChangeBatch, Lsn, SourceOffset};
+use walspring_record::{Change, ChangeBatch, Lsn, SnapshotMark, SourceOffset};
 
 use self::families as f;
 use self::lag::Lag;
@@ -20,6 +20,7 @@ pub use self::slot::{SlotHistory, SlotReading};
 use self::tables::{Counts, OPERATIONS, OTHER, Tables};
 pub use self::tags::Tags;
 use crate::feedback::SlotProgress;
+use crate::incremental;
 use crate::notifications::Notice;
 use crate::snapshot::now_us;
 
@@ -86,12 +87,28 @@ struct Snapshot {
     tables_read: usize,
     began: Option<Instant>,
     took: Duration,
+    paused_since: Option<Instant>,
+    paused: Duration,
 }
 
 impl Snapshot {
+    fn begins() -> Snapshot {
+        Snapshot { running: true, began: Some(Instant::now()), ..Snapshot::default() }
+    }
+
     fn ends(&mut self) {
+        self.goes_on();
         self.running = false;
         self.took = self.began.map_or(Duration::ZERO, |began| began.elapsed());
+    }
+
+    fn goes_on(&mut self) {
+        self.paused = self.paused();
+        self.paused_since = None;
+    }
+
+    fn paused(&self) -> Duration {
+        self.paused + self.paused_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
@@ -186,11 +203,13 @@ impl SourceMetrics {
                 state.transactions += 1;
             }
         }
-        if let Some(transaction) = batch.transactions.last() {
+        // Rows of an incremental snapshot are in no transaction, and at no place of the log.
+        if let Some(transaction) = batch.transactions.iter().rfind(|transaction| transaction.xid.is_some()) {
             let behind_us = now_us().saturating_sub(transaction.commit_us).max(0);
             state.lag.observe(behind_us as u64 / 1000);
         }
-        if let Some(change) = batch.changes.last() {
+        let streamed = |change: &&Change| change.snapshot == SnapshotMark::False && change.change_lsn != Lsn::ZERO;
+        if let Some(change) = batch.changes.iter().rfind(streamed) {
             state.position = change.change_lsn;
         }
     }
@@ -198,11 +217,10 @@ impl SourceMetrics {
     /// What becomes of the snapshot.
     pub fn notice(&self, notice: &Notice) {
         let mut state = self.state();
-        let now = Instant::now();
         match notice {
             Notice::Skipped => state.snapshot = Snapshot { skipped: true, ..Snapshot::default() },
             Notice::Started => {
-                state.snapshot = Snapshot { running: true, began: Some(now), ..Snapshot::default() };
+                state.snapshot = Snapshot::begins();
                 state.tables.forget_snapshot();
             }
             Notice::Resolved(tables) => state.snapshot.tables = tables.len(),
@@ -216,6 +234,45 @@ impl SourceMetrics {
                 state.snapshot.aborted = true;
             }
             Notice::TableBegins(_) | Notice::TableFailed(_) => {}
+        }
+    }
+
+    /// What becomes of an incremental snapshot: the same numbers, as in the original.
+    pub fn incremental(&self, notice: &incremental::Notice) {
+        use incremental::Notice as N;
+        let count = |tables: &str| tables.split(',').filter(|table| !table.is_empty()).count();
+        let mut state = self.state();
+        match notice {
+            N::Started(_) => {
+                state.snapshot = Snapshot::begins();
+                state.tables.forget_snapshot();
+            }
+            N::Resolved(tables) => state.snapshot.tables = count(tables),
+            N::InProgress { tables, table, chunk, chunks, .. } => {
+                if !state.snapshot.running {
+                    // It was begun before the task was started.
+                    state.snapshot = Snapshot::begins();
+                }
+                // Others may have been asked for since.
+                state.snapshot.tables = state.snapshot.tables_read + count(tables);
+                if let Some(counts) = state.tables.named(table) {
+                    counts.chunks = (*chunks.max(chunk), *chunk);
+                }
+            }
+            N::Scanned { .. } => state.snapshot.tables_read += 1,
+            N::Paused(_) => {
+                state.snapshot.paused_since.get_or_insert_with(Instant::now);
+            }
+            N::Resumed(_) => state.snapshot.goes_on(),
+            N::Completed => {
+                state.snapshot.ends();
+                state.snapshot.completed = true;
+            }
+            // A part of it was stopped, or all: then it has been said that it is complete.
+            N::Aborted(tables) if state.snapshot.running => {
+                state.snapshot.tables = state.snapshot.tables.saturating_sub(count(tables));
+            }
+            N::Aborted(_) => (state.snapshot.aborted, state.snapshot.completed) = (true, false),
         }
     }
 
@@ -363,12 +420,12 @@ impl SourceMetrics {
             (&f::TABLES_TOTAL, snapshot.tables as f64),
             (&f::TABLES_LEFT, left),
             (&f::RUNNING, flag(snapshot.running)),
-            (&f::PAUSED, 0.0),
+            (&f::PAUSED, flag(snapshot.paused_since.is_some())),
             (&f::COMPLETED, flag(snapshot.completed)),
             (&f::ABORTED, flag(snapshot.aborted)),
             (&f::SNAPSHOT_SKIPPED, flag(snapshot.skipped)),
             (&f::DURATION, took.as_secs() as f64),
-            (&f::PAUSED_DURATION, 0.0),
+            (&f::PAUSED_DURATION, snapshot.paused().as_secs() as f64),
         ] {
             sheet.number(family, &labels, value);
         }
@@ -411,4 +468,81 @@ fn with<'a>(labels: &[(&'a str, &'a str); 3], more: (&'a str, &'a str)) -> [(&'a
 /// Writes one number without labels.
 fn plain(sheet: &mut dyn NumberSheet, family: &NumberFamily, value: f64) {
     sheet.number(family, &[], value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers without a table, by name.
+    #[derive(Default)]
+    struct Read(std::collections::HashMap<&'static str, f64>);
+
+    impl NumberSheet for Read {
+        fn number(&mut self, family: &NumberFamily, labels: &[(&str, &str)], value: f64) {
+            if !labels.contains(&("context", "streaming")) {
+                self.0.insert(family.name, value);
+            }
+        }
+
+        fn histogram(&mut self, _: &NumberFamily, _: &[(&str, &str)], _: &[f64], _: &[u64], _: f64) {}
+    }
+
+    /// Tables, those that are left, running, paused, completed, aborted.
+    fn snapshot(metrics: &SourceMetrics) -> [f64; 6] {
+        let mut read = Read::default();
+        metrics.read(&TaskNumbers::default(), &mut read);
+        [f::TABLES_TOTAL, f::TABLES_LEFT, f::RUNNING, f::PAUSED, f::COMPLETED, f::ABORTED].map(|f| read.0[f.name])
+    }
+
+    fn metrics() -> SourceMetrics {
+        let (server, tags) = ("s".to_owned(), Tags::default());
+        let config = MetricsConfig { server, queue_max: 8192, tables_max: 2, skips_unchanged: false, tags };
+        SourceMetrics::new(config, Arc::default())
+    }
+
+    #[test]
+    fn an_initial_snapshot_that_ends_early_was_aborted() {
+        let metrics = metrics();
+        metrics.notice(&Notice::Skipped);
+        assert_eq!(snapshot(&metrics), [0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        metrics.notice(&Notice::Started);
+        metrics.notice(&Notice::Resolved(vec!["a".into(), "b".into()]));
+        metrics.notice(&Notice::TableRead { table: "a".into(), rows: 1 });
+        assert_eq!(snapshot(&metrics), [2.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
+        metrics.ended();
+        assert_eq!(snapshot(&metrics), [2.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn an_incremental_snapshot_shows_in_the_same_numbers() {
+        use incremental::Notice as N;
+        let metrics = metrics();
+        let progress = |tables: &str| N::InProgress {
+            tables: tables.into(),
+            table: "a".into(),
+            last_key: String::new(),
+            maximum_key: String::new(),
+            chunk: 1,
+            chunks: 3,
+            rows: 10,
+        };
+        metrics.incremental(&N::Started("a,b".into()));
+        metrics.incremental(&N::Resolved("a,b".into()));
+        metrics.incremental(&N::Paused("a,b".into()));
+        assert_eq!(snapshot(&metrics), [2.0, 2.0, 1.0, 1.0, 0.0, 0.0]);
+        metrics.incremental(&N::Resumed("a,b".into()));
+        metrics.incremental(&progress("a,b,c"));
+        assert_eq!(snapshot(&metrics), [3.0, 3.0, 1.0, 0.0, 0.0, 0.0]);
+        metrics.incremental(&N::Aborted("c".into()));
+        assert_eq!(snapshot(&metrics), [2.0, 2.0, 1.0, 0.0, 0.0, 0.0]);
+        metrics.incremental(&N::Completed);
+        assert_eq!(snapshot(&metrics)[2..], [0.0, 0.0, 1.0, 0.0]);
+        // All of it was stopped.
+        metrics.incremental(&N::Aborted("a,b".into()));
+        assert_eq!(snapshot(&metrics)[2..], [0.0, 0.0, 0.0, 1.0]);
+        // One that another start of the task had begun.
+        metrics.incremental(&progress("a"));
+        assert_eq!(snapshot(&metrics), [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
+    }
 }
