@@ -1,0 +1,3 @@
+create schema s;
+create table s.t (id int primary key);
+insert into s.t values (1);
