@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use walspring_config::postgres::Reselect as Options;
-use walspring_connect::TaskError;
+use walspring_connect::{CONNECT_EXCEPTION, TaskError};
 use walspring_debezium::UnavailableValues;
 use walspring_record::{Cell, ChangeBatch, PgType, RecordPlan, RowPlan, RowRef, Schema, Type, TypeKind, Value};
 
 use super::asking;
 use crate::catalog;
 use crate::config::{SourceConfig, too_complex};
+use crate::errors::PSQL_EXCEPTION;
 use crate::wire::{Connection, quote_identifier, quote_literal};
 
 pub struct Lookup {
@@ -115,15 +116,10 @@ impl Lookup {
         }
     }
 
-    /// The event's key in the words of the original. Its values are the user's: only for an error that ends the task.
+    /// The columns of the event's key, and where in the log its change is: which row it is, without what is in it.
     pub fn printed_key(&self, batch: &ChangeBatch, change: usize) -> String {
-        let (Some(key), change) = (&self.plan.key, &batch.changes[change]) else { return String::new() };
-        let row = batch.row(change.new, self.plan.relation.columns.len());
-        let fields = key.fields.iter().zip(&key.schema.fields).filter_map(|(field, schema)| {
-            let text = row.get(field.column)?;
-            Some(format!("{}={}", schema.name, String::from_utf8_lossy(text)))
-        });
-        format!("Struct{{{}}}", fields.collect::<Vec<_>>().join(","))
+        let names = self.plan.key.iter().flat_map(|key| &key.schema.fields).map(|field| &*field.name);
+        format!("Struct{{{}}}, changed at {}", names.collect::<Vec<_>>().join(","), batch.changes[change].change_lsn)
     }
 }
 
@@ -153,11 +149,16 @@ fn natural_key(
     if custom.is_none() {
         return Ok(relation.key.clone());
     }
-    let details = asking(config, connection, |c| catalog::details(c, &[relation.oid]))?;
-    let found = details.unwrap_or_default().remove(&relation.oid).unwrap_or_default();
+    let details = asking(config, connection, |c| catalog::details(c, &[relation.oid]))?.map_err(unanswered)?;
+    let found = details.get(&relation.oid).cloned().unwrap_or_default();
     let place = |name: &String| names.iter().position(|known| known == name);
     let key = [&found.primary_key, &found.unique_key].into_iter().find(|key| !key.is_empty());
     Ok(key.and_then(|key| key.iter().map(place).collect::<Option<Vec<_>>>()).unwrap_or_default())
+}
+
+/// The answer is kept for as long as the table stays as it is: one that has not come is waited for.
+fn unanswered(why: String) -> TaskError {
+    TaskError::transient(CONNECT_EXCEPTION, "Reading the key of a table failed").caused_by(PSQL_EXCEPTION, why)
 }
 
 /// Why the original cannot find rows by these columns: it binds the values as events have them, and its driver, or the
@@ -215,10 +216,7 @@ fn unknown_to_driver(
         format!("pg_catalog.quote_ident({name}) = {name} AND pg_catalog.pg_type_is_visible({oid})")
     });
     let sql = format!("SELECT {}", columns.collect::<Vec<_>>().join(", "));
-    let row = match asking(config, connection, |c| c.query_one(&sql))? {
-        Ok(row) => row,
-        Err(why) => return Ok(Some(why)),
-    };
+    let row = asking(config, connection, |c| c.query_one(&sql))?.map_err(unanswered)?;
     let unknown = places.iter().enumerate().find(|(n, _)| row.get(*n) != Some("t"));
     Ok(unknown.map(|(_, &place)| {
         format!(
