@@ -4,8 +4,9 @@
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use walspring_connect::{ConvertError, HypertableCatalog, Hypertables, TableName, Transform};
 use walspring_record::{Field, Header, Record, Schema, SchemaRef, Type, Typed, Value};
-use walspring_transforms::{transform, transforms};
+use walspring_transforms::{timescale, transforms};
 
 /// Names that the configurations below speak of, so that they are met.
 const NAMES: [&str; 8] = ["before", "after", "source", "op", "id", "a", "b", "__deleted"];
@@ -202,6 +203,27 @@ fn conforms(schema: &Schema, value: &Value) -> bool {
     }
 }
 
+/// Tables that records may name, as chunks of one another.
+struct Catalog;
+
+impl HypertableCatalog for Catalog {
+    fn read(&mut self) -> Result<Hypertables, ConvertError> {
+        let (a, b) = (TableName::new("a", "b"), TableName::new("b", "a"));
+        Ok(Hypertables {
+            chunks: vec![(a.clone(), b.clone())],
+            numbers: vec![(1, b.clone())],
+            aggregates: vec![(b, a)],
+        })
+    }
+}
+
+fn transform(class: &str, options: &[(String, String)]) -> Result<Box<dyn Transform>, ConvertError> {
+    match class.ends_with(".TimescaleDb") {
+        true => timescale(options, Box::new(Catalog)),
+        false => walspring_transforms::transform("type", class, options),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
@@ -210,7 +232,7 @@ proptest! {
             let options: Vec<(String, String)> =
                 options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
             for class in transforms() {
-                let Ok(mut transform) = transform("type", class, &options) else { continue };
+                let Ok(mut transform) = transform(class, &options) else { continue };
                 for record in &records {
                     let Ok(Some(changed)) = transform.apply(record.clone()) else { continue };
                     for typed in [&changed.key, &changed.value].into_iter().chain(changed.headers.iter().map(|h| &h.value)) {
@@ -230,7 +252,7 @@ fn every_class_is_reached() {
         let made = OPTIONS.iter().any(|options| {
             let options: Vec<(String, String)> =
                 options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            transform("type", class, &options).is_ok()
+            transform(class, &options).is_ok()
         });
         assert!(made, "{class}");
     }
