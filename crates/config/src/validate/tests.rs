@@ -409,10 +409,7 @@ fn refuses_null_for_options_of_the_framework() {
 
 #[test]
 fn refuses_what_it_cannot_do_yet() {
-    let table = [
-        ("plugin.name", "decoderbufs"),
-        ("signal.kafka.topic", "t"),
-    ];
+    let table = [("plugin.name", "decoderbufs"), ("converters", "isbn")];
     for (name, value) in table {
         let errors = errors_of(&[(name, Some(value))]);
         assert_eq!(errors.len(), 1, "{name}: {errors:?}");
