@@ -13,6 +13,15 @@ use walspring_record::*;
 
 /// What a column may be: its leaf, its field's schema, and texts of which most are what PostgreSQL prints.
 fn kinds() -> Vec<(Leaf, Schema, Vec<&'static str>)> {
+    let usual = usual_kinds();
+    let strict = usual.iter().map(|(leaf, schema, texts)| {
+        let strict = walspring_record::leaf::Strict { leaf: leaf.clone(), column: "public.t.c".into() };
+        (Leaf::Strict(Arc::new(strict)), schema.clone(), texts.clone())
+    });
+    strict.chain(usual.iter().cloned()).collect()
+}
+
+fn usual_kinds() -> Vec<(Leaf, Schema, Vec<&'static str>)> {
     use Leaf::*;
     let plain = Schema::new;
     let named = |ty, name: &str| Schema::new(ty).named(name).versioned(1);

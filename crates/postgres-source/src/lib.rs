@@ -18,6 +18,7 @@ mod notifications;
 mod plugin;
 mod position;
 mod publication;
+mod read_twice;
 mod relations;
 mod reselect;
 mod shared_topics;

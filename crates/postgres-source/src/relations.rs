@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use walspring_connect::TaskError;
-use walspring_record::{Lsn, RecordPlan, Relation, ReplicaIdentity};
+use walspring_record::{Lsn, RecordPlan, Relation, ReplicaIdentity, Surprise};
 
 use crate::catalog::{self, StreamColumn, Table, TableDetails, Types};
 use crate::change_reader::Relations;
@@ -15,6 +15,7 @@ use crate::config::{SourceConfig, too_complex};
 use crate::errors::from_pg;
 use crate::events::Events;
 use crate::incremental::Visible;
+use crate::read_twice::ReadTwice;
 use crate::snapshot::SnapshotTable;
 use crate::wire::{Connection, quote_identifier};
 use crate::{publication, slot};
@@ -31,6 +32,8 @@ pub struct CatalogRelations {
     /// The oldest transaction that the preloaded details may not have seen.
     preloaded_xmin: u32,
     plans: HashMap<u32, Arc<RecordPlan>>,
+    /// Of the captured tables.
+    twice: ReadTwice,
     /// Zero: none.
     pub wal_sender_timeout: Duration,
 }
@@ -54,6 +57,7 @@ impl CatalogRelations {
             preloaded: HashMap::new(),
             preloaded_xmin: 0,
             plans: HashMap::new(),
+            twice: ReadTwice::default(),
             wal_sender_timeout: Duration::from_millis(timeout_ms),
         };
         relations.preload(captured)?;
@@ -69,6 +73,9 @@ impl CatalogRelations {
         if self.config.typed.strict {
             self.preloaded.values_mut().for_each(TableDetails::take_sure_keys);
         }
+        let via_root = self.config.typed.publication.via_partition_root;
+        self.twice = ReadTwice::find(connection, captured, via_root)
+            .map_err(|e| from_pg("Reading which tables are parts of others", e))?;
         self.types.forget_user_types();
         let used = self.preloaded.values().flat_map(|d| d.columns.iter().map(|c| c.type_oid));
         self.types.load(connection, used).map_err(|e| from_pg("Reading the types", e))
@@ -117,6 +124,11 @@ impl CatalogRelations {
         Ok(rows.first().map_or(0, |r| catalog::number::<u64>(r, 0)) as u32)
     }
 
+    /// Whether strict mode reads the table's rows with other tables.
+    pub fn is_read_elsewhere(&self, table: &Table) -> bool {
+        self.config.typed.strict && self.twice.elsewhere.contains(&table.oid)
+    }
+
     pub fn snapshot_table(&mut self, table: &Table) -> Result<SnapshotTable, TaskError> {
         let details = self.preloaded.get(&table.oid).cloned().unwrap_or_default();
         let columns: Vec<StreamColumn> = details
@@ -133,7 +145,15 @@ impl CatalogRelations {
             })
             .collect();
         let relation = self.relation(table.oid, &table.namespace, &table.name, table.identity, &columns, &details)?;
-        let plan = self.events.snapshot_plan(Arc::new(relation))?;
+        let mut plan = self.events.snapshot_plan(Arc::new(relation))?;
+        let parts = table.kind == 'r' && self.twice.with_children.contains(&table.oid);
+        let strict = self.config.typed.strict;
+        if !strict
+            && (parts || self.twice.elsewhere.contains(&table.oid))
+            && let Some(plan) = Arc::get_mut(&mut plan)
+        {
+            plan.surprises.push(("*".into(), Surprise::RowsTwice));
+        }
         let captured = self.captured(&table.namespace, &table.name, &columns)?;
         // As the original: what is not captured is not read, be it of the key. Only where nothing would be left, all is.
         let none = !captured.contains(&true);
@@ -143,7 +163,8 @@ impl CatalogRelations {
             false => "NULL".to_owned(),
         };
         let list = columns.iter().zip(&read).map(expression).collect::<Vec<_>>().join(", ");
-        let select = format!("SELECT {list} FROM {}", publication::qualified(table));
+        let only = if strict && parts { "ONLY " } else { "" };
+        let select = format!("SELECT {list} FROM {only}{}", publication::qualified(table));
         // A parent's rows stand in several heaps: no range of one.
         let pages = (table.kind == 'r' && table.pages > 0).then_some(table.pages as u64);
         let name = table.qualified_name();

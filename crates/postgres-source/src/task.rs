@@ -339,7 +339,8 @@ impl PostgresTask {
         }
         let mut tables = Vec::new();
         for table in &*captured {
-            if typed.filters.in_snapshot(&table.namespace, &table.name).map_err(too_complex)? {
+            let wanted = typed.filters.in_snapshot(&table.namespace, &table.name).map_err(too_complex)?;
+            if wanted && !relations.is_read_elsewhere(table) {
                 tables.push(relations.snapshot_table(table)?);
             }
         }

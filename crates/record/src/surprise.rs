@@ -34,6 +34,7 @@ pub enum Surprise {
     NumericNan,
     NumericRounded,
     NumericScale,
+    RowsTwice,
     TimeMidnight,
     TimestampInfinite,
     TimestampRange,
@@ -48,7 +49,7 @@ pub enum Surprise {
 use Surprise::*;
 
 impl Surprise {
-    pub const ALL: [Surprise; 30] = [
+    pub const ALL: [Surprise; 31] = [
         ArrayDimensions,
         ArrayNull,
         ArrayTimeCut,
@@ -70,6 +71,7 @@ impl Surprise {
         NumericNan,
         NumericRounded,
         NumericScale,
+        RowsTwice,
         TimeMidnight,
         TimestampInfinite,
         TimestampRange,
@@ -105,6 +107,7 @@ impl Surprise {
             NumericNan => "numeric_nan",
             NumericRounded => "numeric_rounded",
             NumericScale => "numeric_scale",
+            RowsTwice => "rows_twice",
             TimeMidnight => "time_midnight",
             TimestampInfinite => "timestamp_infinite",
             TimestampRange => "timestamp_range",
@@ -143,6 +146,7 @@ impl Surprise {
             NumericNan => "NaN and infinities become null",
             NumericRounded => "digits are lost in a double",
             NumericScale => "a negative scale is read as one of about 2,000 digits",
+            RowsTwice => "the snapshot reads rows of partitions or of inheriting tables twice",
             TimeMidnight => "24:00:00 becomes 00:00:00, or null",
             TimestampInfinite => "an infinite timestamp becomes a day of the year 292278994",
             TimestampRange => "a timestamp outside of what the mode can hold becomes another one, or null",
@@ -189,6 +193,10 @@ impl Surprise {
             NumericNan => "set decimal.handling.mode=string",
             NumericRounded => "set decimal.handling.mode=precise or string",
             NumericScale => "declare the column with scale 0, or set walspring.strict=true",
+            RowsTwice => {
+                "name either the root or the parts in table.include.list, or set walspring.strict=true, which reads them as the \
+                 stream names them"
+            }
             TimestampRange => "set time.precision.mode=isostring",
             ToastUnknown => "ALTER TABLE … REPLICA IDENTITY FULL",
             TopicShared => "rename one of the tables, or route one of them with a transform",

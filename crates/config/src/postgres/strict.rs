@@ -12,7 +12,7 @@ impl PostgresConnectorConfig {
         }
         let mut conflicts = Vec::new();
         let mut refuse = |option: &str, loses: &str, mend: &str| {
-            let message = format!("walspring.strict=true refuses this setting: it {loses}; {mend}");
+            let message = format!("walspring.strict=true refuses this value of {option}: it {loses}; {mend}");
             conflicts.push(ConfigError::new(option, message));
         };
         if self.representation.decimal == DecimalHandling::Double {

@@ -231,3 +231,34 @@ fn only_an_index_that_tells_all_rows_apart_is_a_key() {
         assert_eq!((&*key(&original, table), &*key(&strict, table)), (of_original, of_strict), "{table}");
     }
 }
+
+#[test]
+fn a_snapshot_reads_parts_as_the_stream_names_them() {
+    let db = postgres(15).database();
+    db.sql(
+        "create table p (id int primary key) partition by range (id);
+         create table p1 partition of p for values from (0) to (10);
+         create table p2 partition of p for values from (10) to (20);
+         create table base (id int primary key); create table child (primary key (id)) inherits (base);
+         insert into p values (1), (11); insert into base values (1); insert into child values (2)",
+    );
+    let read = |name: &str, options: &[(&str, &str)]| {
+        let slot = db.slot(name);
+        let mut connector = Connector::new(&db, options);
+        connector.set("slot.name", &slot);
+        connector.set("publication.name", name);
+        let mut source = connector.start(None);
+        let mut rows: Vec<String> = source.read_snapshot().iter().map(|event| event.short()).collect();
+        source.close();
+        rows.sort();
+        rows
+    };
+    let strict = ("walspring.strict", "true");
+    let inherited = ["public.base r 1", "public.child r 2"];
+    let parts = read("parts", &[strict]);
+    assert_eq!(parts, [&inherited[..], &["public.p1 r 1", "public.p2 r 11"]].concat());
+    let root = read("root", &[strict, ("publish.via.partition.root", "true")]);
+    assert_eq!(root, [&inherited[..], &["public.p r 1", "public.p r 11"]].concat());
+    // The original's: each of them twice.
+    assert_eq!(read("original", &[]).len(), 4 + 3);
+}
