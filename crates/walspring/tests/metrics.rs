@@ -36,8 +36,8 @@ fn wait_page(worker: &Worker, what: &str, wanted: impl Fn(&Page) -> bool) -> Pag
     wait_for(what, LIMIT, || Some(page(worker)).filter(|page| wanted(page)))
 }
 
-fn own_server() -> Arc<Postgres> {
-    Arc::new(Postgres::start(Postgres::builder(17).option("max_slot_wal_keep_size", "1GB")))
+fn own_server(major: u32) -> Arc<Postgres> {
+    Arc::new(Postgres::start(Postgres::builder(major).option("max_slot_wal_keep_size", "1GB")))
 }
 
 const STREAMING: [(&str, &str); 3] = [("plugin", "postgres"), ("name", "shop"), ("context", "streaming")];
@@ -49,7 +49,7 @@ fn of(attribute: &str) -> String {
 
 #[test]
 fn figures_agree_with_the_server_and_every_name_is_documented() {
-    let server = own_server();
+    let server = own_server(17);
     let db = server.database();
     db.sql(
         "create table a (id int primary key, v text); insert into a select g, 'v' from generate_series(1, 100) g;
@@ -165,7 +165,7 @@ fn slot_agrees(worker: &Worker, db: &TempDatabase) {
 
 #[test]
 fn a_slot_that_is_not_confirmed_shows_how_long_it_lasts() {
-    let server = own_server();
+    let server = own_server(15);
     let db = server.database();
     db.sql("create table a (id int primary key)");
     let dir = tempfile::tempdir().unwrap();
@@ -225,7 +225,7 @@ fn a_role_needs_no_more_than_replication_and_a_look_that_fails_fails_nothing_els
 
 #[test]
 fn tables_beyond_the_limit_count_together() {
-    let db = postgres(17).database();
+    let db = postgres(18).database();
     for table in ["a", "b", "c", "d"] {
         db.sql(&format!("create table {table} (id int primary key); insert into {table} values (1), (2)"));
     }
@@ -242,6 +242,42 @@ fn tables_beyond_the_limit_count_together() {
     assert_eq!([count("public.a", "c"), count("public.c", "c"), count("other", "c")], [Some(1.0), None, Some(2.0)]);
     let captured = |table: &str| page.value(&of("CapturedTables"), &[("context", "streaming"), ("table", table)]);
     assert_eq!([captured("public.a"), captured("public.c"), captured("other")], [Some(1.0), None, Some(2.0)]);
+}
+
+#[test]
+fn what_is_left_out_is_counted() {
+    let db = postgres(16).database();
+    // One that we make would leave deletes out by itself.
+    db.sql(&format!(
+        "create table a (id int primary key, v int); create table b (id int primary key);
+         alter table a replica identity full; create publication {} for all tables",
+        db.slot("part")
+    ));
+    let dir = tempfile::tempdir().unwrap();
+    let worker = Worker::start(dir.path(), &[]);
+    let options = [
+        ("publication.autocreate.mode", "disabled"),
+        ("table.include.list", "public.a"),
+        ("column.include.list", "public.a.id"),
+        ("skip.messages.without.change", "true"),
+        ("skipped.operations", "d"),
+    ];
+    register(&worker, &db, "part", &options);
+    wait_page(&worker, "the stream", |page| page.value(&of("Connected"), &STREAMING) == Some(1.0));
+    db.sql("insert into a values (1, 1); insert into b values (1), (2); update a set v = 2; delete from a; insert into a values (3, 3)");
+    let page = wait_page(&worker, "two inserts", |page| {
+        page.value(&of("TotalNumberOfCreateEventsSeen"), &STREAMING) == Some(2.0)
+    });
+    for (attribute, value) in [
+        ("NumberOfEventsFiltered", 2.0),
+        ("TotalNumberOfEventsSeen", 4.0),
+        ("NumberOfSkippedEvents", 1.0),
+        ("NumberOfUnchangedEventsSkipped", 1.0),
+        ("TotalNumberOfUpdateEventsSeen", 0.0),
+        ("TotalNumberOfDeleteEventsSeen", 0.0),
+    ] {
+        assert_eq!(page.value(&of(attribute), &STREAMING), Some(value), "{attribute}");
+    }
 }
 
 /// The names by which connectors are watched today: Debezium's attributes, what the usual rules of the JMX exporter and the
