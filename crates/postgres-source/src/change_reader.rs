@@ -593,11 +593,13 @@ fn push_row(tuple: &Tuple<'_>, base: usize, plan: &RecordPlan, batch: &mut Chang
     Ok(Row { first: first as u32 })
 }
 
-/// Takes unchanged TOASTed values from the old row, which has them whole under REPLICA IDENTITY FULL.
+/// Takes unchanged TOASTed values from the old row, which has them whole under REPLICA IDENTITY FULL. A NULL there is none
+/// of them: the server sends a partition's key alone as a whole row of a root with that identity.
 fn fill_unchanged(batch: &mut ChangeBatch, old: u32, new: u32, columns: usize) {
     for i in 0..columns {
-        if batch.cells[new as usize + i].is_unchanged() {
-            batch.cells[new as usize + i] = batch.cells[old as usize + i];
+        let of_old = batch.cells[old as usize + i];
+        if batch.cells[new as usize + i].is_unchanged() && !of_old.is_null() {
+            batch.cells[new as usize + i] = of_old;
         }
     }
 }

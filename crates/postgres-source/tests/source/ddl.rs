@@ -132,3 +132,20 @@ fn rows_of_an_enum_that_is_dropped_before_they_are_read_have_it() {
     let have: Vec<String> = source.take(2).iter().map(described).collect();
     assert_eq!(have, ["c id int4=1 m mood=sad ms _mood={sad} [id]", "c id int4=2 [id]"]);
 }
+
+#[test]
+fn an_unchanged_value_of_a_partition_is_no_null_under_a_root_whose_identity_is_full() {
+    let db = postgres(15).database();
+    db.sql(
+        "create table p (id int primary key, v text) partition by range (id); \
+         create table p1 partition of p for values from (0) to (10); alter table p1 alter v set storage external; \
+         alter table p replica identity full",
+    );
+    let mut source = Connector::new(&db, &[("publish.via.partition.root", "true")]).start(None);
+    source.read_snapshot();
+    db.sql("insert into p values (1, repeat('x', 3000)); update p set id = 2");
+    source.take(2);
+    let batch = source.batch();
+    let update = batch.changes.last().expect("the update");
+    assert!(batch.row(update.new, 2).cells[1].is_unchanged(), "{update:?}");
+}
