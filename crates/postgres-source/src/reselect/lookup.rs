@@ -60,6 +60,8 @@ impl Lookup {
             // A null of a column with a default is printed as the default.
             let reads_null = options.nulls && schema.schema.default.is_none();
             let unchanged = match &field.unavailable {
+                // Whatever stands for it: strict mode refuses what has no placeholder of its own.
+                _ if config.typed.strict => options.unavailable,
                 Value::Null => reads_null,
                 // The original does not know this placeholder of its own.
                 value => options.unavailable && !is_uuids(&column.ty) && placeholder.has(value),

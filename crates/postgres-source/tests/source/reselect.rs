@@ -88,9 +88,10 @@ fn a_failure_keeps_what_came_before_it_and_a_restart_meets_it_again() {
 fn a_lost_connection_is_opened_again_and_strict_mode_finds_rows_by_any_key() {
     let db = postgres(15).database();
     db.sql(
-        r#"create table d ("Day" date primary key, n int, t time, x text);
-           alter table d alter x set storage external;
-           insert into d values ('2024-02-29', 0, null, repeat('x', 2100))"#,
+        r#"create table d ("Day" date primary key, n int, t time, x text, u uuid[]);
+           alter table d alter x set storage external, alter u set storage external;
+           insert into d select '2024-02-29', 0, null, repeat('x', 2100), array_agg(gen_random_uuid())
+             from generate_series(1, 200)"#,
     );
     let mut connector = connector(&db, &[]);
     connector.set("walspring.strict", "true");
@@ -99,6 +100,7 @@ fn a_lost_connection_is_opened_again_and_strict_mode_finds_rows_by_any_key() {
         db.sql(&format!("update d set n = {n}, t = null; update d set t = '12:34:56.789012'"));
         for event in source.take(2) {
             assert_eq!(event.get("x").map(str::len), Some(2100));
+            assert_eq!(event.get("u").map(|u| u.matches(',').count()), Some(199));
             assert!(matches!(event.get("t"), None | Some("12:34:56.789012")), "{event:?}");
         }
         db.sql(
