@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use walspring_record::{ChangeBatch, SourceOffset};
 
+use crate::consumer::{ConsumerRequest, RecordConsumer};
 use crate::error::TaskError;
+use crate::store::StoreError;
 use crate::numbers::Numbers;
 
 /// A connector's configuration, in the order in which it was given.
@@ -58,7 +60,11 @@ pub struct SourceTaskContext {
     pub offset: ReadOffset,
     pub stop: StopToken,
     pub progress: Arc<dyn Progress>,
+    /// Joins a group of consumers, for what a source reads beside its database.
+    pub join_group: JoinGroup,
 }
+
+pub type JoinGroup = Arc<dyn Fn(ConsumerRequest) -> Result<Box<dyn RecordConsumer>, StoreError> + Send + Sync>;
 
 /// Reads the stored offset of a partition; may wait.
 pub type ReadOffset = Box<dyn Fn(&SourcePartition) -> Result<Option<SourceOffset>, TaskError> + Send>;

@@ -22,14 +22,14 @@ mod read_twice;
 mod relations;
 mod reselect;
 mod shared_topics;
-mod slot;
 mod signals;
+mod slot;
 mod slot_watch;
 mod snapshot;
 mod snapshot_query;
 mod startup;
-mod strict;
 mod stream;
+mod strict;
 mod task;
 pub mod wire;
 

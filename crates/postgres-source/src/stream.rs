@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use walspring_connect::{DEBEZIUM_EXCEPTION, Kind, TaskError};
+use walspring_connect::{DEBEZIUM_EXCEPTION, JoinGroup, Kind, TaskError};
 use walspring_record::{ChangeBatch, Lsn};
 
 use crate::change_reader::ChangeReader;
@@ -87,6 +87,7 @@ impl Stream {
         from: StreamStart,
         progress: Arc<SlotProgress>,
         limits: Limits,
+        groups: &(String, JoinGroup),
     ) -> Result<Stream, TaskError> {
         let StreamStart { mut resume, slot, last_commit, floor, stored } = from;
         let start = resume.start;
@@ -101,7 +102,7 @@ impl Stream {
         })?;
         tracing::info!(slot = %config.typed.slot.name, %start, "streaming");
         let mut events = relations.events.clone();
-        let signals = Signals::new(config, stored.as_ref()).map(Box::new);
+        let signals = Signals::new(config, stored.as_ref(), &groups.0, &groups.1)?.map(Box::new);
         let behind = if signals.is_some() { Some(relations.current_lsn()?) } else { None };
         if let Some(stored) = &stored {
             events.restore(stored);

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use walspring_config::postgres::{LsnFlushMode, PublicationAutocreate, SnapshotLocking, SnapshotMode};
 use walspring_connect::{
-    CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, Feedback, Poll, Progress, SourcePartition, SourceTask, SourceTaskContext,
-    StopToken, TaskError,
+    CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, Feedback, JoinGroup, Poll, Progress, SourcePartition, SourceTask,
+    SourceTaskContext, StopToken, TaskError,
 };
 use walspring_record::{ChangeBatch, Lsn};
 
@@ -54,6 +54,8 @@ struct Context {
     read_offset: walspring_connect::ReadOffset,
     stop: StopToken,
     progress: Arc<dyn Progress>,
+    /// The connector's name, and how it reads topics.
+    groups: (String, JoinGroup),
 }
 
 enum State {
@@ -104,7 +106,12 @@ impl PostgresTask {
             metrics,
             slot_watch: None,
             state: State::New,
-            context: Context { read_offset: context.offset, stop: context.stop, progress: context.progress },
+            context: Context {
+                read_offset: context.offset,
+                stop: context.stop,
+                progress: context.progress,
+                groups: (context.connector, context.join_group),
+            },
         }
     }
 
@@ -425,7 +432,8 @@ impl PostgresTask {
             Some(connection) => connection,
             None => self.replication_connection()?,
         };
-        let stream = Stream::start(&self.config, relations, replication, from, self.progress.clone(), self.limits)?;
+        let (progress, groups) = (self.progress.clone(), &self.context.groups);
+        let stream = Stream::start(&self.config, relations, replication, from, progress, self.limits, groups)?;
         self.metrics.connected(true);
         if let Some(watch) = &self.slot_watch {
             watch.look();

@@ -1,5 +1,6 @@
 //! One attempt at a source's task: writer (fences older ones) → stored offset → source → loop.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use walspring_connect::writer::RecordWriter;
@@ -51,6 +52,10 @@ impl Life<'_> {
             offset: Box::new(read_offset.clone()),
             stop: self.control.stop.clone(),
             progress: self.shared.clone(),
+            join_group: {
+                let backend = backend.clone();
+                Arc::new(move |request| backend.consumer(request))
+            },
         };
         let of_source = |error| AttemptFailed { error, progress: false, of_source: true };
         let mut source = plugin.start(context).map_err(of_source)?;

@@ -4,9 +4,9 @@
 mod columns;
 mod filters;
 mod modes;
-mod strict;
-mod signals;
 mod post_processors;
+mod signals;
+mod strict;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -24,10 +24,10 @@ use crate::warning::Warning;
 pub use columns::{ColumnHash, ColumnRule, ColumnRules, HASH_ALGORITHMS};
 pub use filters::{Filters, KeyColumns, NameFilter, ReplicaIdentity, ReplicaIdentityRule};
 pub use modes::*;
-pub use topics::{NAMING_STRATEGIES, RegexNaming, Rewrite, SourceKey, TopicForm, TopicNaming};
 pub(crate) use post_processors::warning_about;
-pub use signals::{KafkaSignals, SignalConfig};
 pub use post_processors::{PostProcessorError, RESELECT_CLASS, Reselect, post_processors};
+pub use signals::{KafkaSignals, SignalConfig};
+pub use topics::{NAMING_STRATEGIES, RegexNaming, Rewrite, SourceKey, TopicForm, TopicNaming};
 
 #[derive(Debug, Clone)]
 pub struct PostgresConnectorConfig {

@@ -30,7 +30,6 @@ pub struct SignalConfig {
 pub struct KafkaSignals {
     pub topic: String,
     pub group: String,
-    pub servers: Option<String>,
 }
 
 impl SignalConfig {
@@ -47,7 +46,6 @@ impl SignalConfig {
             Ok(KafkaSignals {
                 topic: topic.map_or_else(|| options.string("topic.prefix").map(|p| format!("{p}-signal")), Ok)?,
                 group: options.string("signal.kafka.groupId")?,
-                servers: options.optional_nonempty("signal.kafka.bootstrap.servers"),
             })
         };
         Ok(SignalConfig {

@@ -271,8 +271,8 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Long)
         .at("CONNECTOR_ADVANCED", 6)
         .label("Enabled channels names")
-        .doc("Channels that signals may come from: source, file.")
-        .later_values(&["kafka", "jmx", "in-process"], "signals come from the signal table (source) or from a file (file)"),
+        .doc("Channels that signals may come from: source, kafka, file.")
+        .later_values(&["jmx", "in-process"], "signals come from the signal table (source), a topic (kafka) or a file (file)"),
     OptionDef::list("notification.enabled.channels")
         .width(Width::Long)
         .at("CONNECTOR_ADVANCED", 7)
@@ -1144,23 +1144,21 @@ const OPTIONS: &[OptionDef] = &[
         .pattern("snapshot.select.statement.overrides.", ""),
     OptionDef::string("signal.kafka.topic")
         .unlisted()
-        .doc("Topic of the kafka signal channel; by default the topic prefix followed by -signal.")
-        .later("signals are not implemented yet"),
+        .doc("Topic of the kafka signal channel; by default the topic prefix followed by -signal."),
     OptionDef::string("signal.kafka.groupId")
         .unlisted()
         .default("kafka-signal")
-        .doc("Consumer group of the kafka signal channel.")
-        .later("signals are not implemented yet"),
+        .doc("Consumer group of the kafka signal channel."),
     OptionDef::string("signal.kafka.bootstrap.servers")
         .unlisted()
         .doc("Kafka servers of the kafka signal channel.")
-        .later("signals are not implemented yet"),
+        .no_effect("the topic is read from the worker's own Kafka: a connector names no addresses"),
     OptionDef::int("signal.kafka.poll.timeout.ms")
         .unlisted()
         .default("100")
         .checks(&[Int, NonNegativeInt])
         .doc("Longest wait of one poll of the kafka signal channel, in milliseconds.")
-        .later("signals are not implemented yet"),
+        .no_effect("the topic is read on a thread of its own"),
     OptionDef::string("signal.file")
         .unlisted()
         .default("file-signals.txt")
@@ -1168,7 +1166,7 @@ const OPTIONS: &[OptionDef] = &[
     OptionDef::string("signal.consumer.OPTION")
         .unlisted()
         .doc("Options of the kafka signal channel's consumer.")
-        .pattern("signal.consumer.", "").later("signals are not implemented yet"),
+        .pattern("signal.consumer.", ""),
     OptionDef::long("poll.dispatch.interval.ms")
         .unlisted()
         .default("0")

@@ -74,6 +74,8 @@ struct Reading {
     chunk: Option<Box<Chunk>>,
     /// The closing mark stands before this.
     closed_at: Option<Lsn>,
+    /// To be told after what the chunk brings.
+    later: Vec<Notice>,
 }
 
 struct Sending {
@@ -130,6 +132,14 @@ impl Incremental {
         self.notices.push((self.state.signal.clone(), notice));
     }
 
+    /// Of a chunk that is under way is told first: the original has read it by now.
+    fn tell_after_chunk(&mut self, notice: Notice) {
+        match &mut self.phase {
+            Phase::Reading(reading) => reading.later.push(notice),
+            _ => self.tell(notice),
+        }
+    }
+
     fn tables(&self) -> String {
         self.state.collections.iter().map(|c| c.table.clone()).collect::<Vec<_>>().join(",")
     }
@@ -183,7 +193,7 @@ impl Incremental {
         if self.is_running() && !self.paused {
             self.paused = true;
             tracing::info!("the incremental snapshot pauses");
-            self.tell(Notice::Paused(self.tables()));
+            self.tell_after_chunk(Notice::Paused(self.tables()));
         }
     }
 
@@ -191,7 +201,7 @@ impl Incremental {
         if self.is_running() && self.paused {
             self.paused = false;
             tracing::info!("the incremental snapshot goes on");
-            self.tell(Notice::Resumed(self.tables()));
+            self.tell_after_chunk(Notice::Resumed(self.tables()));
         }
     }
 
@@ -269,25 +279,30 @@ impl Incremental {
 
     /// The window is over: its rows are sent, or read again.
     fn close(&mut self) {
-        let Phase::Reading(reading) = std::mem::replace(&mut self.phase, Phase::Idle) else { return };
+        let Phase::Reading(mut reading) = std::mem::replace(&mut self.phase, Phase::Idle) else { return };
+        let later = std::mem::take(&mut reading.later);
+        self.judge(*reading);
+        for notice in later {
+            self.tell(notice);
+        }
+    }
+
+    fn judge(&mut self, reading: Reading) {
         let (Some(chunk), Some(opened)) = (reading.chunk, reading.opened) else { return };
-        if chunk.rows.is_some() {
+        let mut dead = Vec::new();
+        if let Some(rows) = &chunk.rows {
             self.streamed.forget(&chunk.visible);
             if let Some(xid) = self.streamed.missed(opened, &chunk.visible) {
                 tracing::info!(xid, "a chunk did not see a transaction that has been streamed: it is read again");
                 return;
             }
-        }
-        if let Some(rows) = &chunk.rows {
-            let mut dead = vec![false; rows.firsts.len()];
+            dead = vec![false; rows.firsts.len()];
             if reading.window.judge(&rows.plan.relation, &rows.identity, &rows.keys, &mut dead) == Verdict::Again {
                 tracing::info!("too much has changed while a chunk was read: it is read again");
                 return;
             }
-            self.apply(*chunk, reading.tables, dead);
-        } else {
-            self.apply(*chunk, reading.tables, Vec::new());
         }
+        self.apply(*chunk, reading.tables, dead);
     }
 
     /// `tables`: how many there were when the chunk was asked for.
@@ -372,8 +387,12 @@ impl Incremental {
     }
 
     fn next_chunk(&mut self, events: &Events) -> Result<(), TaskError> {
+        // As in the original, what pauses is stopped when it goes on.
+        if self.paused {
+            return Ok(());
+        }
         self.take_out_stopped()?;
-        if !self.is_running() || self.paused {
+        if !self.is_running() {
             return Ok(());
         }
         let job = Job {
@@ -395,7 +414,8 @@ impl Incremental {
         if let Some(reader) = &self.reader {
             reader.read(job)?;
         }
-        let reading = Reading { id, tables, opened, window: Window::default(), chunk: None, closed_at: None };
+        let reading =
+            Reading { id, tables, opened, window: Window::default(), chunk: None, closed_at: None, later: Vec::new() };
         self.phase = Phase::Reading(Box::new(reading));
         Ok(())
     }
@@ -408,15 +428,20 @@ impl Incremental {
         let running: Vec<String> = self.state.collections.iter().map(|c| c.table.clone()).collect();
         let stopped = expand(&std::mem::take(&mut self.stops), &running)?;
         let current = running.first().cloned();
-        let (gone, unknown): (Vec<_>, Vec<_>) = stopped.into_iter().partition(|table| running.contains(table));
+        let (mut gone, unknown): (Vec<_>, Vec<_>) = stopped.into_iter().partition(|table| running.contains(table));
         for table in unknown {
             tracing::warn!(table, "it is not among the tables of the incremental snapshot, and so was not stopped");
         }
         self.state.collections.retain(|c| !gone.contains(&c.table));
         tracing::info!(tables = gone.join(","), "taken out of the incremental snapshot");
+        // The one that is being read goes last, and where it was the last one the snapshot has come to its end.
+        gone.sort_by_key(|table| Some(table) == current.as_ref());
         if current.is_some_and(|current| gone.contains(&current)) {
             (self.state.last_key, self.state.maximum_key, self.state.total_rows) = (None, None, None);
             (self.rows_read, self.chunks_read) = (0, 0);
+        }
+        if !self.is_running() {
+            self.tell(Notice::Completed);
         }
         self.tell(Notice::Aborted(gone.join(",")));
         if !self.is_running() {

@@ -1,14 +1,15 @@
 //! Signals, from where they come to what they do. `table`: changes of the signal table, as the stream brings them; `file`:
-//! lines of a file. What a signal asks for is done by [`Incremental`], or is a line in the log.
+//! lines of a file; `kafka`: records of a topic. What a signal asks for is done by [`Incremental`], or is a line in the log.
 //!
 //! Looked at once a frame of the stream, and only where signals are enabled.
 
 mod file;
+mod kafka;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use walspring_connect::TaskError;
+use walspring_connect::{JoinGroup, TaskError};
 use walspring_debezium::{Signal, SignalAction, WINDOW_CLOSE, WINDOW_OPEN};
 use walspring_record::{Change, ChangeBatch, ChangeKind, OldRow, RecordPlan, SourceOffset};
 
@@ -18,11 +19,13 @@ use crate::events::StoredOffset;
 use crate::incremental::{Incremental, Notice, StreamPlace};
 use crate::relations::CatalogRelations;
 use file::SignalFile;
+use kafka::SignalTopic;
 
 pub struct Signals {
     config: Arc<SourceConfig>,
     incremental: Incremental,
     file: Option<SignalFile>,
+    topic: Option<SignalTopic>,
     due: Instant,
     /// The plan of the last change, and whether it is the signal table's.
     recent: (u64, bool),
@@ -33,10 +36,23 @@ pub struct Signals {
 
 impl Signals {
     /// `None`: nothing can signal, and no snapshot is in progress.
-    pub fn new(config: &Arc<SourceConfig>, stored: Option<&StoredOffset>) -> Option<Signals> {
+    pub fn new(
+        config: &Arc<SourceConfig>,
+        stored: Option<&StoredOffset>,
+        connector: &str,
+        join: &JoinGroup,
+    ) -> Result<Option<Signals>, TaskError> {
         let state = stored.and_then(StoredOffset::incremental);
         let typed = &config.typed.signals;
-        (typed.is_enabled() || state.is_some()).then(|| Signals {
+        if !typed.is_enabled() && state.is_none() {
+            return Ok(None);
+        }
+        let topic = match &typed.kafka {
+            Some(kafka) => Some(SignalTopic::start(connector, &config.typed, kafka, join.clone())?),
+            None => None,
+        };
+        Ok(Some(Signals {
+            topic,
             config: config.clone(),
             file: typed.file.as_deref().map(SignalFile::new),
             due: Instant::now(),
@@ -44,7 +60,7 @@ impl Signals {
             store: false,
             warned_of_columns: false,
             incremental: Incremental::new(config.clone(), state),
-        })
+        }))
     }
 
     pub fn take_notices(&mut self) -> Vec<(Option<String>, Notice)> {
@@ -193,6 +209,12 @@ impl Signals {
             self.due = Instant::now() + self.config.typed.signals.poll_interval;
             for signal in file.take()? {
                 self.act(reader, &signal)?;
+            }
+        }
+        while let Some(signal) = self.topic.as_ref().map_or(Ok(None), SignalTopic::next)? {
+            self.act(reader, &signal)?;
+            if let Some(topic) = &self.topic {
+                topic.followed();
             }
         }
         if self.incremental.wants_visible() {

@@ -13,7 +13,7 @@ mod preparing;
 mod quiet;
 mod reselect;
 mod resume;
-mod snapshot;
 mod signals;
+mod snapshot;
 mod strict;
 mod support;

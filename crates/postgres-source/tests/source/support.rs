@@ -90,6 +90,7 @@ impl Connector {
             offset: Box::new(move |_: &SourcePartition| Ok(stored.clone())),
             stop: stop.clone(),
             progress: heard.clone(),
+            join_group: Arc::new(|_| Err(walspring_connect::StoreError::Definite("no groups here".into()))),
         };
         let task = PostgresPlugin::with_limits(self.limits).start(context)?;
         Ok(Source { task, stop, heard, batch: ChangeBatch::default(), offset: None })
