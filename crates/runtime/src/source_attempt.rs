@@ -31,6 +31,10 @@ impl Life<'_> {
             config: config.clone(),
             offsets_topic: offsets_topic.clone(),
         };
+        // A topic of the connector's own is made when it is first opened, and a transactional writer needs it to be there.
+        if offsets_topic.is_some() {
+            ConnectorOffsets::open(&**backend, connector, offsets_topic.as_deref()).map_err(|e| store_error(&e))?;
+        }
         // Older writers are fenced when this returns: only now the stored offset is final.
         let mut writer = Writer(Some(backend.writer(request, commits.clone()).map_err(|e| write_error(&e))?));
         self.control.set_interrupter(writer.get().interrupter());
