@@ -17,7 +17,7 @@ use crate::events::Events;
 use crate::incremental::Visible;
 use crate::read_twice::ReadTwice;
 use crate::snapshot::SnapshotTable;
-use crate::wire::{Connection, quote_identifier};
+use crate::wire::{Connection, PgError, quote_identifier};
 use crate::{publication, slot};
 
 /// Relations completed from the catalog, over an ordinary connection that is opened again when it is lost.
@@ -31,6 +31,8 @@ pub struct CatalogRelations {
     preloaded: HashMap<u32, TableDetails>,
     /// The oldest transaction that the preloaded details may not have seen.
     preloaded_xmin: u32,
+    /// The same of what was read last, be it of one table.
+    read_xmin: u32,
     plans: HashMap<u32, Arc<RecordPlan>>,
     /// Of the captured tables.
     twice: ReadTwice,
@@ -56,6 +58,7 @@ impl CatalogRelations {
             types: Types::new(),
             preloaded: HashMap::new(),
             preloaded_xmin: 0,
+            read_xmin: 0,
             plans: HashMap::new(),
             twice: ReadTwice::default(),
             wal_sender_timeout: Duration::from_millis(timeout_ms),
@@ -68,6 +71,7 @@ impl CatalogRelations {
     pub fn preload(&mut self, captured: &[Table]) -> Result<(), TaskError> {
         let oids: Vec<u32> = captured.iter().map(|t| t.oid).collect();
         self.preloaded_xmin = self.snapshot_xid()?;
+        self.read_xmin = self.preloaded_xmin;
         let connection = &mut self.connection;
         self.preloaded = catalog::details(connection, &oids).map_err(|e| from_pg("Reading the columns", e))?;
         if self.config.typed.strict {
@@ -79,6 +83,38 @@ impl CatalogRelations {
         self.types.forget_user_types();
         let used = self.preloaded.values().flat_map(|d| d.columns.iter().map(|c| c.type_oid));
         self.types.load(connection, used).map_err(|e| from_pg("Reading the types", e))
+    }
+
+    /// What was read of the table before, unless the transaction may have altered it since: that does not show in columns
+    /// and types alone.
+    fn preloaded_for(&mut self, oid: u32, xid: Option<u32>) -> Option<TableDetails> {
+        let seen = xid.is_some_and(|xid| precedes(xid, self.preloaded_xmin));
+        self.preloaded.remove(&oid).filter(|_| seen)
+    }
+
+    /// The table as the catalog has it now. When the stream is behind what was read last, the other tables that have not
+    /// been described are read with it: they are likely to come up, and would each be asked about.
+    fn details_now(&mut self, oid: u32, xid: Option<u32>) -> Result<TableDetails, TaskError> {
+        let is_behind = xid.is_some_and(|xid| precedes(xid, self.read_xmin));
+        let mut oids = vec![oid];
+        if is_behind {
+            oids.extend(self.preloaded.keys());
+        }
+        self.types.forget_user_types();
+        let (xmin, mut all) = self.with_connection("Reading the columns", |c| {
+            let xmin = snapshot_xmin(c)?;
+            Ok((xmin, catalog::details(c, &oids)?))
+        })?;
+        if self.config.typed.strict {
+            all.values_mut().for_each(TableDetails::take_sure_keys);
+        }
+        self.read_xmin = xmin;
+        let details = all.remove(&oid).unwrap_or_default();
+        if is_behind {
+            self.preloaded_xmin = xmin;
+            self.preloaded = all;
+        }
+        Ok(details)
     }
 
     /// Asks for the tables' real sizes: the catalog's are estimates of the last vacuum.
@@ -117,11 +153,7 @@ impl CatalogRelations {
 
     /// A transaction id that stands for the snapshot: the oldest that it does not see whole. None is used up.
     pub fn snapshot_xid(&mut self) -> Result<u32, TaskError> {
-        let rows = self
-            .connection
-            .query("SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())")
-            .map_err(|e| from_pg("Reading the snapshot", e))?;
-        Ok(rows.first().map_or(0, |r| catalog::number::<u64>(r, 0)) as u32)
+        snapshot_xmin(&mut self.connection).map_err(|e| from_pg("Reading the snapshot", e))
     }
 
     /// Whether strict mode reads the table's rows with other tables.
@@ -196,7 +228,7 @@ impl CatalogRelations {
     fn with_connection<T>(
         &mut self,
         doing: &str,
-        mut run: impl FnMut(&mut Connection) -> Result<T, crate::wire::PgError>,
+        mut run: impl FnMut(&mut Connection) -> Result<T, PgError>,
     ) -> Result<T, TaskError> {
         match run(&mut self.connection) {
             Err(e) if e.is_transient() => {
@@ -280,20 +312,9 @@ impl Relations for CatalogRelations {
             walspring_pgoutput::ReplicaIdentity::Full => walspring_record::ReplicaIdentity::Full,
             walspring_pgoutput::ReplicaIdentity::Index => walspring_record::ReplicaIdentity::Index,
         };
-        // What was altered since does not show in columns and types alone.
-        let seen = xid.is_some_and(|xid| precedes(xid, self.preloaded_xmin));
-        let details = match self.preloaded.remove(&m.oid).filter(|d| seen && agrees(d, &columns)) {
+        let details = match self.preloaded_for(m.oid, xid).filter(|d| agrees(d, &columns)) {
             Some(details) => details,
-            None => {
-                let oid = m.oid;
-                self.types.forget_user_types();
-                let mut all = self.with_connection("Reading the columns", |c| catalog::details(c, &[oid]))?;
-                let mut details = all.remove(&oid).unwrap_or_default();
-                if self.config.typed.strict {
-                    details.take_sure_keys();
-                }
-                details
-            }
+            None => self.details_now(m.oid, xid)?,
         };
         let oids: Vec<u32> = columns.iter().map(|c| c.type_oid).collect();
         let mut types = std::mem::take(&mut self.types);
@@ -334,6 +355,12 @@ impl Relations for CatalogRelations {
         self.plans.insert(plan.relation.oid, plan.clone());
         Ok(plan)
     }
+}
+
+/// The oldest transaction that may not be over.
+fn snapshot_xmin(connection: &mut Connection) -> Result<u32, PgError> {
+    let rows = connection.query("SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())")?;
+    Ok(rows.first().map_or(0, |r| catalog::number::<u64>(r, 0)) as u32)
 }
 
 /// Whether a transaction's id is the older one: ids go round.
