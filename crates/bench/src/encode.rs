@@ -159,7 +159,9 @@ impl Pipeline {
             }
         }
         if warnings.count > 0 {
-            return Err(format!("{} values could not be converted: {:?}", warnings.count, warnings.surprises.seen).into());
+            return Err(
+                format!("{} values could not be converted: {:?}", warnings.count, warnings.surprises.seen).into()
+            );
         }
         Ok(())
     }

@@ -8,8 +8,8 @@ use walspring_record::{ChangeBatch, SourceOffset};
 
 use crate::consumer::{ConsumerRequest, RecordConsumer};
 use crate::error::TaskError;
-use crate::store::StoreError;
 use crate::numbers::Numbers;
+use crate::store::StoreError;
 
 /// A connector's configuration, in the order in which it was given.
 pub type Props = serde_json::Map<String, serde_json::Value>;
