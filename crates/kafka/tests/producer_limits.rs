@@ -167,6 +167,9 @@ fn a_broker_whose_disk_is_full_is_waited_for() {
         transaction.bytes_max = 20_000;
     }
     run_as_task(&place, &config, 1000, 10);
+    // A broker that dies between a commit and its markers because its disk is full has been seen to come back without the
+    // markers, and to grant a producer all the same: docs/testing.md, "Known to fall short".
+    wait_for("the markers", PATIENCE, || (place.stored_offset() == Some(1000)).then_some(()));
     std::thread::scope(|scope| {
         let filling = scope.spawn(|| {
             kafka.broker(0).fill_disk();
