@@ -103,9 +103,10 @@ impl Rig {
 
     fn state(&self, wanted: &str) -> Value {
         let path = format!("/connectors/{}/status", self.name("copy"));
-        self.worker.wait(&path, |s| match s["tasks"][0]["state"].as_str() {
-            Some(state) => state == wanted,
-            None => s["connector"]["state"] == wanted,
+        // Each task says it for itself, and any of them may have the partition.
+        self.worker.wait(&path, |s| match s["tasks"].as_array() {
+            Some(tasks) if !tasks.is_empty() => tasks.iter().all(|task| task["state"] == wanted),
+            _ => s["connector"]["state"] == wanted,
         })
     }
 
