@@ -38,6 +38,7 @@ pub struct ConsumedRecord {
     pub topic: Arc<str>,
     pub partition: i32,
     pub kafka_offset: i64,
+    /// In milliseconds since the epoch; none where the topic has none.
     pub timestamp_ms: Option<i64>,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,

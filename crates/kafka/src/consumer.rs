@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rdkafka_sys as rdsys;
 use rdsys::rd_kafka_resp_err_t as Code;
+pub use walspring_connect::ConsumedRecord;
 
 use crate::admin::list_offsets;
 pub use crate::admin::{Isolation, Position};
@@ -18,19 +19,6 @@ use crate::kept::{Kept, KeptError, Kind, TopicHandle, millis, slice, text};
 const QUEUED_KIB_MAX: &str = "1024";
 /// A partition's share of one answer. A larger batch still comes: the broker sends at least one.
 const FETCH_BYTES_MAX: &str = "1048576";
-
-/// One record, on its own memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConsumedRecord {
-    pub topic: Arc<str>,
-    pub partition: i32,
-    pub kafka_offset: i64,
-    /// In milliseconds since the epoch; none where the topic has none.
-    pub timestamp_ms: Option<i64>,
-    pub key: Option<Vec<u8>>,
-    pub value: Option<Vec<u8>>,
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
-}
 
 /// What reading is for, which decides how long the broker holds an answer back while there is nothing new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +123,7 @@ impl TopicConsumer {
             let message = rdsys::rd_kafka_consume_queue(self.queue.0, millis(timeout));
             let Some(borrowed) = message.as_ref() else { return Ok(Consumed::Nothing) };
             let consumed = match borrowed.err {
-                Code::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(Consumed::Record(self.record(message, borrowed))),
+                Code::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(Consumed::Record(record(message, &self.name))),
                 Code::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
                     Ok(Consumed::End { partition: borrowed.partition, kafka_offset: borrowed.offset })
                 }
@@ -158,30 +146,27 @@ impl TopicConsumer {
         // SAFETY: the queue lives.
         unsafe { rdsys::rd_kafka_queue_yield(self.queue.0) };
     }
+}
 
-    /// # Safety
-    /// `message` is a record, and `borrowed` the same.
-    unsafe fn record(
-        &self,
-        message: *mut rdsys::rd_kafka_message_t,
-        borrowed: &rdsys::rd_kafka_message_t,
-    ) -> ConsumedRecord {
-        // SAFETY: key and payload are as long as the message says.
-        unsafe {
-            let bytes = |bytes: *mut std::ffi::c_void, len: usize| {
-                (!bytes.is_null()).then(|| slice(bytes.cast::<u8>().cast_const(), len).to_vec())
-            };
-            let mut kind = rdsys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-            let timestamp_ms = rdsys::rd_kafka_message_timestamp(message, &mut kind);
-            ConsumedRecord {
-                topic: self.name.clone(),
-                partition: borrowed.partition,
-                kafka_offset: borrowed.offset,
-                timestamp_ms: (timestamp_ms >= 0).then_some(timestamp_ms),
-                key: bytes(borrowed.key, borrowed.key_len),
-                value: bytes(borrowed.payload, borrowed.len),
-                headers: headers(message),
-            }
+/// # Safety
+/// `message` is a record.
+pub(crate) unsafe fn record(message: *mut rdsys::rd_kafka_message_t, topic: &Arc<str>) -> ConsumedRecord {
+    // SAFETY: key and payload are as long as the message says.
+    unsafe {
+        let borrowed = &*message;
+        let bytes = |bytes: *mut std::ffi::c_void, len: usize| {
+            (!bytes.is_null()).then(|| slice(bytes.cast::<u8>().cast_const(), len).to_vec())
+        };
+        let mut kind = rdsys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        let timestamp_ms = rdsys::rd_kafka_message_timestamp(message, &mut kind);
+        ConsumedRecord {
+            topic: topic.clone(),
+            partition: borrowed.partition,
+            kafka_offset: borrowed.offset,
+            timestamp_ms: (timestamp_ms >= 0).then_some(timestamp_ms),
+            key: bytes(borrowed.key, borrowed.key_len),
+            value: bytes(borrowed.payload, borrowed.len),
+            headers: headers(message),
         }
     }
 }
@@ -190,7 +175,7 @@ impl TopicConsumer {
 ///
 /// # Safety
 /// `message` is a record.
-pub(crate) unsafe fn headers(message: *mut rdsys::rd_kafka_message_t) -> Vec<(String, Option<Vec<u8>>)> {
+unsafe fn headers(message: *mut rdsys::rd_kafka_message_t) -> Vec<(String, Option<Vec<u8>>)> {
     let mut out = Vec::new();
     // SAFETY: names and values live as long as the message.
     unsafe {

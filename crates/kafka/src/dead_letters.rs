@@ -5,7 +5,7 @@
 //! they are written once more when the caller tries again.
 
 use std::ffi::{CString, c_void};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka_sys as rdsys;
@@ -14,7 +14,8 @@ use walspring_connect::{DeadLetter, DeadLetterQueue, StoreError};
 
 use crate::admin::{Admin, NewTopic};
 use crate::client_config::ClientOptions;
-use crate::kept::{Delivery, Kept, KeptError, Kind};
+use crate::deliveries::Deliveries;
+use crate::kept::{Kept, KeptError, Kind};
 use crate::keyed_log::store_error;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -119,7 +120,8 @@ impl DeadLetterQueue for KafkaDeadLetters {
                 produce(&client, &self.topic, letter, round).map_err(|error| failed(client.explained(error)))?;
             }
             // After an error the client is given up, and with it what it still has.
-            deliveries.wait(part.len()).map_err(|error| failed(client.explained(error)))?;
+            let delivered = deliveries.wait(part.len(), WRITE_TIMEOUT, "writing dead letters");
+            delivered.map_err(|error| failed(client.explained(error)))?;
         }
         self.client = Some((client, deliveries));
         Ok(())
@@ -177,53 +179,5 @@ fn produce(kept: &Kept, topic: &str, letter: &DeadLetter, number: usize) -> Resu
         }
         rdsys::rd_kafka_headers_destroy(headers);
         Err(KeptError::of_code(code))
-    }
-}
-
-/// What was delivered of the letters under way.
-#[derive(Default)]
-struct Deliveries {
-    counts: Mutex<Counts>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Counts {
-    /// Which part they belong to: reports of an earlier one that come late are not counted.
-    round: usize,
-    done: usize,
-    error: Option<KeptError>,
-}
-
-impl Deliveries {
-    fn begin(&self) -> usize {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts = Counts { round: counts.round + 1, ..Counts::default() };
-        counts.round
-    }
-
-    fn add(&self, delivery: Delivery) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if delivery.number != counts.round {
-            return;
-        }
-        counts.done += 1;
-        if let Err(error) = delivery.result {
-            counts.error.get_or_insert(error);
-        }
-        self.changed.notify_all();
-    }
-
-    fn wait(&self, count: usize) -> Result<(), KeptError> {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut counts, waited) = self
-            .changed
-            .wait_timeout_while(counts, WRITE_TIMEOUT, |counts| counts.done < count && counts.error.is_none())
-            .unwrap_or_else(PoisonError::into_inner);
-        match counts.error.take() {
-            Some(error) => Err(error),
-            None if waited.timed_out() => Err(KeptError::timed_out("writing dead letters")),
-            None => Ok(()),
-        }
     }
 }

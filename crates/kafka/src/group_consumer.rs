@@ -21,12 +21,12 @@ use walspring_connect::{
 };
 
 use crate::client_config::{ClientConfigError, ClientOptions};
-use crate::consumer::headers;
+use crate::consumer::record;
 use crate::group::partition_list::{self, NO_OFFSET, PartitionList};
 use crate::group::rebalance::{self, Heard, Rebalance, Turn};
 use crate::group::topic_watch::TopicWatch;
 use crate::group::{errors, options};
-use crate::kept::{Kept, KeptError, Kind, Until, millis, slice, text};
+use crate::kept::{Kept, KeptError, Kind, Until, millis, text};
 
 /// What one call to the client brings at most: 8 bytes each, and a look at the group between.
 const BATCH_RECORDS_MAX: usize = 8192;
@@ -574,29 +574,6 @@ impl Run {
     unsafe fn is_of(&self, message: *const rdsys::rd_kafka_message_t) -> bool {
         // SAFETY: the caller's promise. Handles that are alive at once differ.
         unsafe { (*message).rkt == self.handle && (*message).partition == self.partition }
-    }
-}
-
-/// # Safety
-/// `message` is a record.
-unsafe fn record(message: *mut rdsys::rd_kafka_message_t, topic: &Arc<str>) -> ConsumedRecord {
-    // SAFETY: key and payload are as long as the message says.
-    unsafe {
-        let borrowed = &*message;
-        let bytes = |bytes: *mut std::ffi::c_void, len: usize| {
-            (!bytes.is_null()).then(|| slice(bytes.cast::<u8>().cast_const(), len).to_vec())
-        };
-        let mut kind = rdsys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-        let timestamp_ms = rdsys::rd_kafka_message_timestamp(message, &mut kind);
-        ConsumedRecord {
-            topic: topic.clone(),
-            partition: borrowed.partition,
-            kafka_offset: borrowed.offset,
-            timestamp_ms: (timestamp_ms >= 0).then_some(timestamp_ms),
-            key: bytes(borrowed.key, borrowed.key_len),
-            value: bytes(borrowed.payload, borrowed.len),
-            headers: headers(message),
-        }
     }
 }
 

@@ -4,6 +4,7 @@ pub mod client_config;
 pub mod connection;
 pub mod consumer;
 mod dead_letters;
+mod deliveries;
 mod group;
 mod group_consumer;
 mod kept;

@@ -70,13 +70,9 @@ impl CatalogRelations {
     /// Reads the details of all captured tables at once.
     pub fn preload(&mut self, captured: &[Table]) -> Result<(), TaskError> {
         let oids: Vec<u32> = captured.iter().map(|t| t.oid).collect();
-        self.preloaded_xmin = self.snapshot_xid()?;
-        self.read_xmin = self.preloaded_xmin;
+        self.preloaded = self.read_details(&oids)?;
+        self.preloaded_xmin = self.read_xmin;
         let connection = &mut self.connection;
-        self.preloaded = catalog::details(connection, &oids).map_err(|e| from_pg("Reading the columns", e))?;
-        if self.config.typed.strict {
-            self.preloaded.values_mut().for_each(TableDetails::take_sure_keys);
-        }
         let via_root = self.config.typed.publication.via_partition_root;
         self.twice = ReadTwice::find(connection, captured, via_root)
             .map_err(|e| from_pg("Reading which tables are parts of others", e))?;
@@ -101,20 +97,26 @@ impl CatalogRelations {
             oids.extend(self.preloaded.keys());
         }
         self.types.forget_user_types();
+        let mut all = self.read_details(&oids)?;
+        let details = all.remove(&oid).unwrap_or_default();
+        if is_behind {
+            self.preloaded_xmin = self.read_xmin;
+            self.preloaded = all;
+        }
+        Ok(details)
+    }
+
+    fn read_details(&mut self, oids: &[u32]) -> Result<HashMap<u32, TableDetails>, TaskError> {
+        // The snapshot first: what the details have seen is that much at least.
         let (xmin, mut all) = self.with_connection("Reading the columns", |c| {
             let xmin = snapshot_xmin(c)?;
-            Ok((xmin, catalog::details(c, &oids)?))
+            Ok((xmin, catalog::details(c, oids)?))
         })?;
         if self.config.typed.strict {
             all.values_mut().for_each(TableDetails::take_sure_keys);
         }
         self.read_xmin = xmin;
-        let details = all.remove(&oid).unwrap_or_default();
-        if is_behind {
-            self.preloaded_xmin = xmin;
-            self.preloaded = all;
-        }
-        Ok(details)
+        Ok(all)
     }
 
     /// Asks for the tables' real sizes: the catalog's are estimates of the last vacuum.

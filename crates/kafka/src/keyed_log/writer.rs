@@ -4,7 +4,7 @@
 //! Invariant: when `write` returns `Ok`, every record is on all in-sync replicas, and committed where the client is
 //! transactional; when it returns an error in a transaction, none of them will ever be read.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka_sys as rdsys;
@@ -13,7 +13,8 @@ use walspring_connect::StoreError;
 
 use super::store_error;
 use crate::client_config::ClientOptions;
-use crate::kept::{Delivery, Kept, KeptError, Kind, Until, millis};
+use crate::deliveries::Deliveries;
+use crate::kept::{Kept, KeptError, Kind, Until, millis};
 
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bound on what waits in the client; records of a worker's state are few and small.
@@ -41,21 +42,6 @@ struct State {
 struct Client {
     kept: Kept,
     deliveries: Arc<Deliveries>,
-}
-
-/// What was delivered of the records under way.
-#[derive(Default)]
-struct Deliveries {
-    counts: Mutex<Counts>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Counts {
-    /// Which `write` they belong to: reports of an earlier one that come late are not counted.
-    round: usize,
-    done: usize,
-    error: Option<KeptError>,
 }
 
 impl LogWriter {
@@ -198,7 +184,7 @@ impl Client {
             produce(&self.kept, topic, key, value.as_deref(), round).map_err(|error| self.kept.explained(error))?;
         }
         // A fenced client reports each record as purged; why, only the client as a whole knows.
-        self.deliveries.wait(records.len(), WRITE_TIMEOUT).map_err(|error| self.kept.explained(error))
+        self.deliveries.wait(records.len(), WRITE_TIMEOUT, "writing").map_err(|error| self.kept.explained(error))
     }
 }
 
@@ -237,37 +223,4 @@ pub(crate) fn produce(
         )
     };
     if code == Code::RD_KAFKA_RESP_ERR_NO_ERROR { Ok(()) } else { Err(KeptError::of_code(code)) }
-}
-
-impl Deliveries {
-    fn begin(&self) -> usize {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts = Counts { round: counts.round + 1, ..Counts::default() };
-        counts.round
-    }
-
-    fn add(&self, delivery: Delivery) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if delivery.number != counts.round {
-            return;
-        }
-        counts.done += 1;
-        if let Err(error) = delivery.result {
-            counts.error.get_or_insert(error);
-        }
-        self.changed.notify_all();
-    }
-
-    fn wait(&self, count: usize, timeout: Duration) -> Result<(), KeptError> {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut counts, waited) = self
-            .changed
-            .wait_timeout_while(counts, timeout, |counts| counts.done < count && counts.error.is_none())
-            .unwrap_or_else(PoisonError::into_inner);
-        match counts.error.take() {
-            Some(error) => Err(error),
-            None if waited.timed_out() => Err(KeptError::timed_out("writing")),
-            None => Ok(()),
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use walspring_record::{Fields, Schema, Value};
+use walspring_record::{Fields, Schema, Value, java};
 
 use super::{Reading, ValueError, integer, plain};
 use crate::config::TimePrecision;
@@ -196,23 +196,10 @@ fn clock(seconds: i64, fraction: i64, unit: PerSecond, out: &mut Vec<u8>) {
 
 /// Writes `YYYY-MM-DD` and gives what goes behind everything else: years before the first are counted backwards.
 fn day(days: i64, out: &mut Vec<u8>) -> &'static [u8] {
-    let (year, month, day) = civil(days);
+    let (year, month, day) = java::civil(days);
     let (shown, era): (i64, &'static [u8]) = if year < 1 { (1 - year, b" BC") } else { (year, b"") };
     let _ = write!(out, "{shown:04}-{month:02}-{day:02}");
     era
-}
-
-/// The proleptic Gregorian date of a day since 1970: by eras of 400 years, whose years begin in March.
-fn civil(days: i64) -> (i64, i64, i64) {
-    const DAYS_PER_ERA: i64 = 146_097;
-    let shifted = days.saturating_add(719_468);
-    let (era, day) = (shifted.div_euclid(DAYS_PER_ERA), shifted.rem_euclid(DAYS_PER_ERA));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year + i64::from(month <= 2), month, day)
 }
 
 /// An ISO text in PostgreSQL's spelling: no sign before long years, BC for those before the first, and no zone where the

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, TaskError};
 use walspring_debezium::{JavaValue, SnapshotCollection, WINDOW_CLOSE, WINDOW_OPEN, watermark_data};
-use walspring_record::{ChangeBatch, Lsn, RecordPlan};
+use walspring_record::{ChangeBatch, Lsn, RecordPlan, java};
 
 use super::notices::{Counts, Notice, ScanStatus};
 use super::query::{self, KeyColumn};
@@ -605,16 +605,7 @@ fn show(key: &[JavaValue]) -> String {
 fn timestamp(us: i64) -> String {
     let (seconds, micros) = (us.div_euclid(1_000_000), us.rem_euclid(1_000_000));
     let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // From days since 1970 to a date of the Gregorian calendar, counted in years that begin in March.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (year, month, day) = java::civil(days);
     let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
 }

@@ -6,7 +6,7 @@ use super::write_int;
 ///
 /// Counts from 1 March of year 0, so that a leap day ends its year; 400 years are 146,097 days.
 pub fn civil(days: i64) -> (i64, u32, u32) {
-    let days = days + 719_468;
+    let days = days.saturating_add(719_468);
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
