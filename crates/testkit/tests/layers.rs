@@ -34,6 +34,7 @@ enum Layer {
 const CRATES: &[(&str, Layer)] = &[
     ("walspring-record", Base),
     ("walspring-config", Base),
+    ("walspring-doctor", Base),
     ("walspring-connect", Connect),
     ("walspring-pgoutput", Format),
     ("walspring-debezium", Format),
