@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use walspring_config::postgres::ColumnRules;
 use walspring_connect::writer::{
     BatchAssembler, EncodedBatch, HeaderBytes, HeadersId, RecordBytes, TopicId, TopicInfo,
 };
@@ -50,7 +51,13 @@ pub struct Pipeline {
 impl Pipeline {
     /// With the default options of the connector, and JSON with or without schemas.
     pub fn new(schemas: bool) -> Result<Pipeline> {
-        let events = EventConfig::new(TopicNames::new("bench"), "bench", "00000000-0000-4000-8000-000000000000");
+        Pipeline::with_columns(schemas, ColumnRules::default())
+    }
+
+    /// With some columns left out, cut, masked or hashed.
+    pub fn with_columns(schemas: bool, columns: ColumnRules) -> Result<Pipeline> {
+        let mut events = EventConfig::new(TopicNames::new("bench"), "bench", "00000000-0000-4000-8000-000000000000");
+        events.columns = Arc::new(columns);
         let plan = walspring_debezium::plan(Arc::new(rows::relation()), &events, Reader::Stream)?;
         let plan = Arc::new(plan);
         let options = [("schemas.enable".to_owned(), schemas.to_string())];

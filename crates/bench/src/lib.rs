@@ -6,6 +6,7 @@
 pub mod budget;
 pub mod database;
 pub mod encode;
+pub mod filters;
 pub mod instructions;
 pub mod limits;
 pub mod log;

@@ -7,7 +7,7 @@ use serde_json::json;
 use walspring_bench::database::{Load, RowKind};
 use walspring_bench::encode::{self, Pipeline};
 use walspring_bench::stream::Stream;
-use walspring_bench::{Result, budget, instructions, log, report, round, sink, worker};
+use walspring_bench::{Result, budget, filters, instructions, log, report, round, sink, worker};
 
 /// Measures Walspring beside what PostgreSQL and the disk allow. One line of JSON a measurement.
 #[derive(Parser)]
@@ -26,6 +26,14 @@ enum Command {
         /// Do not count instructions.
         #[arg(long)]
         no_count: bool,
+    },
+    /// Decoding and encoding in memory with masks and filters, beside the same without, in turn: processor time a row.
+    Filters {
+        #[arg(long, default_value_t = 300)]
+        rounds: usize,
+        /// Print the options instead, a line each: scripts/bench drains with the same.
+        #[arg(long)]
+        options: bool,
     },
     /// Decodes and encodes so many times and says nothing: what is run under valgrind.
     #[command(hide = true)]
@@ -103,6 +111,11 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Encode { rounds, no_count } => encode(rounds, no_count),
+        Command::Filters { options: true, .. } => {
+            filters::twenty().iter().for_each(|(name, value)| println!("{name}={value}"));
+            Ok(())
+        }
+        Command::Filters { rounds, .. } => filters::measure(rounds),
         Command::Rounds { rounds, schemas } => {
             let (stream, mut pipeline) = (instructions::stream(), Pipeline::new(schemas)?);
             (0..rounds).try_for_each(|_| pipeline.run(&stream, drop).map(drop))

@@ -16,6 +16,14 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     ticks as f64 / hz.max(1) as f64
 }
 
+/// Nanoseconds that this thread has had the processor: what else runs does not count.
+pub fn thread_cpu_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it writes to what it is given.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 /// A line of `/proc/PID/status` in MiB: `VmRSS` (now) or `VmHWM` (the most so far).
 pub fn memory_mib(pid: u32, line: &str) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
