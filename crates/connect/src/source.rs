@@ -62,7 +62,21 @@ pub struct SourceTaskContext {
     pub progress: Arc<dyn Progress>,
     /// Joins a group of consumers, for what a source reads beside its database.
     pub join_group: JoinGroup,
+    /// What the source keeps over restarts beside its offset; `None`: the worker has no place for it.
+    pub state: Option<Arc<dyn SourceState>>,
 }
+
+/// A connector's own records in the worker's state topic. What the original knows nothing of stands there, never in an
+/// offset. Calls may wait, never on the way of a row.
+pub trait SourceState: Send + Sync {
+    /// The newest of each key.
+    fn read(&self) -> Result<Vec<(StateKey, serde_json::Value)>, StoreError>;
+    /// Writes in order, durably, before it returns; `None` forgets.
+    fn write(&self, records: &[(StateKey, Option<serde_json::Value>)]) -> Result<(), StoreError>;
+}
+
+/// What a record is of, and further parts that tell records of a kind apart: `["table", "16401"]`.
+pub type StateKey = Vec<String>;
 
 pub type JoinGroup = Arc<dyn Fn(ConsumerRequest) -> Result<Box<dyn RecordConsumer>, StoreError> + Send + Sync>;
 

@@ -50,6 +50,10 @@ pub trait Backend: Send + Sync {
     /// The worker's offsets topic, or the connector's own (`offsets.storage.topic`).
     fn offsets(&self, topic: Option<&str>) -> Result<Arc<dyn KeyedLog>, StoreError>;
     fn statuses(&self) -> Arc<dyn KeyedLog>;
+    /// Our own store beside Connect's three: what sources keep over restarts. `None`: there is none, and they do without.
+    fn state(&self) -> Option<Arc<dyn KeyedLog>> {
+        None
+    }
     /// Makes the writer of one task. Returns after older writers with the same transactional id are fenced. `config` is
     /// the connector's (`producer.override.*`, `topic.creation.*`).
     fn writer(

@@ -1,4 +1,4 @@
-//! A worker on Kafka: its three stores, and the writers of its tasks.
+//! A worker on Kafka: its stores (Connect's three and our own), and the writers of its tasks.
 //!
 //! [`KafkaBackend::connect`] does what a worker does at its start, in this order: it takes the group (nobody else's
 //! worker may be in it), makes or checks the internal topics, and, where it writes in transactions, fences an older
@@ -69,6 +69,8 @@ pub struct KafkaBackend {
     configs: Arc<KafkaKeyedLog>,
     offsets: Arc<KafkaKeyedLog>,
     statuses: Arc<KafkaKeyedLog>,
+    /// None where it may not be made or used.
+    state: Option<Arc<KafkaKeyedLog>>,
     /// Of configurations; in transactions, but for a worker that does not use them.
     configs_writer: Arc<LogWriter>,
     /// Of everything else.
@@ -107,6 +109,20 @@ impl KafkaBackend {
         let configs_topic = ensure(StoreTopic::Configs)?;
         let offsets_topic = ensure(StoreTopic::Offsets)?;
         let statuses_topic = ensure(StoreTopic::Statuses)?;
+        let state_topic = match ensure(StoreTopic::State) {
+            Ok(topic) => Some(topic),
+            // Whoever could run Connect's workers here can run ours.
+            Err(StoreError::Definite(reason)) => {
+                let topic = StoreTopic::State.name(worker)?;
+                tracing::warn!(
+                    "{reason}; without it connectors run, but do not notice that they read another server or slot than \
+                     before, and after a restart they know tables only as they are by then. Make it, compacted, or allow the \
+                     worker to: Create, Describe, DescribeConfigs, Read and Write on the topic {topic}"
+                );
+                None
+            }
+            Err(error) => return Err(error),
+        };
         drop(admin);
 
         let writer = Arc::new(LogWriter::new(producer_options.clone(), None));
@@ -129,6 +145,7 @@ impl KafkaBackend {
             configs: log(&configs_topic, &configs_writer),
             offsets: log(&offsets_topic, &writer),
             statuses: log(&statuses_topic, &writer),
+            state: state_topic.map(|topic| log(&topic, &writer)),
             group_id,
             offsets_topic,
             consumer_options,
@@ -255,6 +272,10 @@ impl Backend for KafkaBackend {
 
     fn statuses(&self) -> Arc<dyn KeyedLog> {
         self.statuses.clone()
+    }
+
+    fn state(&self) -> Option<Arc<dyn KeyedLog>> {
+        self.state.clone().map(|log| log as Arc<dyn KeyedLog>)
     }
 
     fn writer(

@@ -101,8 +101,29 @@ fn internal_topics_are_made_as_connect_makes_them() {
         admin.topic_config(&worker["offset.storage.topic"], TIMEOUT).expect("settings")["segment.bytes"],
         "1048576"
     );
+    let ours = format!("{}-walspring", worker["offset.storage.topic"]);
+    assert_eq!(admin.partitions(&ours, TIMEOUT), Ok(Some(1)));
+    let config = admin.topic_config(&ours, TIMEOUT).expect("settings");
+    assert_eq!((config["cleanup.policy"].as_str(), config["segment.bytes"].as_str()), ("compact", "1048576"));
     drop(backend);
     connect(&worker);
+}
+
+#[test]
+fn a_worker_that_may_not_have_our_own_topic_runs_without() {
+    let name = unique("state");
+    let worker = worker(&unique("without"), &[("walspring.state.topic", &name)]);
+    let config = BTreeMap::from([("cleanup.policy".to_owned(), "delete".to_owned())]);
+    let topic = NewTopic { name: name.clone(), partitions: 1, replication_factor: 1, config };
+    admin(&worker).create_topic(&topic, TIMEOUT).expect("made");
+    assert!(connect(&worker).state().is_none());
+    let misnamed = self::worker(&unique("without"), &[("walspring.state.topic", "no topic")]);
+    assert!(connect(&misnamed).state().is_none());
+    let fine = self::worker(&unique("with"), &[]);
+    let backend = connect(&fine);
+    let state = backend.state().expect("the topic");
+    state.write(&[record(r#"["c","slot"]"#, Some("{}")), record(r#"["d","slot"]"#, None)]).expect("written");
+    assert_eq!(table(&*state), BTreeMap::from([(r#"["c","slot"]"#.to_owned(), "{}".to_owned())]));
 }
 
 #[test]

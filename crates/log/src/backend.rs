@@ -15,12 +15,14 @@ use crate::keyed::KeyedTopic;
 use crate::log::{Log, write};
 use crate::writer::{LogWriter, TopicDefaults};
 
-/// Names of the three topics, as a Connect worker's.
+/// Names of the topics, as a Connect worker's.
 #[derive(Debug, Clone)]
 pub struct LogBackendConfig {
     pub config_topic: String,
     pub offset_topic: String,
     pub status_topic: String,
+    /// Of our own, beside the three.
+    pub state_topic: String,
 }
 
 impl Default for LogBackendConfig {
@@ -29,6 +31,7 @@ impl Default for LogBackendConfig {
             config_topic: "connect-configs".into(),
             offset_topic: "connect-offsets".into(),
             status_topic: "connect-status".into(),
+            state_topic: "connect-offsets-walspring".into(),
         }
     }
 }
@@ -39,6 +42,7 @@ pub struct LogBackend {
     config: LogBackendConfig,
     configs: Arc<KeyedTopic>,
     statuses: Arc<KeyedTopic>,
+    state: Arc<KeyedTopic>,
     offsets: Mutex<HashMap<String, Arc<KeyedTopic>>>,
 }
 
@@ -47,7 +51,8 @@ impl LogBackend {
         // One partition each: there is nobody to share them with.
         let configs = Arc::new(KeyedTopic::open(log.clone(), &config.config_topic, 1)?);
         let statuses = Arc::new(KeyedTopic::open(log.clone(), &config.status_topic, 1)?);
-        let backend = LogBackend { log, config, configs, statuses, offsets: Mutex::default() };
+        let state = Arc::new(KeyedTopic::open(log.clone(), &config.state_topic, 1)?);
+        let backend = LogBackend { log, config, configs, statuses, state, offsets: Mutex::default() };
         backend.offsets(None)?;
         Ok(backend)
     }
@@ -83,6 +88,10 @@ impl Backend for LogBackend {
 
     fn statuses(&self) -> Arc<dyn KeyedLog> {
         self.statuses.clone()
+    }
+
+    fn state(&self) -> Option<Arc<dyn KeyedLog>> {
+        Some(self.state.clone())
     }
 
     fn writer(

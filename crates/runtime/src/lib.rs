@@ -25,6 +25,7 @@ mod sink;
 mod source_attempt;
 mod source_task;
 mod source_tracing;
+pub mod state_store;
 pub mod status_store;
 mod supervisor;
 mod surprise_log;

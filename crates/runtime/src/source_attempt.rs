@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use walspring_connect::writer::RecordWriter;
-use walspring_connect::{CONNECT_EXCEPTION, SourcePlugin, SourceTaskContext, TaskError, WriterRequest};
+use walspring_connect::{CONNECT_EXCEPTION, SourcePlugin, SourceState, SourceTaskContext, TaskError, WriterRequest};
 
 use crate::committer::{Commits, FENCED, Store, store_error, write_error};
 use crate::info::State;
@@ -13,6 +13,7 @@ use crate::record_encoder::{RecordEncoder, Tolerance, Unreadable};
 use crate::settings::{OFFSET_STORE_INTERVAL, WorkerSettings, value};
 use crate::source_task::SourceLoop;
 use crate::source_tracing::SourceTracing;
+use crate::state_store::ConnectorState;
 use crate::task::{AttemptFailed, Life, TaskContext, not_configured, resolve};
 use crate::transform_chain::TransformChain;
 
@@ -60,6 +61,7 @@ impl Life<'_> {
                 let backend = backend.clone();
                 Arc::new(move |request| backend.consumer(request))
             },
+            state: backend.state().map(|log| Arc::new(ConnectorState::new(log, connector)) as Arc<dyn SourceState>),
         };
         let of_source = |error| AttemptFailed { error, progress: false, of_source: true };
         let mut source = plugin.start(context).map_err(of_source)?;

@@ -176,3 +176,26 @@ fn refused_with_every_error() {
     assert!(world.configs.all().is_empty());
     assert!(worker.shutdown(Duration::from_secs(10)));
 }
+
+#[test]
+fn what_a_source_kept_goes_with_its_offset_and_with_the_connector() {
+    let world = World::new();
+    let worker = world.start();
+    let kept = |connector: &str| world.state.get(&format!(r#"["{connector}","slot"]"#));
+    let keep = || {
+        world.state.put(r#"["a","slot"]"#, r#"{"v":1}"#);
+        world.state.put(r#"["b","slot"]"#, r#"{"v":1}"#);
+    };
+    worker.create("a", config(), None).unwrap();
+    world.wait_status(&worker, &["RUNNING", "RUNNING"]);
+    keep();
+    worker.stop_connector("a").unwrap();
+    world.wait_status(&worker, &["STOPPED"]);
+    assert!(kept("a").is_some());
+    worker.reset_offsets("a").unwrap();
+    assert!(kept("a").is_none() && kept("b").is_some());
+    keep();
+    worker.delete("a").unwrap();
+    wait_until("the record to go", || kept("a").is_none());
+    assert!(kept("b").is_some());
+}

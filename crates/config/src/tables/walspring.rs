@@ -9,6 +9,8 @@ pub const DEFAULT_GROUP: &str = "Walspring";
 pub const WALSPRING_WORKER: OptionTable = OptionTable::new(&[
     OptionDef::string("walspring.data.dir")
         .doc("Where the embedded log is kept; by default walspring in the XDG state directory."),
+    OptionDef::string("walspring.state.topic")
+        .doc("Topic of what connectors keep beside their positions; by default that of offset.storage.topic with -walspring after it."),
     OptionDef::string("walspring.producer")
         .default("native")
         .checks(&[OneOf(&["native", "librdkafka"])])

@@ -33,6 +33,8 @@ pub struct WorkerConfig {
     pub config_topic: InternalTopic,
     pub offset_topic: InternalTopic,
     pub status_topic: InternalTopic,
+    /// Of our own, beside Connect's three.
+    pub state_topic: String,
     pub offset_flush_interval: Duration,
     pub offset_flush_timeout: Duration,
     pub shutdown_timeout: Duration,
@@ -155,6 +157,8 @@ fn read(config: &Config) -> Result<WorkerConfig, ConfigErrors> {
         class: options.optional_nonempty(name).unwrap_or_else(|| JSON_CONVERTER_CLASS.to_owned()),
         options: config.with_prefix(&format!("{name}.")),
     };
+    let offset_topic = internal_topic(options, config, "offset", "walspring-offsets")?;
+    let state_topic = own.optional_nonempty("walspring.state.topic");
     Ok(WorkerConfig {
         bootstrap_servers: options.list("bootstrap.servers").into_iter().filter(|s| !s.is_empty()).collect(),
         group_id: options.optional_nonempty("group.id").unwrap_or_else(|| "walspring".to_owned()),
@@ -162,7 +166,8 @@ fn read(config: &Config) -> Result<WorkerConfig, ConfigErrors> {
         value_converter: converter("value.converter"),
         header_converter: converter("header.converter"),
         config_topic: internal_topic(options, config, "config", "walspring-configs")?,
-        offset_topic: internal_topic(options, config, "offset", "walspring-offsets")?,
+        state_topic: state_topic.unwrap_or_else(|| format!("{}-walspring", offset_topic.name)),
+        offset_topic,
         status_topic: internal_topic(options, config, "status", "walspring-status")?,
         offset_flush_interval: options.milliseconds("offset.flush.interval.ms")?,
         offset_flush_timeout: options.milliseconds("offset.flush.timeout.ms")?,

@@ -15,27 +15,34 @@ use crate::kept::KeptError;
 
 const CLEANUP_POLICY: &str = "cleanup.policy";
 
-/// Which of the three.
+/// Which one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreTopic {
     Configs,
     Offsets,
     Statuses,
+    /// Our own: made as the offsets' is, but for its partitions.
+    State,
 }
+
+/// The name of our own topic; by default the offsets topic's with [`STATE_SUFFIX`].
+const STATE_TOPIC_OPTION: &str = "walspring.state.topic";
+/// Several clusters of workers may share brokers: what tells their offsets topics apart does it here too.
+const STATE_SUFFIX: &str = "-walspring";
 
 impl StoreTopic {
     /// Its options begin with this.
     fn prefix(self) -> &'static str {
         match self {
             Self::Configs => "config.storage.",
-            Self::Offsets => "offset.storage.",
+            Self::Offsets | Self::State => "offset.storage.",
             Self::Statuses => "status.storage.",
         }
     }
 
     fn partitions_default(self) -> i32 {
         match self {
-            Self::Configs => 1,
+            Self::Configs | Self::State => 1,
             Self::Offsets => 25,
             Self::Statuses => 5,
         }
@@ -46,14 +53,29 @@ impl StoreTopic {
             Self::Configs => "connector configurations",
             Self::Offsets => "source connector offsets",
             Self::Statuses => "connector and task statuses",
+            Self::State => "what sources keep beside their offsets",
         }
     }
 
     /// The worker's topic for it.
     pub fn name(self, worker: &Properties) -> Result<String, StoreError> {
+        let given = |option: &str| worker.get(option).map(|name| name.trim()).filter(|name| !name.is_empty());
+        if let Some(name) = given(STATE_TOPIC_OPTION).filter(|_| self == Self::State) {
+            return Ok(name.to_owned());
+        }
         let option = format!("{}topic", self.prefix());
-        let name = worker.get(&option).map(|name| name.trim()).filter(|name| !name.is_empty());
-        name.map(str::to_owned).ok_or_else(|| StoreError::Definite(format!("{option} is missing in the worker's file")))
+        let suffix = if self == Self::State { STATE_SUFFIX } else { "" };
+        given(&option)
+            .map(|name| format!("{name}{suffix}"))
+            .ok_or_else(|| StoreError::Definite(format!("{option} is missing in the worker's file")))
+    }
+
+    /// What names it.
+    fn option(self) -> String {
+        match self {
+            Self::State => STATE_TOPIC_OPTION.into(),
+            _ => format!("{}topic", self.prefix()),
+        }
     }
 
     /// What the topic is made as when it is not there.
@@ -69,7 +91,7 @@ impl StoreTopic {
                 .ok_or_else(|| StoreError::Definite(format!("{option}: {value} is neither positive nor -1")))
         };
         let partitions = match self {
-            Self::Configs => 1,
+            Self::Configs | Self::State => 1,
             _ => number("partitions", self.partitions_default())?,
         };
         let mut config: BTreeMap<String, String> = worker
@@ -88,7 +110,7 @@ impl StoreTopic {
 
     /// Makes the topic, or checks the one that is there.
     pub fn ensure(self, admin: &Admin, name: &str, worker: &Properties, timeout: Duration) -> Result<(), StoreError> {
-        let option = format!("{}topic", self.prefix());
+        let option = self.option();
         let partitions = match admin.partitions(name, timeout).map_err(|error| self.unreachable(name, &error))? {
             Some(partitions) => partitions,
             None => {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use walspring_connect::{
-    Poll, Progress, SourcePartition, SourcePlugin, SourceTask, SourceTaskContext, StopToken, TaskError,
+    Poll, Progress, SourcePartition, SourcePlugin, SourceState, SourceTask, SourceTaskContext, StateKey, StopToken,
+    StoreError, TaskError,
 };
 use walspring_postgres_source::{Limits, PostgresPlugin};
 use walspring_record::{Change, ChangeBatch, ChangeKind, OldRow, RowRef, SourceOffset, Value};
@@ -45,12 +46,39 @@ impl Event {
 pub struct Connector {
     pub config: Vec<(String, String)>,
     pub limits: Limits,
+    /// `None`: a worker without the topic.
+    pub state: Option<Arc<MemoryState>>,
+}
+
+/// What a task has kept, as the worker's topic has it.
+#[derive(Debug, Default)]
+pub struct MemoryState {
+    pub kept: Mutex<BTreeMap<StateKey, serde_json::Value>>,
+    pub writes: Mutex<Vec<usize>>,
+}
+
+impl SourceState for MemoryState {
+    fn read(&self) -> Result<Vec<(StateKey, serde_json::Value)>, StoreError> {
+        Ok(self.kept.lock().unwrap().iter().map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn write(&self, records: &[(StateKey, Option<serde_json::Value>)]) -> Result<(), StoreError> {
+        self.writes.lock().unwrap().push(records.len());
+        let mut kept = self.kept.lock().unwrap();
+        for (key, value) in records {
+            match value {
+                Some(value) => kept.insert(key.clone(), value.clone()),
+                None => kept.remove(key),
+            };
+        }
+        Ok(())
+    }
 }
 
 impl Connector {
     /// A connector of its own slot and publication, filtered to what `options` say.
     pub fn new(db: &TempDatabase, options: &[(&str, &str)]) -> Connector {
-        let mut connector = Connector { config: Vec::new(), limits: Limits::default() };
+        let mut connector = Connector { config: Vec::new(), limits: Limits::default(), state: Some(Arc::default()) };
         connector.set("topic.prefix", "t");
         connector.set("database.hostname", db.server().host());
         connector.set("database.port", &db.server().port().to_string());
@@ -91,6 +119,7 @@ impl Connector {
             stop: stop.clone(),
             progress: heard.clone(),
             join_group: Arc::new(|_| Err(walspring_connect::StoreError::Definite("no groups here".into()))),
+            state: self.state.clone().map(|state| state as Arc<dyn SourceState>),
         };
         let task = PostgresPlugin::with_limits(self.limits).start(context)?;
         Ok(Source { task, stop, heard, batch: ChangeBatch::default(), offset: None })

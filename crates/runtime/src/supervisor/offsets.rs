@@ -15,6 +15,7 @@ use crate::plugins::ConnectorPlugin;
 use crate::refusal::Refusal;
 use crate::settings::value;
 use crate::sink::group;
+use crate::state_store::ConnectorState;
 
 const ALTERED: &str = "The Connect framework-managed offsets for this connector have been altered successfully. However, if \
                        this connector manages offsets externally, they will need to be manually altered in the system \
@@ -65,6 +66,7 @@ impl Supervisor {
             ));
         }
         let offsets: Vec<_> = offsets.into_iter().map(|o| (o.partition, o.offset)).collect();
+        self.forget_state(name)?;
         log.alter(&offsets).map_err(|e| self.store_failed(e))?;
         Ok(ALTERED)
     }
@@ -79,8 +81,15 @@ impl Supervisor {
         };
         let all = log.read().map_err(|e| self.store_failed(e))?;
         let deleted: Vec<_> = all.into_iter().map(|(partition, _)| (partition, None)).collect();
+        self.forget_state(name)?;
         log.alter(&deleted).map_err(|e| self.store_failed(e))?;
         Ok(RESET)
+    }
+
+    /// Who sets the offset takes charge: what the source kept beside the old one would speak against the new one.
+    fn forget_state(&self, name: &str) -> Result<(), Refusal> {
+        let Some(log) = self.ready()?.state() else { return Ok(()) };
+        ConnectorState::new(log, name).forget().map_err(|e| self.store_failed(e))
     }
 
     fn open_offsets(&self, name: &str) -> Result<Stored, Refusal> {

@@ -13,6 +13,7 @@ use crate::committer::store_error;
 use crate::configs_store::{self, TargetState};
 use crate::info::State;
 use crate::plugins::ConnectorPlugin;
+use crate::state_store::ConnectorState;
 use crate::task::{TaskContext, resolve, spawn};
 use crate::task_control::{TaskHandle, Wish};
 
@@ -111,6 +112,12 @@ impl Supervisor {
             self.stop(job.tasks);
             self.statuses.remove_connector(name);
             self.metrics.remove_connector(name);
+            // Not while its tasks ran: they keep theirs up to date.
+            if let Some(log) = self.backend().and_then(|backend| backend.state())
+                && let Err(e) = ConnectorState::new(log, name).forget()
+            {
+                tracing::warn!(connector = name, "what was kept for the deleted connector was not forgotten: {e}");
+            }
             return Done::nothing_runs();
         };
         let (plugin, resolved) = match self.resolve_connector(&config) {

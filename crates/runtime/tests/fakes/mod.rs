@@ -46,6 +46,7 @@ pub struct World {
     pub configs: Arc<MemoryLog>,
     pub offsets: Arc<MemoryLog>,
     pub statuses: Arc<MemoryLog>,
+    pub state: Arc<MemoryLog>,
     pub own_offsets: Mutex<HashMap<String, Arc<MemoryLog>>>,
     pub transactional: AtomicBool,
     /// What is in the topics: topic and value.
@@ -102,7 +103,7 @@ impl World {
     /// As SIGKILL: nothing that the worker still does has an effect.
     pub fn kill(&self) {
         self.epochs.lock().unwrap().values_mut().for_each(|epoch| *epoch += 1);
-        for log in [&self.configs, &self.offsets, &self.statuses] {
+        for log in [&self.configs, &self.offsets, &self.statuses, &self.state] {
             log.generation.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -208,6 +209,9 @@ impl Backend for FakeBackend {
     }
     fn statuses(&self) -> Arc<dyn KeyedLog> {
         of_worker(&self.0.statuses)
+    }
+    fn state(&self) -> Option<Arc<dyn KeyedLog>> {
+        Some(of_worker(&self.0.state))
     }
     fn writer(
         &self,

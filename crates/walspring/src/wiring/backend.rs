@@ -36,6 +36,7 @@ pub fn connect(file: &WorkerFile) -> Result<(Connect, Storage), Failure> {
         config_topic: file.typed.config_topic.name.clone(),
         offset_topic: file.typed.offset_topic.name.clone(),
         status_topic: file.typed.status_topic.name.clone(),
+        state_topic: file.typed.state_topic.clone(),
     };
     let open: Arc<OnceLock<Log>> = Arc::default();
     let storage = Storage::Embedded(open.clone());
