@@ -6,6 +6,7 @@
 mod consumer;
 mod converter;
 mod error;
+pub mod fault;
 mod hypertables;
 mod numbers;
 mod observe;

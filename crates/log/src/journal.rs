@@ -273,6 +273,7 @@ impl Journal {
 fn create(dir: &Path, number: u64) -> Result<File, OpenError> {
     let path = segment_path(dir, number);
     let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path).map_err(io_error(&path))?;
+    walspring_connect::fault::point("log.segment_made");
     File::open(dir).and_then(|d| d.sync_all()).map_err(io_error(dir))?;
     Ok(file)
 }

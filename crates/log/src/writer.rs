@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use walspring_connect::fault;
 use walspring_connect::writer::{
     DurabilityListener, EncodedBatch, OffsetRecord, RecordWriter, Ticket, TopicInfo, WriteError,
 };
@@ -130,6 +131,7 @@ fn commit(journal: &mut Journal, shared: &Shared, requests: &mut [Request]) -> s
             }
         }
     }
+    fault::point("log.write");
     let time_ms = now_ms();
     // Where the partitions will end: readers see the view, which moves only after the sync.
     let mut ends: HashMap<(Arc<str>, i32), i64> = HashMap::new();
@@ -164,7 +166,9 @@ fn commit(journal: &mut Journal, shared: &Shared, requests: &mut [Request]) -> s
         journal.append(&pieces)?;
         stored.push((place, heads.into_iter().map(|(_, base)| base).collect::<Vec<_>>()));
     }
+    fault::point("log.written");
     journal.sync()?;
+    fault::point("log.synced");
     let mut view = shared.view.lock().unwrap_or_else(|e| e.into_inner());
     view.end = journal.place();
     let mut stored = stored.into_iter();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use walspring_connect::Feedback;
+use walspring_connect::{Feedback, fault};
 use walspring_debezium::DebeziumOffset;
 use walspring_record::{Lsn, SourceOffset};
 
@@ -108,10 +108,12 @@ impl StatusUpdates {
                     }
                     let (received, confirmed) = (shared.received_lsn(), shared.confirmed_lsn());
                     // A broken connection is the reader's to report.
+                    fault::point("status.send");
                     let alive = writer.send_status(received.0, confirmed.0, confirmed.0, false).is_ok();
                     if stop || !alive {
                         return;
                     }
+                    fault::point("status.sent");
                     sent = Instant::now();
                     due = sent + interval;
                 }

@@ -1,6 +1,6 @@
 //! The replication slot: what it is like, and making it.
 
-use walspring_connect::{DEBEZIUM_EXCEPTION, Progress, StopToken, TaskError};
+use walspring_connect::{DEBEZIUM_EXCEPTION, Progress, StopToken, TaskError, fault};
 use walspring_record::Lsn;
 
 use crate::catalog::{number, text};
@@ -83,6 +83,7 @@ pub fn create(
     let rows = replication.query(&sql);
     watch.end();
     let rows = rows.map_err(creation_failed)?;
+    fault::point("source.slot_made");
     let row = rows.first().ok_or_else(|| {
         TaskError::transient(DEBEZIUM_EXCEPTION, "Creation of replication slot failed: the server answered nothing")
     })?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use walspring_config::postgres::{LsnFlushMode, PublicationAutocreate, SnapshotLocking, SnapshotMode};
 use walspring_connect::{
     CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, Feedback, JoinGroup, Poll, Progress, SourcePartition, SourceTask,
-    SourceTaskContext, StopToken, TaskError,
+    SourceTaskContext, StopToken, TaskError, fault,
 };
 use walspring_record::{ChangeBatch, Lsn};
 
@@ -396,6 +396,7 @@ impl PostgresTask {
         drop(snapshot);
         batch.offset = Some(relations.events.snapshot_offset(point.lsn, point.xid, now_us(), true));
         batch.store_offset = true;
+            fault::point("snapshot.chunk");
         self.notifications.tell(Notice::Completed);
         self.notifications.push_to(batch);
         batch.drained = true;
@@ -409,6 +410,7 @@ impl PostgresTask {
                 last_commit: None,
                 floor: slot_existed.then_some(point.lsn),
                 stored: None,
+        fault::point("snapshot.complete");
             };
             State::Starting(Box::new(Starting { relations, replication, from }))
         };
@@ -448,6 +450,7 @@ impl PostgresTask {
         let slot = &self.config.typed.slot;
         let limit = slot.retry_delay.saturating_mul(u32::try_from(slot.retries_max).unwrap_or(0));
         let begun = Instant::now();
+        fault::point("stream.begin");
         while begun.elapsed() < limit {
             let found =
                 slot::find(&mut relations.connection, &slot.name).map_err(|e| from_pg("Reading the slot", e))?;

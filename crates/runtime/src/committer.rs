@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use walspring_connect::writer::{DurabilityListener, WriteError};
-use walspring_connect::{CONNECT_EXCEPTION, Feedback, StoreError, TaskError};
+use walspring_connect::{CONNECT_EXCEPTION, Feedback, StoreError, TaskError, fault};
 use walspring_record::SourceOffset;
 
 use crate::metrics::TaskMetrics;
@@ -119,6 +119,7 @@ impl Commits {
                 Job::End => return,
                 Job::Confirm(offset) => {
                     feedback.stored(&offset);
+                    fault::point("offset.confirmed");
                     self.change(|state| {
                         state.tracker.confirmed();
                         state.progress = true;
@@ -132,6 +133,7 @@ impl Commits {
                 }
                 Job::Store(offset) => match store.offsets.store(store.key.clone(), offsets_store::value(&offset)) {
                     Ok(()) => {
+                        fault::point("offset.stored");
                         self.metrics.offset_stores.add(1);
                         retry = Duration::from_millis(200);
                         due = Instant::now() + store.interval;
@@ -207,6 +209,11 @@ impl Commits {
         }
         false
     }
+}
+
+fn stored_value(offset: &SourceOffset) -> Vec<u8> {
+    fault::point("offset.store");
+    offsets_store::value(offset)
 }
 
 enum Job {

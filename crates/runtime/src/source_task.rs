@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use walspring_connect::writer::{EncodedBatch, OffsetRecord, RecordWriter, Ticket};
-use walspring_connect::{Poll, SourceTask, TaskError};
+use walspring_connect::{Poll, SourceTask, TaskError, fault};
 use walspring_record::{ChangeBatch, SourceOffset};
 
 use crate::committer::{Commits, write_error};
@@ -116,12 +116,15 @@ impl SourceLoop<'_> {
         batches: Vec<EncodedBatch>,
         offset: Option<SourceOffset>,
     ) -> Result<(), TaskError> {
+        fault::point("task.encoded");
         *number += 1;
         let record = |offset| OffsetRecord { key: self.offset_key.clone(), value: Some(offsets_store::value(offset)) };
         let record = offset.as_ref().filter(|_| self.transactional).map(record);
         let ticket = Ticket { number: *number, batches, offset: record };
         self.commits.submitted(*number, offset, ticket.size());
-        self.writer.submit(ticket).map_err(|e| write_error(&e))
+        self.writer.submit(ticket).map_err(|e| write_error(&e))?;
+        fault::point("task.submitted");
+        Ok(())
     }
 
     /// Makes everything durable, stored and confirmed, as far as that goes within the time.

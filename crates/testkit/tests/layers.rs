@@ -56,6 +56,7 @@ const CRATES: &[(&str, Layer)] = &[
     ("walspring-throwaway-postgres", Beside),
     ("walspring-testkit", Tool),
     ("walspring-bench", Tool),
+    ("walspring-faults", Tool),
     ("walspring-xtask", Tool),
 ];
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use tokio::time::Instant;
+use walspring_connect::fault;
 use walspring_connect::writer::WriteError;
 use walspring_record_batch::split_in_half;
 
@@ -214,6 +215,7 @@ impl Sender {
         if let Some(node) = self.nodes.get_mut(&node) {
             node.in_flight += 1;
         }
+        fault::point("kafka.produce_sent");
         add(&self.counters.requests, 1);
         let connection = connection.clone();
         self.start_task(async move {
@@ -307,6 +309,7 @@ impl Sender {
                 }
             }
         }
+        fault::point("kafka.produced");
         self.report_prefix();
         Ok(())
     }

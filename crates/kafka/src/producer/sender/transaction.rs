@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use walspring_connect::fault;
 use walspring_connect::writer::{OffsetRecord, WriteError};
 
 use super::super::coordinator::ProducerIdentity;
@@ -56,6 +57,7 @@ impl Sender {
         if !open.closing || open.ending || open.outstanding > 0 {
             return;
         }
+        fault::point("kafka.commit");
         open.ending = true;
         if open.touched.is_empty() {
             return self.transaction_ended(self.identity); // nothing was written: there is nothing to commit
@@ -69,6 +71,7 @@ impl Sender {
 
     pub(super) fn transaction_ended(&mut self, identity: ProducerIdentity) {
         let Some(open) = self.transaction.take() else { return };
+        fault::point("kafka.committed");
         if identity != self.identity {
             self.identity = identity;
             if self.version_2 {

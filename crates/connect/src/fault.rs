@@ -1,0 +1,104 @@
+//! Places at which a test ends the process, and bugs that a test switches on to see whether it would be caught.
+//!
+//! `WALSPRING_FAILPOINT=NAME:K` aborts the process when it passes the place for the K-th time (without `:K` the first).
+//! `WALSPRING_PLANT=NAME` makes one of [`PLANTS`] true. Both are for builds with debug assertions only: in a release both
+//! functions are empty and the names are not in the binary. What each is good for stands in docs/reliability.md.
+
+/// Every place, in the order in which a change passes them.
+pub const POINTS: &[&str] = &[
+    "source.slot_made",
+    "snapshot.chunk",
+    "snapshot.complete",
+    "stream.begin",
+    "stream.commit",
+    "task.encoded",
+    "task.submitted",
+    "kafka.produce_sent",
+    "kafka.produced",
+    "kafka.commit",
+    "kafka.committed",
+    "log.write",
+    "log.written",
+    "log.synced",
+    "log.segment_made",
+    "offset.store",
+    "offset.stored",
+    "offset.confirmed",
+    "status.send",
+    "status.sent",
+];
+
+/// Every bug that can be planted.
+pub const PLANTS: &[&str] = &[
+    "skip_by_lsn",
+    "skip_transaction_of_stored_event",
+    "count_from_zero",
+    "commit_before_its_rows",
+    "forget_offset",
+    "confirm_early",
+    "store_before_durable",
+    "durable_when_sent",
+    "commit_again",
+    "lose_row",
+    "lose_delete",
+    "repeat_row",
+    "swap_rows",
+    "swap_batches",
+    "spoil_value",
+    "wrong_kind",
+    "lose_snapshot_row",
+    "gap_after_snapshot",
+    "lose_after_restart",
+    "acknowledge_unwritten",
+];
+
+/// Ends the process here when a test has asked for it.
+#[inline(always)]
+pub fn point(name: &'static str) {
+    #[cfg(debug_assertions)]
+    armed::pass(name);
+    let _ = name;
+}
+
+/// Whether a test has planted this bug.
+#[inline(always)]
+pub fn planted(name: &'static str) -> bool {
+    #[cfg(debug_assertions)]
+    return armed::planted(name);
+    #[cfg(not(debug_assertions))]
+    {
+        let _ = name;
+        false
+    }
+}
+
+#[cfg(debug_assertions)]
+mod armed {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    struct Armed {
+        name: String,
+        left: AtomicU64,
+    }
+
+    pub fn pass(name: &str) {
+        static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
+        debug_assert!(super::POINTS.contains(&name), "{name} is not in the list of places");
+        let read = || {
+            let text = std::env::var("WALSPRING_FAILPOINT").ok()?;
+            let (name, count) = text.split_once(':').unwrap_or((&text, "1"));
+            Some(Armed { name: name.to_owned(), left: AtomicU64::new(count.parse().unwrap_or(1)) })
+        };
+        let Some(armed) = ARMED.get_or_init(read).as_ref().filter(|armed| armed.name == name) else { return };
+        if armed.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            std::process::abort();
+        }
+    }
+
+    pub fn planted(name: &str) -> bool {
+        static PLANT: OnceLock<Option<String>> = OnceLock::new();
+        debug_assert!(super::PLANTS.contains(&name), "{name} is not in the list of bugs");
+        PLANT.get_or_init(|| std::env::var("WALSPRING_PLANT").ok()).as_deref() == Some(name)
+    }
+}

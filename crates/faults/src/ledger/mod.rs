@@ -1,0 +1,71 @@
+//! The account of what was committed: every transaction of the load notes its changes in a table, in the same transaction.
+//!
+//! A transaction whose fate nobody heard (the connection broke at its commit) is in the account if and only if it was
+//! committed. The order of commits is read from a slot of the account's own, which nothing else reads.
+
+mod check;
+mod load;
+
+pub use check::{Account, Expected, Seen, Verdict, check_topic, fold};
+pub use load::{Load, LoadOptions};
+
+use walspring_testkit::TempDatabase;
+
+/// The captured tables. `plain` has the replica identity of its key, `full` that of whole rows.
+pub const TABLES: [&str; 2] = ["plain", "full"];
+const PUBLICATION: &str = "ledger_order";
+
+/// Makes the tables and the account.
+pub fn prepare(db: &TempDatabase) {
+    db.sql(
+        "create table plain (pk bigint primary key, seq bigint not null, pad text not null);
+         create table full_ (pk bigint primary key, seq bigint not null, pad text not null);
+         alter table full_ rename to \"full\";
+         alter table \"full\" replica identity full;
+         create sequence keys start 1000;
+         create table ledger (n bigserial primary key,
+            xid bigint not null default (pg_current_xact_id()::text::bigint & 4294967295),
+            tbl text not null, op text not null, pk bigint not null, seq bigint not null, sum text not null);",
+    );
+    db.sql(&format!("create publication {PUBLICATION} for table ledger"));
+    db.sql(&format!("select pg_create_logical_replication_slot('{}', 'pgoutput')", order_slot(db)));
+}
+
+fn order_slot(db: &TempDatabase) -> String {
+    db.slot("order")
+}
+
+/// What was committed, table by table, in the order of commits.
+pub fn account(db: &TempDatabase) -> Account {
+    // 'B' is BEGIN: type byte, the commit's place (8), its time (8), the transaction's id (4).
+    let order = db.sql(&format!(
+        "select ('x' || encode(substr(data, 18, 4), 'hex'))::bit(32)::bigint \
+         from pg_logical_slot_peek_binary_changes('{}', null, null, 'proto_version', '1', 'publication_names', '{PUBLICATION}') \
+         where get_byte(data, 0) = 66",
+        order_slot(db)
+    ));
+    let rows = db.sql("select xid, tbl, op, pk, seq, sum from ledger order by n");
+    let number = |cell: &Option<String>| cell.as_deref().unwrap_or_default().parse().expect("a number of the account");
+    let text = |cell: &Option<String>| cell.clone().unwrap_or_default();
+    let commits: Vec<i64> = order.iter().map(|row| number(&row[0])).collect();
+    let entries = rows.iter().map(|row| {
+        let entry = Expected {
+            op: text(&row[2]).chars().next().unwrap_or('?'),
+            pk: number(&row[3]),
+            seq: number(&row[4]),
+            sum: text(&row[5]),
+            xid: number(&row[0]),
+        };
+        (text(&row[1]), entry)
+    });
+    Account::new(&commits, entries.collect())
+}
+
+/// The rows that a table has now: key, version, sum.
+pub fn table(db: &TempDatabase, name: &str) -> std::collections::BTreeMap<i64, (i64, String)> {
+    let rows = db.sql(&format!("select pk, seq, md5(pk || ':' || seq || ':' || pad) from \"{name}\""));
+    let text = |cell: &Option<String>| cell.clone().unwrap_or_default();
+    rows.iter()
+        .map(|row| (text(&row[0]).parse().expect("pk"), (text(&row[1]).parse().expect("seq"), text(&row[2]))))
+        .collect()
+}

@@ -1,0 +1,15 @@
+//! Faults on purpose, and the account against which their outcome is held.
+//!
+//! - [`proxy`]: stands before PostgreSQL or Kafka, follows the protocol and breaks a connection at a chosen message.
+//! - [`ledger`]: writers that note every change they commit, in the same transaction, and the check of what came out.
+//! - [`rig`]: a database under that load, a worker, and everything that can be done to it.
+//!
+//! docs/reliability.md says which fault is covered by which test. Places at which a worker ends itself and bugs that can be
+//! planted in it are `walspring_connect::fault`.
+
+pub mod ledger;
+pub mod proxy;
+pub mod random;
+pub mod rig;
+pub mod stream;
+pub mod worker;

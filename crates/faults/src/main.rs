@@ -1,0 +1,151 @@
+//! Kills workers under load and holds what came out against the account: the runner behind `scripts/faults`.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::{Parser, ValueEnum};
+use walspring_connect::fault::PLANTS;
+use walspring_faults::ledger::LoadOptions;
+use walspring_faults::random::Random;
+use walspring_faults::rig::{Delivery, Setup, points, program};
+use walspring_testkit::{kafka, postgres};
+
+/// Kills workers under load: at random moments and at every failpoint. Nothing may be lost, come out of order or, with
+/// exactly once, come twice.
+#[derive(Parser)]
+struct Arguments {
+    /// Kills for each combination.
+    #[arg(long, default_value_t = 200)]
+    kills: usize,
+    /// Of the first combination; the others follow from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// PostgreSQL's versions.
+    #[arg(long, value_delimiter = ',', default_value = "15,18")]
+    pg: Vec<u32>,
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "alo,eos")]
+    delivery: Vec<Guarantee>,
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "kafka")]
+    log: Vec<LogKind>,
+    /// Combinations at the same time.
+    #[arg(long, default_value_t = 2)]
+    parallel: usize,
+    /// Only random moments.
+    #[arg(long)]
+    no_points: bool,
+    /// A bug to plant, to see it found (a build with debug assertions).
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(PLANTS))]
+    plant: Option<String>,
+    /// Milliseconds between two transactions of each of the three writers.
+    #[arg(long, default_value_t = 12)]
+    pause: u64,
+    /// Kills between two checks of everything.
+    #[arg(long, default_value_t = 100)]
+    batch: usize,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+enum Guarantee {
+    Alo,
+    Eos,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+enum LogKind {
+    Kafka,
+    Embedded,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    pg: u32,
+    delivery: Guarantee,
+    log: LogKind,
+    seed: u64,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let mut cells = Vec::new();
+    for &log in &arguments.log {
+        for &pg in &arguments.pg {
+            for &delivery in &arguments.delivery {
+                // The embedded log knows exactly once alone.
+                if log == LogKind::Kafka || delivery == Guarantee::Eos {
+                    cells.push(Cell { pg, delivery, log, seed: arguments.seed + cells.len() as u64 });
+                }
+            }
+        }
+    }
+    let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.parallel.max(1) {
+            scope.spawn(|| {
+                while let Some(cell) = cells.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    if !run(*cell, &arguments) {
+                        failed.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+    });
+    std::process::exit(i32::from(failed.into_inner() > 0));
+}
+
+fn run(cell: Cell, arguments: &Arguments) -> bool {
+    let begun = Instant::now();
+    let (server, program) = (postgres(cell.pg), program());
+    let mut setup = Setup::new(&program, &server);
+    setup.bootstrap = (cell.log == LogKind::Kafka).then(|| kafka().bootstrap());
+    setup.delivery = if cell.delivery == Guarantee::Alo { Delivery::AtLeastOnce } else { Delivery::ExactlyOnce };
+    setup.plant = arguments.plant.as_deref();
+    let points = if arguments.no_points { Vec::new() } else { points(cell.log == LogKind::Kafka, setup.delivery) };
+    let mut random = Random::new(cell.seed);
+    let (mut left, mut good) = (arguments.kills, true);
+    while left > 0 {
+        let kills = left.min(arguments.batch);
+        left -= kills;
+        let mut rig = setup.rig();
+        let load = rig.load(LoadOptions {
+            seed: random.number(),
+            pause: Duration::from_millis(arguments.pause),
+            ..LoadOptions::default()
+        });
+        // The first ones meet the snapshot.
+        let mut ends = 0;
+        if !arguments.no_points {
+            for point in ["source.slot_made", "snapshot.chunk", "snapshot.complete", "stream.begin"] {
+                ends += usize::from(rig.start_to(Some(point)).wait(Duration::from_secs(10)).is_some());
+            }
+        }
+        let done = rig.kill(kills - ends.min(kills), &points, &mut random);
+        let committed = load.stop();
+        let mut worker = rig.start();
+        let verdict = rig.check();
+        worker.kill();
+        let kills = done.random + done.at_points + ends;
+        let fine = verdict.is_good(rig.replays_max(kills)) && done.confirmed_too_much.is_empty();
+        good &= fine;
+        let mut recovery = done.recovery_s.clone();
+        recovery.sort_by(f64::total_cmp);
+        let report = serde_json::json!({
+            "pg": cell.pg, "delivery": format!("{:?}", cell.delivery).to_lowercase(),
+            "log": format!("{:?}", cell.log).to_lowercase(), "seed": cell.seed,
+            "kills": kills, "at_points": done.at_points + ends, "transactions": committed, "events": verdict.events,
+            "lost": verdict.lost.len(), "twice": verdict.twice, "replays": verdict.replays,
+            "disorder": verdict.disorder.len(), "foreign": verdict.foreign.len(), "different": verdict.different.len(),
+            "confirmed_too_much": done.confirmed_too_much.len(), "confirmed_looks": done.confirmed_looks,
+            "recovery_s": {"p50": recovery.get(recovery.len() / 2), "max": recovery.last()},
+            "seconds": begun.elapsed().as_secs(), "good": fine,
+        });
+        println!("{report}");
+        if !fine {
+            println!("# {verdict:#?}\n# {:?}", done.confirmed_too_much);
+            let log = rig.program.log();
+            let kept = std::env::temp_dir().join(format!("faults-{}-{}.log", cell.seed, std::process::id()));
+            let _ = std::fs::write(&kept, log);
+            println!("# the worker's log is kept in {}", kept.display());
+        }
+    }
+    good
+}

@@ -1,0 +1,329 @@
+//! A database under the load of [`crate::ledger`], a worker with one connector to it, and the check of what it wrote.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use walspring_testkit::{Postgres, TempDatabase};
+
+use crate::ledger::{self, Load, LoadOptions, TABLES, Verdict};
+use crate::random::Random;
+use crate::stream::{Log, Topic, events};
+use crate::worker::{Program, Worker};
+
+/// From the end of a fault until a row comes again; generous, for a machine that does other things too.
+pub const PATIENCE: Duration = Duration::from_secs(45);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    ExactlyOnce,
+    AtLeastOnce,
+}
+
+/// What a rig is made of.
+pub struct Setup<'a> {
+    /// The worker's program.
+    pub program: &'a Path,
+    pub postgres: &'a Arc<Postgres>,
+    /// Kafka's servers; `None`: the embedded log.
+    pub bootstrap: Option<String>,
+    /// Where the topics are read, if not at `bootstrap` (which may be a proxy).
+    pub read_from: Option<String>,
+    pub delivery: Delivery,
+    /// The port at which the worker finds PostgreSQL, if not its own.
+    pub postgres_port: Option<u16>,
+    pub plant: Option<&'a str>,
+    /// More of the connector's configuration.
+    pub connector: &'a [(&'a str, &'a str)],
+    /// More of the worker's.
+    pub worker: &'a [(&'a str, &'a str)],
+}
+
+impl<'a> Setup<'a> {
+    pub fn new(program: &'a Path, postgres: &'a Arc<Postgres>) -> Setup<'a> {
+        Setup {
+            program,
+            postgres,
+            bootstrap: None,
+            read_from: None,
+            delivery: Delivery::ExactlyOnce,
+            postgres_port: None,
+            plant: None,
+            connector: &[],
+            worker: &[],
+        }
+    }
+
+    pub fn rig(&self) -> Rig {
+        Rig::new(self)
+    }
+}
+
+pub struct Rig {
+    pub db: TempDatabase,
+    pub program: Program,
+    pub topics: Vec<Topic>,
+    offsets: Topic,
+    plant: Option<String>,
+    delivery: Delivery,
+    /// The slot's confirmed position before anything was confirmed.
+    first_confirmed: Option<u64>,
+    _dir: tempfile::TempDir,
+}
+
+/// What a run of kills was.
+#[derive(Debug, Default, Clone)]
+pub struct Kills {
+    /// SIGKILLs at random moments, and processes that ended at a failpoint.
+    pub random: usize,
+    pub at_points: usize,
+    /// From the start of a worker until the slot moves, in seconds.
+    pub recovery_s: Vec<f64>,
+    /// Findings of [`Rig::confirmed_too_much`] (I6), and how often it was looked.
+    pub confirmed_too_much: Vec<String>,
+    pub confirmed_looks: usize,
+}
+
+impl Rig {
+    fn new(setup: &Setup<'_>) -> Rig {
+        let db = setup.postgres.database();
+        ledger::prepare(&db);
+        let dir = tempfile::tempdir().expect("a directory");
+        let (prefix, group) = (db.slot("f"), db.slot("group"));
+        let exactly_once = setup.delivery == Delivery::ExactlyOnce;
+        let (mut lines, log, offsets) = match &setup.bootstrap {
+            Some(bootstrap) => {
+                let lines = format!(
+                    "bootstrap.servers={bootstrap}\ngroup.id={group}\nconfig.storage.topic={group}-configs\n\
+                     offset.storage.topic={group}-offsets\nstatus.storage.topic={group}-status\n\
+                     config.storage.replication.factor=1\noffset.storage.replication.factor=1\n\
+                     offset.storage.partitions=1\nstatus.storage.replication.factor=1\nstatus.storage.partitions=1\n\
+                     key.converter=org.apache.kafka.connect.json.JsonConverter\n\
+                     value.converter=org.apache.kafka.connect.json.JsonConverter\n\
+                     exactly.once.source.support={}\noffset.flush.interval.ms=200\n",
+                    if exactly_once { "enabled" } else { "disabled" }
+                );
+                let bootstrap = setup.read_from.clone().unwrap_or_else(|| bootstrap.clone());
+                (lines, Log::Kafka { bootstrap }, format!("{group}-offsets"))
+            }
+            None => {
+                let data = dir.path().join("log");
+                let lines = format!("walspring.data.dir={}\n", data.display());
+                (lines, Log::Embedded { dir: data }, "walspring-offsets".to_owned())
+            }
+        };
+        lines += "task.shutdown.graceful.timeout.ms=3000\n";
+        setup.worker.iter().for_each(|(name, value)| lines += &format!("{name}={value}\n"));
+        let mut connector = json!({
+            "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+            "plugin.name": "pgoutput",
+            "database.hostname": "127.0.0.1",
+            "database.port": setup.postgres_port.unwrap_or(setup.postgres.port()).to_string(),
+            "database.user": "postgres",
+            "database.password": "any",
+            "database.dbname": db.name(),
+            "topic.prefix": prefix,
+            "slot.name": db.slot("s"),
+            "publication.name": db.slot("p"),
+            "table.include.list": "public.plain,public.full",
+            "snapshot.mode": "initial",
+            "key.converter": "org.apache.kafka.connect.json.JsonConverter",
+            "key.converter.schemas.enable": "false",
+            "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+            "value.converter.schemas.enable": "false"
+        });
+        setup.connector.iter().for_each(|(name, value)| connector[*name] = Value::from(*value));
+        let connector = json!({"name": "one", "config": connector});
+        let program = Program::new(setup.program, dir.path(), &lines, &connector);
+        let topic = |name: String| Topic::new(setup.program.to_owned(), log.clone(), name);
+        let topics = TABLES.iter().map(|table| topic(format!("{prefix}.public.{table}"))).collect();
+        let (plant, offsets) = (setup.plant.map(str::to_owned), topic(offsets));
+        Rig { db, program, topics, offsets, plant, delivery: setup.delivery, first_confirmed: None, _dir: dir }
+    }
+
+    pub fn start(&self) -> Worker {
+        self.start_to(None)
+    }
+
+    /// A worker that ends itself at `NAME:K`.
+    pub fn start_to(&self, failpoint: Option<&str>) -> Worker {
+        self.program.start(failpoint, self.plant.as_deref())
+    }
+
+    pub fn load(&self, options: LoadOptions) -> Load {
+        Load::start(&self.db.url(), options)
+    }
+
+    pub fn slot(&self) -> String {
+        self.db.slot("s")
+    }
+
+    #[track_caller]
+    pub fn wait_streaming(&self) {
+        let active = format!(
+            "select 1 from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid \
+             where slot_name = '{}' and state = 'streaming'",
+            self.slot()
+        );
+        self.wait("the stream", || self.db.try_sql(&active).is_ok_and(|rows| !rows.is_empty()).then_some(()));
+    }
+
+    #[track_caller]
+    fn wait<T>(&self, what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(value) = ready() {
+                return value;
+            }
+            if Instant::now() > end {
+                let log = self.program.log();
+                let tail: Vec<&str> = log.lines().rev().take(20).collect();
+                let tail: Vec<&str> = tail.into_iter().rev().collect();
+                panic!("waited {PATIENCE:?} for {what}; the worker's log ends with\n{}", tail.join("\n"));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What the server knows to be safe, in bytes of its log; `None`: there is no slot, or no server.
+    pub fn confirmed(&self) -> Option<u64> {
+        let sql = format!(
+            "select (confirmed_flush_lsn - '0/0')::bigint from pg_replication_slots where slot_name = '{}'",
+            self.slot()
+        );
+        self.db.try_sql(&sql).ok()?.first()?[0].as_ref()?.parse().ok()
+    }
+
+    /// Waits until more has been confirmed.
+    #[track_caller]
+    pub fn wait_confirmed(&self, more_than: u64) {
+        self.wait("a confirmation", || self.confirmed().filter(|now| *now > more_than));
+    }
+
+    /// I6: with no worker running, whether the server was told more than the stored offset says.
+    pub fn confirmed_too_much(&mut self) -> Option<String> {
+        let confirmed = self.confirmed()?;
+        let first = *self.first_confirmed.get_or_insert(confirmed);
+        if confirmed <= first {
+            return None;
+        }
+        // What was committed is shown a moment later.
+        let end = Instant::now() + Duration::from_secs(3);
+        loop {
+            self.offsets.read();
+            let is_ours = |record: &&Value| record["key"][0] == "one" && record["value"].is_object();
+            let offset = self.offsets.records.iter().rev().find(is_ours).map(|record| &record["value"]);
+            let stored = offset.and_then(|o| o["lsn_commit"].as_u64().max(o["lsn"].as_u64()));
+            if stored.is_some_and(|stored| stored >= confirmed) {
+                return None;
+            }
+            if Instant::now() > end {
+                return Some(format!("confirmed {confirmed}, stored {stored:?}"));
+            }
+        }
+    }
+
+    /// Kills workers under load: every `point_every`-th at one of `points`, the others at random moments. Between the
+    /// kills nothing is waited for, but at every tenth a confirmation.
+    pub fn kill(&mut self, kills: usize, points: &[&str], random: &mut Random) -> Kills {
+        let mut done = Kills::default();
+        let mut typical = Duration::from_millis(400);
+        for n in 0..kills {
+            let to_point = !points.is_empty() && random.below(3) == 0;
+            let failpoint = to_point.then(|| format!("{}:{}", random.pick(points), 1 + random.below(12)));
+            let before = self.confirmed().unwrap_or_default();
+            let begun = Instant::now();
+            let mut worker = self.start_to(failpoint.as_deref());
+            if n % 10 == 9 && !to_point {
+                self.wait_confirmed(before);
+                typical = (typical + begun.elapsed()) / 2;
+                done.recovery_s.push(begun.elapsed().as_secs_f64());
+            }
+            let ended = match failpoint {
+                Some(_) => worker.wait(typical * 2 + Duration::from_millis(300)).is_some(),
+                None => {
+                    let micros = (typical + Duration::from_millis(200)).as_micros() as u64;
+                    std::thread::sleep(Duration::from_micros(random.below(micros)));
+                    false
+                }
+            };
+            worker.kill();
+            *(if ended { &mut done.at_points } else { &mut done.random }) += 1;
+            if n % 20 == 19 {
+                done.confirmed_looks += 1;
+                done.confirmed_too_much.extend(self.confirmed_too_much());
+            }
+        }
+        done
+    }
+
+    /// Ends the load by rows that mark the end, waits for them and checks everything. A worker has to run.
+    pub fn check(&mut self) -> Verdict {
+        let marks = TABLES.map(|table| {
+            let pk = self.db.value("select nextval('keys')");
+            self.db.sql(&format!(
+                "with w as (insert into \"{table}\" values ({pk}, 1, 'the end') returning pk, seq, pad) \
+                 insert into ledger (tbl, op, pk, seq, sum) \
+                 select '{table}', 'c', pk, seq, md5(pk || ':' || seq || ':' || pad) from w"
+            ));
+            pk.parse::<i64>().expect("a key")
+        });
+        let mut verdict = Verdict::default();
+        let end = Instant::now() + PATIENCE;
+        for (topic, mark) in self.topics.iter_mut().zip(marks) {
+            let mut known = 0;
+            while Instant::now() < end {
+                let now = topic.read();
+                let found = topic.records[known..].iter().any(|record| record["key"]["pk"] == mark);
+                if found {
+                    break;
+                }
+                known = now;
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        let account = ledger::account(&self.db);
+        for (topic, table) in self.topics.iter_mut().zip(TABLES) {
+            topic.read();
+            let expected = account.tables.get(table).map(Vec::as_slice).unwrap_or_default();
+            match events(&topic.records, table == "full") {
+                Ok(seen) => verdict.add(ledger::check_topic(expected, &seen, &ledger::table(&self.db, table))),
+                Err(what) => verdict.foreign.push(what),
+            }
+        }
+        verdict
+    }
+
+    /// Replays that are allowed after so many ends of a worker.
+    pub fn replays_max(&self, ends: usize) -> usize {
+        match self.delivery {
+            Delivery::ExactlyOnce => 0,
+            Delivery::AtLeastOnce => ends * self.topics.len(),
+        }
+    }
+}
+
+/// The program of this build: `$WALSPRING`, else beside the running one or one directory above it.
+pub fn program() -> PathBuf {
+    let beside = || {
+        let me = std::env::current_exe().ok()?;
+        me.ancestors().skip(1).take(2).map(|dir| dir.join("walspring")).find(|path| path.is_file())
+    };
+    std::env::var_os("WALSPRING").map(PathBuf::from).or_else(beside).unwrap_or_else(|| "walspring".into())
+}
+
+/// The places of `walspring_connect::fault` that a worker of this kind passes again and again while it streams.
+pub fn points(on_kafka: bool, delivery: Delivery) -> Vec<&'static str> {
+    let passed = |point: &str| {
+        let (part, _) = point.split_once('.').unwrap_or((point, ""));
+        match part {
+            "source" | "snapshot" => false,
+            "log" => !on_kafka && point != "log.segment_made",
+            "kafka" => on_kafka && (delivery == Delivery::ExactlyOnce || point.starts_with("kafka.produce")),
+            "offset" => point == "offset.confirmed" || delivery == Delivery::AtLeastOnce,
+            _ => true,
+        }
+    };
+    walspring_connect::fault::POINTS.iter().copied().filter(|point| passed(point)).collect()
+}

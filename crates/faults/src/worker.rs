@@ -1,0 +1,90 @@
+//! A worker as a process: started with its files, ended as hard as the test wants.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// The files and the program; [`Program::start`] as often as one likes.
+#[derive(Debug, Clone)]
+pub struct Program {
+    pub path: PathBuf,
+    pub dir: PathBuf,
+}
+
+impl Program {
+    /// Writes the worker's file and the connector's. The log of all starts is `worker.log` beside them.
+    pub fn new(path: &Path, dir: &Path, worker: &str, connector: &serde_json::Value) -> Program {
+        let text = format!("listeners=http://127.0.0.1:0\n{worker}");
+        std::fs::write(dir.join("worker.properties"), text).expect("the worker's file");
+        std::fs::write(dir.join("connector.json"), connector.to_string()).expect("the connector's file");
+        Program { path: path.to_owned(), dir: dir.to_owned() }
+    }
+
+    /// `failpoint` and `plant` as `walspring_connect::fault` reads them.
+    pub fn start(&self, failpoint: Option<&str>, plant: Option<&str>) -> Worker {
+        let log = File::options().create(true).append(true).open(self.dir.join("worker.log")).expect("a log");
+        let mut command = Command::new(&self.path);
+        let foreign = |name: &str| {
+            let ours = ["WALSPRING_", "CONNECT_", "OTEL_"].iter().any(|prefix| name.starts_with(prefix));
+            ours && name != "WALSPRING_CACHE" || ["BOOTSTRAP_SERVERS", "GROUP_ID", "RUST_LOG"].contains(&name)
+        };
+        for (name, _) in std::env::vars().filter(|(name, _)| foreign(name)) {
+            command.env_remove(name);
+        }
+        command.arg("worker").arg(self.dir.join("worker.properties")).arg(self.dir.join("connector.json"));
+        command.envs(failpoint.map(|value| ("WALSPRING_FAILPOINT", value)));
+        command.envs(plant.map(|value| ("WALSPRING_PLANT", value)));
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("the log")).stderr(log);
+        Worker { child: command.spawn().expect("the worker's program") }
+    }
+
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(self.dir.join("worker.log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// Killed when dropped.
+pub struct Worker {
+    child: Child,
+}
+
+impl Worker {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Whether it has ended, by itself or at a failpoint.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// SIGTERM; `None`: it did not end in time.
+    pub fn stop(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let _ = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        self.wait(limit)
+    }
+
+    pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let end = Instant::now() + limit;
+        loop {
+            match self.ended() {
+                None if Instant::now() < end => std::thread::sleep(Duration::from_millis(3)),
+                ended => return ended,
+            }
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
