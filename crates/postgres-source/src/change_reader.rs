@@ -84,33 +84,6 @@ pub struct ChangeReader<R> {
 }
 
 /// How many labels that are gone are remembered.
-/// The tables as the stream has described them.
-#[derive(Default)]
-struct Tables {
-    /// By the table's oid.
-    known: HashMap<u32, Known>,
-    /// Of tables that have any: the columns whose type is an enumeration.
-    enumerations: HashMap<u32, Vec<u32>>,
-}
-
-struct Known {
-    /// `None`: not captured.
-    plan: Option<Arc<RecordPlan>>,
-    /// The how manieth description it was, by the time it came.
-    described: u64,
-}
-
-impl Tables {
-    fn insert(&mut self, oid: u32, known: Known) {
-        self.enumerations.remove(&oid);
-        let columns = known.plan.as_ref().map(|plan| enumerations(plan)).unwrap_or_default();
-        if !columns.is_empty() {
-            self.enumerations.insert(oid, columns);
-        }
-        self.known.insert(oid, known);
-    }
-}
-
 const LOST_LABELS_MAX: usize = 1000;
 
 /// The columns whose type is an enumeration.
@@ -139,9 +112,7 @@ impl<R: Relations> ChangeReader<R> {
             events,
             skipped,
             decoder: Decoder::new(),
-            tables: Tables::default(),
-            aside: None,
-            relations_described: 0,
+            known: HashMap::new(),
             recent: None,
             enumerations: HashMap::new(),
             lost_labels: HashSet::new(),
@@ -316,13 +287,12 @@ impl<R: Relations> ChangeReader<R> {
             Message::Relation(m) => {
                 let plan = self.relations.describe(&m, self.open.as_ref().map(|open| open.xid))?;
                 self.recent = None;
-                let described = if self.aside.is_some() {
-                    wal_start.0
-                } else {
-                    self.relations_described += 1;
-                    self.relations_described
-                };
-                self.tables.insert(m.oid, Known { plan, described });
+                self.enumerations.remove(&m.oid);
+                let columns = plan.as_ref().map(|plan| enumerations(plan)).unwrap_or_default();
+                if !columns.is_empty() {
+                    self.enumerations.insert(m.oid, columns);
+                }
+                self.known.insert(m.oid, plan);
             }
             Message::Truncate(m) => {
                 for oid in m.relations() {
@@ -415,7 +385,7 @@ impl<R: Relations> ChangeReader<R> {
         batch: &ChangeBatch,
     ) -> Result<Arc<RecordPlan>, TaskError> {
         let oid = plan.relation.oid;
-        let columns = self.tables.enumerations.get(&oid).map(Vec::as_slice).unwrap_or_default();
+        let columns = self.enumerations.get(&oid).map(Vec::as_slice).unwrap_or_default();
         let unlisted = |plan: &RecordPlan, column: u32| {
             let label = batch.cells[(row.first + column) as usize].get(&batch.bytes)?;
             let listed = match &plan.relation.columns[column as usize].ty.kind {
@@ -511,6 +481,7 @@ impl<R: Relations> ChangeReader<R> {
     }
 
     fn commit(&mut self, end: Lsn, commit_us: i64, batch: &mut ChangeBatch) {
+        fault::point("stream.commit");
         self.resume.commit();
         self.transactions_seen += 1;
         let open = self.open.take();
@@ -531,7 +502,6 @@ impl<R: Relations> ChangeReader<R> {
         }
     }
 
-        fault::point("stream.commit");
     fn logical_message(
         &mut self,
         m: &walspring_pgoutput::LogicalMessage<'_>,
