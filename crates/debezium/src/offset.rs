@@ -46,7 +46,7 @@ pub struct DebeziumOffset {
     pub snapshot_completed: bool,
     /// `lsn_events_processed`: how many events of the same `lsn` were sent; zero is left out.
     pub events_at_lsn: u64,
-    /// Everything else: transaction counters, incremental snapshots. Left out in a snapshot.
+    /// Everything else: transaction counters, incremental snapshots. Left out in an initial snapshot.
     pub rest: SourceOffset,
 }
 
@@ -80,9 +80,15 @@ impl DebeziumOffset {
         offset
     }
 
-    /// The snapshot that it was stored in had not come to its end: it must be made again.
+    /// The initial snapshot that it was stored in had not come to its end: it must be made again. In others the rest of the
+    /// offset says where the stream goes on.
     pub fn is_in_snapshot(&self) -> bool {
-        self.snapshot.is_some() && !self.snapshot_completed && !self.last_snapshot_record
+        self.is_of_initial_snapshot() && !self.snapshot_completed && !self.last_snapshot_record
+    }
+
+    /// Stored in an initial snapshot, or at its end: `lsn` is where it read.
+    pub fn is_of_initial_snapshot(&self) -> bool {
+        self.snapshot == Some(SnapshotKind::Initial)
     }
 
     /// The map to store, in the order in which the original's map gives it.
@@ -105,7 +111,8 @@ impl DebeziumOffset {
         .into_iter()
         .filter_map(|(key, value)| Some((key.to_owned(), value?)))
         .collect();
-        if self.snapshot.is_none() {
+        // The original leaves them out in a blocking one too, and has forgotten them after a restart.
+        if !self.is_of_initial_snapshot() {
             pairs.extend(self.rest.iter().map(|(key, value)| (key.clone(), value.clone())));
         }
         let hashes: Vec<i32> = pairs.iter().map(|(key, _)| string_hash(key)).collect();
@@ -158,6 +165,18 @@ mod tests {
         assert!(offset.is_in_snapshot());
         let expected = map(r#"{"lsn":1,"snapshot":"INITIAL","last_snapshot_record":false,"snapshot_completed":false}"#);
         assert_eq!(offset.to_map(), expected);
+    }
+
+    #[test]
+    fn a_blocking_snapshot_leaves_the_stream_its_place() {
+        // As the original stored it (`conformance/cases/signal_blocking_offsets`).
+        let json = r#"{"lsn_proc":7,"messageType":"INSERT","lsn_commit":5,"lsn_events_processed":1,"lsn":7,"txId":3,"ts_usec":1,
+            "snapshot":"BLOCKING","last_snapshot_record":false,"snapshot_completed":false,"transaction_id":"5"}"#;
+        let offset = DebeziumOffset::parse(&map(json));
+        assert!(!offset.is_in_snapshot() && !offset.is_of_initial_snapshot());
+        assert_eq!(offset.to_map(), map(json));
+        let incremental = r#"{"lsn":7,"snapshot":"INCREMENTAL","snapshot_completed":false}"#;
+        assert!(!DebeziumOffset::parse(&map(incremental)).is_in_snapshot());
     }
 
     #[test]

@@ -9,8 +9,8 @@ use walspring_config::postgres::{
 };
 use walspring_connect::{SourcePartition, TaskError};
 use walspring_debezium::{
-    self as debezium, DebeziumOffset, EventConfig, IncrementalState, LogicalMessage, MappingConfig, SnapshotKind,
-    TopicNames, TransactionCounters, Unavailable,
+    self as debezium, BlockingSnapshot, DebeziumOffset, EventConfig, IncrementalState, LogicalMessage, MappingConfig,
+    SnapshotKind, TopicNames, TransactionCounters, Unavailable,
 };
 use walspring_record::leaf::{BinaryForm, Reader};
 use walspring_record::{
@@ -39,7 +39,7 @@ impl StoredOffset {
         let offset = DebeziumOffset::parse(map);
         let kind = offset.message_type.as_deref().unwrap_or_default();
         let is_event = matches!(kind, "INSERT" | "UPDATE" | "DELETE" | "TRUNCATE" | "MESSAGE");
-        let snapshot = offset.snapshot.is_some();
+        let snapshot = offset.is_of_initial_snapshot();
         let position = StoredPosition {
             last_commit: offset.lsn_commit,
             xid: offset.xid.and_then(|x| u32::try_from(x).ok()),
@@ -51,6 +51,16 @@ impl StoredOffset {
         };
         let text = map.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(", ");
         StoredOffset { position, in_snapshot: offset.is_in_snapshot(), text, offset }
+    }
+
+    /// Where the stream goes on, in the original's fields.
+    pub fn place(&self) -> &DebeziumOffset {
+        &self.offset
+    }
+
+    /// Blocking snapshots that had not ended.
+    pub fn blocking(&self) -> Vec<BlockingSnapshot> {
+        BlockingSnapshot::load(&self.offset.rest)
     }
 
     /// The incremental snapshot that it was stored in the midst of.
@@ -73,8 +83,8 @@ pub struct Events {
     /// Unless tables are meant to share topics.
     topics: Option<Arc<SharedTopics>>,
     pub xmin: Option<u64>,
-    /// How far an incremental snapshot is: a part of the offset.
-    pub incremental: Option<SourceOffset>,
+    /// How far snapshots are that signals asked for: a part of the offset.
+    pub signalled: Option<SourceOffset>,
 }
 
 impl Events {
@@ -100,7 +110,7 @@ impl Events {
             unmasked: Arc::default(),
             topics: shares_no_topics.then(Arc::default),
             xmin: None,
-            incremental: None,
+            signalled: None,
         })
     }
 
@@ -157,11 +167,6 @@ impl Events {
     }
 
     pub fn streaming_offset(&self, last: &LastEvent) -> SourceOffset {
-        let mut rest = SourceOffset::new();
-        if let Some(counters) = &self.counters {
-            counters.store(&mut rest);
-        }
-        rest.extend(self.incremental.clone().into_iter().flatten());
         DebeziumOffset {
             lsn: Some(last.lsn),
             lsn_proc: Some(last.lsn),
@@ -171,10 +176,20 @@ impl Events {
             message_type: Some(last.message_type.to_owned()),
             events_at_lsn: last.events_at_lsn,
             xmin: self.xmin.and_then(|xmin| i64::try_from(xmin).ok()),
-            rest,
+            rest: self.rest(),
             ..DebeziumOffset::default()
         }
         .to_map()
+    }
+
+    /// Of the offset, what is not a position.
+    pub fn rest(&self) -> SourceOffset {
+        let mut rest = SourceOffset::new();
+        if let Some(counters) = &self.counters {
+            counters.store(&mut rest);
+        }
+        rest.extend(self.signalled.clone().into_iter().flatten());
+        rest
     }
 
     pub fn snapshot_offset(&self, lsn: Lsn, xid: u32, now_us: i64, completed: bool) -> SourceOffset {

@@ -66,7 +66,7 @@ impl Feedback for SlotProgress {
     fn stored(&self, offset: &SourceOffset) {
         let offset = DebeziumOffset::parse(offset);
         // A finished snapshot's offset says where it read.
-        let snapshot = offset.lsn.filter(|_| offset.snapshot.is_some() && offset.snapshot_completed);
+        let snapshot = offset.lsn.filter(|_| offset.is_of_initial_snapshot() && offset.snapshot_completed);
         if let Some(lsn) = offset.lsn_commit.or(snapshot) {
             self.confirm(lsn);
         }

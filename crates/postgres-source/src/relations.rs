@@ -149,6 +149,19 @@ impl CatalogRelations {
             .map_err(|e| from_pg("Exporting the snapshot", e))
     }
 
+    /// Exports a snapshot, and tells what it sees.
+    pub fn export_visible(&mut self) -> Result<(String, Visible), TaskError> {
+        // One that was lost while nobody asked it anything is opened again.
+        self.with_connection("Exporting the snapshot", |c| c.batch_execute("SELECT"))?;
+        let exported = self.export_snapshot()?;
+        Ok((exported, self.visible()?))
+    }
+
+    /// Whether the server answers.
+    pub fn is_answered(&mut self) -> bool {
+        self.connection.query("SELECT").is_ok()
+    }
+
     pub fn end_export(&mut self) {
         let _ = self.connection.batch_execute("COMMIT");
     }
@@ -255,10 +268,15 @@ impl CatalogRelations {
         Ok(rows.first().and_then(|r| r.get(0)).and_then(|xmin| xmin.parse().ok()))
     }
 
+    /// The tables there are.
+    pub fn all_tables(&mut self) -> Result<Vec<Table>, TaskError> {
+        self.with_connection("Reading the tables", catalog::tables)
+    }
+
     /// The tables that pass the filters, as `schema.table`, by name.
     pub fn captured_tables(&mut self) -> Result<Vec<String>, TaskError> {
         let mut captured = Vec::new();
-        for table in self.with_connection("Reading the tables", catalog::tables)? {
+        for table in self.all_tables()? {
             if self.config.captures(&table.namespace, &table.name)? {
                 captured.push(table.qualified_name());
             }

@@ -47,6 +47,9 @@ pub struct SnapshotPoint {
     /// The name to `SET TRANSACTION SNAPSHOT`; `None`: what is committed when the reader begins.
     pub exported: Option<String>,
     pub xid: u32,
+    /// In the midst of a stream: the end of the last transaction, and `xmin` as it was polled.
+    pub last_commit: Option<Lsn>,
+    pub xmin: Option<u64>,
 }
 
 /// A batch is handed over when it holds this much: small enough that a few of them in flight stay within a few MiB.
@@ -59,7 +62,7 @@ enum Message {
     RangeBegins { table: usize },
     Rows { table: usize, batch: ChangeBatch },
     RangeDone { table: usize },
-    Failed { table: usize, error: TaskError },
+    Failed { table: usize, error: TaskError, connection_lost: bool },
 }
 
 #[derive(Debug, Clone)]
@@ -86,6 +89,8 @@ pub struct Snapshot {
     marks: Marks,
     ready: VecDeque<ChangeBatch>,
     pub rows: Arc<AtomicU64>,
+    /// It failed because a reader lost its connection.
+    pub connection_lost: bool,
 }
 
 impl Snapshot {
@@ -157,6 +162,7 @@ impl Snapshot {
             notices: Vec::new(),
             ready: VecDeque::new(),
             rows,
+            connection_lost: false,
         })
     }
 
@@ -198,7 +204,8 @@ impl Snapshot {
                         self.ready.extend(self.marks.end());
                     }
                 }
-                Ok(Message::Failed { table, error }) => {
+                Ok(Message::Failed { table, error, connection_lost }) => {
+                    self.connection_lost |= connection_lost;
                     self.notices.push(Notice::TableFailed(self.tables[table].name.clone()));
                     return Err(error);
                 }
@@ -378,7 +385,8 @@ impl Reader {
                 }
                 Ok(false) => return,
                 Err(error) => {
-                    let _ = self.sender.send(Message::Failed { table: range.table, error });
+                    let connection_lost = error.is_transient() && !connection.is_usable();
+                    let _ = self.sender.send(Message::Failed { table: range.table, error, connection_lost });
                     return;
                 }
             }
@@ -450,9 +458,9 @@ impl Reader {
         batch.transactions.push(Transaction {
             xid: Some(self.point.xid),
             commit_us: now_us(),
-            last_commit_lsn: None,
+            last_commit_lsn: self.point.last_commit,
             has_lsn: true,
-            xmin: None,
+            xmin: self.point.xmin,
             origin: None,
             origin_lsn: None,
         });

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use walspring_connect::{DEBEZIUM_EXCEPTION, JoinGroup, Kind, TaskError};
+use walspring_debezium::{BlockingSnapshot, DebeziumOffset};
 use walspring_record::{ChangeBatch, Lsn};
 
 use crate::change_reader::ChangeReader;
@@ -14,7 +15,7 @@ use crate::config::SourceConfig;
 use crate::errors::from_pg;
 use crate::events::StoredOffset;
 use crate::feedback::{SlotProgress, StatusUpdates};
-use crate::incremental::{Notice, StreamPlace};
+use crate::incremental::{Notice, StreamPlace, Visible};
 use crate::limits::Limits;
 use crate::metrics::LeftOut;
 use crate::position::Resume;
@@ -67,6 +68,8 @@ pub struct Stream {
     signals: Option<Box<Signals>>,
     /// The end of the log when the stream was started, until the stream has passed it.
     behind: Option<Lsn>,
+    /// From where it was started.
+    stored: Option<StoredOffset>,
 }
 
 impl Stream {
@@ -106,7 +109,7 @@ impl Stream {
         let behind = if signals.is_some() { Some(relations.current_lsn()?) } else { None };
         if let Some(stored) = &stored {
             events.restore(stored);
-            events.incremental = signals.as_ref().and_then(|s| s.offset());
+            events.signalled = signals.as_ref().and_then(|s| s.offset());
             progress.confirm(start);
         }
         let interval = config.typed.slot.status_interval;
@@ -130,6 +133,7 @@ impl Stream {
             failed: None,
             signals,
             behind,
+            stored,
         })
     }
 
@@ -144,7 +148,7 @@ impl Stream {
         }
         self.xmin(config)?;
         self.signals(batch)?;
-        if !batch.is_empty() {
+        if !batch.is_empty() || self.signals.as_ref().is_some_and(|s| s.blocking().is_some()) {
             return Ok(());
         }
         let beside = self.signals.as_ref().is_some_and(|s| s.comes_beside());
@@ -270,6 +274,44 @@ impl Stream {
             passed: passed.filter(|at| *at > Lsn::ZERO),
         };
         signals.poll(&mut self.reader, batch, place, self.behind.is_none(), self.limits.batch_bytes)
+    }
+
+    /// The blocking snapshot that is to be read before anything more of the stream.
+    pub fn blocking(&self) -> Option<BlockingSnapshot> {
+        self.signals.as_ref().and_then(|s| s.blocking()).cloned()
+    }
+
+    /// It has been read, or cannot be.
+    pub fn blocking_ended(&mut self) {
+        if let Some(signals) = &mut self.signals {
+            signals.blocking_ended(&mut self.reader);
+        }
+    }
+
+    /// Where it stands: a restart from there gives what comes next.
+    pub fn place(&mut self) -> DebeziumOffset {
+        let offset = self.reader.offset().or_else(|| self.reader.offset_at_commit(self.quiet_lsn));
+        let stored = self.stored.as_ref().map(|stored| stored.place().clone()).unwrap_or_default();
+        let mut place = match offset {
+            Some(offset) => DebeziumOffset::parse(&offset),
+            // Nothing has come yet, and the stored one knows better what is to be skipped.
+            None => DebeziumOffset { snapshot: None, rest: self.reader.events().rest(), ..stored.clone() },
+        };
+        place.xid = place.xid.or(stored.xid);
+        place
+    }
+
+    pub fn last_commit(&self) -> Option<Lsn> {
+        self.reader.last_commit()
+    }
+
+    /// A transaction that has been streamed and is not seen.
+    pub fn missed(&self, visible: &Visible) -> Option<u32> {
+        self.signals.as_ref().and_then(|s| s.missed(visible))
+    }
+
+    pub fn relations_mut(&mut self) -> &mut CatalogRelations {
+        self.reader.relations_mut()
     }
 
     /// Ends in order: a last status update, then the slot if it should go.

@@ -9,6 +9,7 @@ use walspring_connect::{
     CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, Feedback, JoinGroup, Poll, Progress, SourcePartition, SourceTask,
     SourceTaskContext, StopToken, TaskError, fault,
 };
+use walspring_debezium::Condition;
 use walspring_record::{ChangeBatch, Lsn};
 
 use crate::catalog::{self, Table};
@@ -27,6 +28,10 @@ use crate::snapshot::{Division, Snapshot, SnapshotPoint, now_us};
 use crate::stream::{Stream, StreamStart};
 use crate::wire::Connection;
 use crate::{publication, startup};
+
+mod blocking;
+
+use blocking::Blocking;
 
 /// Longest silence between two looks at the stop token.
 const WAIT_MAX: Duration = Duration::from_millis(500);
@@ -64,6 +69,8 @@ enum State {
     /// The snapshot's last batch, or nothing, has been handed over: the stream may begin.
     Starting(Box<Starting>),
     Stream(Box<Stream>),
+    /// The stream stands still while tables are read.
+    Blocking(Box<Blocking>),
     /// `initial_only` has read everything.
     Finished,
     /// What is still to be said about the snapshot goes out first.
@@ -292,8 +299,8 @@ impl PostgresTask {
             (lsn, exported)
         };
         let xid = relations.snapshot_xid()?;
-        let point = SnapshotPoint { lsn, exported, xid };
-        let snapshot = self.start_readers(&mut relations, &mut captured, &point)?;
+        let point = SnapshotPoint { lsn, exported, xid, last_commit: None, xmin: None };
+        let snapshot = self.start_readers(&mut relations, &mut captured, &point, None)?;
         relations.end_export();
         // The readers hold the snapshot now; a temporary slot that told the point may go, one that is streamed may not.
         let replication = replication.filter(|_| config.slot_temporary && !slot_existed);
@@ -326,11 +333,13 @@ impl PostgresTask {
         Ok(captured)
     }
 
+    /// `queries`: of a snapshot that a signal has asked for, for those of the tables that are not read whole.
     fn start_readers(
         &mut self,
         relations: &mut CatalogRelations,
         captured: &mut [Table],
         point: &SnapshotPoint,
+        queries: Option<&[Condition]>,
     ) -> Result<Snapshot, TaskError> {
         let typed = &self.config.typed;
         let mut before_read = typed.connection.initial_statements.clone();
@@ -346,10 +355,16 @@ impl PostgresTask {
         }
         let mut tables = Vec::new();
         for table in &*captured {
-            let wanted = typed.filters.in_snapshot(&table.namespace, &table.name).map_err(too_complex)?;
-            if wanted && !relations.is_read_elsewhere(table) {
-                tables.push(relations.snapshot_table(table)?);
+            let listed = || typed.filters.in_snapshot(&table.namespace, &table.name).map_err(too_complex);
+            if (queries.is_none() && !listed()?) || relations.is_read_elsewhere(table) {
+                continue;
             }
+            let mut table = relations.snapshot_table(table)?;
+            if let Some(queries) = queries {
+                table.query = queries.iter().find(|q| q.table == table.name).map(|q| q.filter.clone());
+                table.pages = table.pages.filter(|_| table.query.is_none());
+            }
+            tables.push(table);
         }
         tracing::info!(tables = tables.len(), lsn = %point.lsn, "the snapshot begins");
         self.notifications.tell(Notice::Resolved(tables.iter().map(|t| t.name.clone()).collect()));
@@ -381,6 +396,7 @@ impl PostgresTask {
             tracing::info!(rows, rows_per_second = (rows as f64 / seconds) as u64, "the snapshot goes on");
         }
         if got {
+            fault::point("snapshot.chunk");
             self.context.progress.gauge("snapshot_rows_total", rows as f64);
             self.metrics.scanned(batch);
             batch.offset =
@@ -394,9 +410,9 @@ impl PostgresTask {
         let SnapshotPhase { point, relations, replication, started, snapshot, slot_existed, .. } = *phase;
         tracing::info!(rows, seconds = started.elapsed().as_secs_f64(), "the snapshot is complete");
         drop(snapshot);
+        fault::point("snapshot.complete");
         batch.offset = Some(relations.events.snapshot_offset(point.lsn, point.xid, now_us(), true));
         batch.store_offset = true;
-            fault::point("snapshot.chunk");
         self.notifications.tell(Notice::Completed);
         self.notifications.push_to(batch);
         batch.drained = true;
@@ -410,7 +426,6 @@ impl PostgresTask {
                 last_commit: None,
                 floor: slot_existed.then_some(point.lsn),
                 stored: None,
-        fault::point("snapshot.complete");
             };
             State::Starting(Box::new(Starting { relations, replication, from }))
         };
@@ -435,6 +450,7 @@ impl PostgresTask {
             None => self.replication_connection()?,
         };
         let (progress, groups) = (self.progress.clone(), &self.context.groups);
+        fault::point("stream.begin");
         let stream = Stream::start(&self.config, relations, replication, from, progress, self.limits, groups)?;
         self.metrics.connected(true);
         if let Some(watch) = &self.slot_watch {
@@ -450,7 +466,6 @@ impl PostgresTask {
         let slot = &self.config.typed.slot;
         let limit = slot.retry_delay.saturating_mul(u32::try_from(slot.retries_max).unwrap_or(0));
         let begun = Instant::now();
-        fault::point("stream.begin");
         while begun.elapsed() < limit {
             let found =
                 slot::find(&mut relations.connection, &slot.name).map_err(|e| from_pg("Reading the slot", e))?;
@@ -468,6 +483,12 @@ impl PostgresTask {
 
     fn poll_stream(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError> {
         let State::Stream(stream) = &mut self.state else { return Ok(Poll::Idle) };
+        if let Some(wanted) = stream.blocking() {
+            if let State::Stream(stream) = std::mem::replace(&mut self.state, State::Closed) {
+                self.state = State::Blocking(Box::new(Blocking::new(stream, wanted)));
+            }
+            return Ok(Poll::Idle);
+        }
         stream.poll(&self.config, batch, wait)?;
         for (signal, notice) in stream.take_notices() {
             self.notifications.tell_incremental(signal, notice);
@@ -528,6 +549,7 @@ impl SourceTask for PostgresTask {
                 Ok(Poll::Idle)
             }
             State::Stream(_) => self.poll_stream(batch, wait),
+            State::Blocking(_) => self.poll_blocking(batch, wait),
             State::Finished => {
                 std::thread::sleep(wait);
                 Ok(Poll::Finished)
@@ -541,7 +563,12 @@ impl SourceTask for PostgresTask {
     }
 
     fn close(&mut self) {
-        if let State::Stream(stream) = std::mem::replace(&mut self.state, State::Closed) {
+        let stream = match std::mem::replace(&mut self.state, State::Closed) {
+            State::Stream(stream) => Some(stream),
+            State::Blocking(blocking) => Some(blocking.into_stream()),
+            _ => None,
+        };
+        if let Some(stream) = stream {
             let slot = &self.config.typed.slot;
             stream.close(slot.drop_on_stop.then_some(&slot.name));
         }

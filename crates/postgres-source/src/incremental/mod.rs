@@ -211,6 +211,11 @@ impl Incremental {
         self.streamed.add(xid);
     }
 
+    /// A transaction that the stream has brought and that is not visible.
+    pub fn missed(&self, visible: &Visible) -> Option<u32> {
+        self.streamed.missed(u64::MAX, visible)
+    }
+
     pub fn wants_visible(&self) -> bool {
         self.streamed.is_full()
     }

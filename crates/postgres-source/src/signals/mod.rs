@@ -6,17 +6,18 @@
 mod file;
 mod kafka;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 use walspring_connect::{JoinGroup, TaskError};
-use walspring_debezium::{Signal, SignalAction, WINDOW_CLOSE, WINDOW_OPEN};
+use walspring_debezium::{BlockingSnapshot, Signal, SignalAction, WINDOW_CLOSE, WINDOW_OPEN};
 use walspring_record::{Change, ChangeBatch, ChangeKind, OldRow, RecordPlan, SourceOffset};
 
 use crate::change_reader::ChangeReader;
 use crate::config::SourceConfig;
 use crate::events::StoredOffset;
-use crate::incremental::{Incremental, Notice, StreamPlace};
+use crate::incremental::{Incremental, Notice, StreamPlace, Visible};
 use crate::relations::CatalogRelations;
 use file::SignalFile;
 use kafka::SignalTopic;
@@ -24,6 +25,8 @@ use kafka::SignalTopic;
 pub struct Signals {
     config: Arc<SourceConfig>,
     incremental: Incremental,
+    /// Blocking snapshots, the next one first.
+    blocking: VecDeque<BlockingSnapshot>,
     file: Option<SignalFile>,
     topic: Option<SignalTopic>,
     due: Instant,
@@ -43,8 +46,9 @@ impl Signals {
         join: &JoinGroup,
     ) -> Result<Option<Signals>, TaskError> {
         let state = stored.and_then(StoredOffset::incremental);
+        let blocking = stored.map(StoredOffset::blocking).unwrap_or_default();
         let typed = &config.typed.signals;
-        if !typed.is_enabled() && state.is_none() {
+        if !typed.is_enabled() && state.is_none() && blocking.is_empty() {
             return Ok(None);
         }
         let topic = match &typed.kafka {
@@ -53,6 +57,7 @@ impl Signals {
         };
         Ok(Some(Signals {
             topic,
+            blocking: blocking.into(),
             config: config.clone(),
             file: typed.file.as_deref().map(SignalFile::new),
             due: Instant::now(),
@@ -139,7 +144,7 @@ impl Signals {
                     }
                     _ if self.config.typed.signals.source => {
                         self.act(reader, &Signal { id, kind, data: field(2) })?;
-                        Ok(false)
+                        Ok(!self.blocking.is_empty())
                     }
                     _ => Ok(false),
                 }
@@ -170,7 +175,7 @@ impl Signals {
             Ok(SignalAction::ResumeSnapshot) => self.incremental.resume(),
             Ok(SignalAction::StopSnapshot(tables)) => self.incremental.stop(tables),
             Ok(SignalAction::ExecuteSnapshot(request)) if request.blocking => {
-                refused("blocking snapshots are not implemented yet");
+                self.blocking.push_back(BlockingSnapshot::new(&signal.id, request));
             }
             Ok(SignalAction::ExecuteSnapshot(request)) => {
                 let captured = reader.relations_mut().captured_tables()?;
@@ -185,12 +190,27 @@ impl Signals {
 
     /// From here on offsets say how far the snapshot is.
     fn note(&mut self, reader: &mut ChangeReader<CatalogRelations>) {
-        let offset = self.incremental.offset();
+        let offset = self.offset();
         let events = reader.events_mut();
-        if events.incremental != offset {
-            events.incremental = offset;
+        if events.signalled != offset {
+            events.signalled = offset;
             self.store = true;
         }
+    }
+
+    /// The blocking snapshot to read now.
+    pub fn blocking(&self) -> Option<&BlockingSnapshot> {
+        self.blocking.front()
+    }
+
+    pub fn blocking_ended(&mut self, reader: &mut ChangeReader<CatalogRelations>) {
+        self.blocking.pop_front();
+        self.note(reader);
+    }
+
+    /// A transaction that has been streamed and is not visible.
+    pub fn missed(&self, visible: &Visible) -> Option<u32> {
+        self.incremental.missed(visible)
     }
 
     /// Before more is read of the stream: looks at the other channels, goes on with the snapshot, fills the batch with its
@@ -211,7 +231,9 @@ impl Signals {
                 self.act(reader, &signal)?;
             }
         }
-        while let Some(signal) = self.topic.as_ref().map_or(Ok(None), SignalTopic::next)? {
+        while self.blocking.is_empty()
+            && let Some(signal) = self.topic.as_ref().map_or(Ok(None), SignalTopic::next)?
+        {
             self.act(reader, &signal)?;
             if let Some(topic) = &self.topic {
                 topic.followed();
@@ -238,9 +260,11 @@ impl Signals {
         Ok(())
     }
 
-    /// How far the snapshot is, for the offset.
+    /// How far snapshots are, for the offset.
     pub fn offset(&self) -> Option<SourceOffset> {
-        self.incremental.offset()
+        let mut offset = self.incremental.offset().unwrap_or_default();
+        BlockingSnapshot::store(self.blocking.iter(), &mut offset);
+        (!offset.is_empty()).then_some(offset)
     }
 
     /// A position that is waited for, outside a transaction.

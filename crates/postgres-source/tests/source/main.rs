@@ -1,5 +1,6 @@
 //! The source as the runtime drives it: against real servers, through the plugin.
 
+mod blocking;
 mod ddl;
 mod errors;
 mod hypertables;

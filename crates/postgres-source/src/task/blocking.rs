@@ -1,0 +1,231 @@
+//! A blocking snapshot (`execute-snapshot` with the type `blocking`): the stream stands still, tables are read as in an
+//! initial snapshot, then the stream goes on where it stood.
+//!
+//! ```text
+//! stream   … u(7) signal |                      | u(8) i(9) …       what has changed meanwhile comes behind the rows
+//! readers                | r(1) … r(7) r(8) r(9) |                  as of a moment after the signal
+//! ```
+//! The rows are newer than the place of the stream, so changes between the two come after rows that have them already, and
+//! lead to the same. Older they must not be: see `incremental/visibility`, whose rule holds here too.
+//!
+//! Invariants: the offset of the rows is the stream's place, so that nothing of the stream is lost or comes twice whatever
+//! happens. The offset of the signal says that the snapshot is to be read, until one says that it has been: a restart in
+//! the midst begins it again, with the first table.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use walspring_config::java_regex::RegexList;
+use walspring_connect::{CONNECT_EXCEPTION, Poll, TaskError};
+use walspring_debezium::{BlockingSnapshot, DebeziumOffset, SnapshotKind};
+use walspring_record::ChangeBatch;
+
+use super::{PostgresTask, State};
+use crate::catalog::Table;
+use crate::config::too_complex;
+use crate::notifications::Notice;
+use crate::relations::CatalogRelations;
+use crate::snapshot::{Snapshot, SnapshotPoint, now_us};
+use crate::startup;
+use crate::stream::Stream;
+
+/// Between two looks whether a transaction that has been streamed can be seen.
+const VISIBLE_WAIT: Duration = Duration::from_millis(20);
+
+pub(super) struct Blocking {
+    /// It stands still.
+    stream: Box<Stream>,
+    wanted: BlockingSnapshot,
+    /// What is read, once it is known.
+    tables: Option<Vec<Table>>,
+    /// `None`: not begun.
+    reading: Option<Reading>,
+    told: bool,
+    waits_logged: bool,
+}
+
+struct Reading {
+    snapshot: Snapshot,
+    place: DebeziumOffset,
+    started: Instant,
+    rows_logged: Instant,
+}
+
+impl Blocking {
+    pub fn new(stream: Box<Stream>, wanted: BlockingSnapshot) -> Blocking {
+        Blocking { stream, wanted, tables: None, reading: None, told: false, waits_logged: false }
+    }
+
+    pub fn into_stream(self) -> Box<Stream> {
+        self.stream
+    }
+}
+
+impl PostgresTask {
+    pub(super) fn poll_blocking(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError> {
+        let State::Blocking(mut blocking) = std::mem::replace(&mut self.state, State::Closed) else {
+            return Ok(Poll::Idle);
+        };
+        if !blocking.told {
+            blocking.told = true;
+            tracing::info!(
+                signal = %blocking.wanted.signal, tables = blocking.wanted.tables.join(","),
+                "the stream pauses for a blocking snapshot"
+            );
+            self.notifications.tell(Notice::Started);
+            let paused = self.pause(self.config.typed.snapshot.delay);
+            self.state = State::Blocking(blocking);
+            return paused.map(|()| Poll::Idle);
+        }
+        let read = match blocking.reading {
+            None => self.begin_reading(&mut blocking, wait).map(|()| Some(false)),
+            Some(_) => self.read_on(&mut blocking, batch, wait),
+        };
+        match read {
+            Ok(Some(got)) => {
+                self.state = State::Blocking(blocking);
+                Ok(if got { Poll::Batch } else { Poll::Idle })
+            }
+            Ok(None) => Ok(self.end(*blocking, batch, Notice::Completed)),
+            // The task starts again, and the snapshot with it.
+            Err(e) if is_server_gone(&mut blocking, &e) => Err(e),
+            // As in the original: what was asked for cannot be done, and the stream goes on.
+            Err(e) => {
+                tracing::error!(
+                    signal = %blocking.wanted.signal,
+                    "a blocking snapshot is given up, and the stream goes on; send the signal again once this is mended: {e}"
+                );
+                Ok(self.end(*blocking, batch, Notice::Aborted))
+            }
+        }
+    }
+
+    /// Starts the readers, as soon as all that has been streamed can be seen.
+    fn begin_reading(&mut self, blocking: &mut Blocking, wait: Duration) -> Result<(), TaskError> {
+        let Blocking { stream, wanted, tables, waits_logged, .. } = blocking;
+        let captured = match tables {
+            Some(tables) => tables,
+            None => tables.insert(self.tables_for(wanted, stream.relations_mut())?),
+        };
+        let (place, last_commit) = (stream.place(), stream.last_commit());
+        let (exported, visible) = stream.relations_mut().export_visible()?;
+        let of_place = place.xid.and_then(|xid| u32::try_from(xid).ok());
+        if let Some(xid) = stream.missed(&visible).or(of_place.filter(|xid| !visible.sees(*xid))) {
+            stream.relations_mut().end_export();
+            if !std::mem::replace(waits_logged, true) {
+                tracing::info!(xid, "a blocking snapshot waits until a transaction that has been streamed can be seen");
+            }
+            std::thread::sleep(wait.min(VISIBLE_WAIT));
+            return Ok(());
+        }
+        let relations = stream.relations_mut();
+        let point = SnapshotPoint {
+            lsn: place.lsn.unwrap_or_default(),
+            exported: Some(exported),
+            xid: of_place.map_or_else(|| relations.snapshot_xid(), Ok)?,
+            last_commit,
+            xmin: place.xmin.and_then(|xmin| u64::try_from(xmin).ok()),
+        };
+        let snapshot = self.start_readers(relations, captured, &point, Some(&wanted.queries))?;
+        relations.end_export();
+        let now = Instant::now();
+        blocking.reading = Some(Reading { snapshot, place, started: now, rows_logged: now });
+        Ok(())
+    }
+
+    /// The captured tables that the signal means, in the order of an initial snapshot.
+    fn tables_for(&self, wanted: &BlockingSnapshot, relations: &mut CatalogRelations) -> Result<Vec<Table>, TaskError> {
+        let captured = startup::captured(&relations.all_tables()?, &self.config)?;
+        relations.preload(&captured)?;
+        let mut lists = Vec::new();
+        for list in &wanted.tables {
+            lists.push(RegexList::parse(list).map_err(|e| {
+                TaskError::definite(
+                    CONNECT_EXCEPTION,
+                    format!("\"data-collections\" has {list}, which is no expression: {e}"),
+                )
+            })?);
+        }
+        let mut tables = Vec::new();
+        for table in captured {
+            let name = table.qualified_name();
+            let mut is_wanted = false;
+            for list in &lists {
+                is_wanted |= list.matches(&name).map_err(too_complex)?;
+            }
+            if is_wanted && self.config.typed.signals.table.as_ref() != Some(&name) {
+                tables.push(table);
+            }
+        }
+        Ok(tables)
+    }
+
+    /// The next rows; false: none within the wait, `None`: there are no more.
+    fn read_on(
+        &mut self,
+        blocking: &mut Blocking,
+        batch: &mut ChangeBatch,
+        wait: Duration,
+    ) -> Result<Option<bool>, TaskError> {
+        let Some(reading) = &mut blocking.reading else { return Ok(None) };
+        let ranges_left = reading.snapshot.ranges_left();
+        let got = reading.snapshot.next(batch, wait);
+        if reading.snapshot.ranges_left() != ranges_left {
+            self.metrics.chunks(reading.snapshot.chunks());
+        }
+        for notice in reading.snapshot.notices.drain(..) {
+            self.notifications.tell(notice);
+        }
+        let got = got?;
+        let rows = reading.snapshot.rows.load(Ordering::Relaxed);
+        if reading.rows_logged.elapsed() > Duration::from_secs(10) {
+            reading.rows_logged = Instant::now();
+            tracing::info!(rows, "the blocking snapshot goes on");
+        }
+        if got {
+            self.context.progress.gauge("snapshot_rows_total", rows as f64);
+            self.metrics.scanned(batch);
+            batch.offset = Some(in_snapshot(&reading.place, false));
+        } else if reading.snapshot.is_finished() {
+            let seconds = reading.started.elapsed().as_secs_f64();
+            tracing::info!(signal = %blocking.wanted.signal, rows, seconds, "the blocking snapshot is complete");
+            return Ok(None);
+        }
+        Ok(Some(got))
+    }
+
+    /// The stream goes on with the next poll; what comes now says so.
+    fn end(&mut self, blocking: Blocking, batch: &mut ChangeBatch, notice: Notice) -> Poll {
+        let Blocking { mut stream, reading, .. } = blocking;
+        let completed = matches!(notice, Notice::Completed);
+        drop(reading);
+        stream.relations_mut().end_export();
+        stream.blocking_ended();
+        let place = stream.place();
+        batch.offset = Some(if completed { in_snapshot(&place, true) } else { place.to_map() });
+        batch.store_offset = true;
+        self.notifications.tell(notice);
+        self.notifications.push_to(batch);
+        batch.drained = true;
+        self.state = State::Stream(stream);
+        Poll::Batch
+    }
+}
+
+/// The stream's place as the offset of a row.
+fn in_snapshot(place: &DebeziumOffset, completed: bool) -> walspring_record::SourceOffset {
+    DebeziumOffset {
+        ts_us: Some(now_us()),
+        snapshot: Some(SnapshotKind::Blocking),
+        last_snapshot_record: completed,
+        snapshot_completed: completed,
+        ..place.clone()
+    }
+    .to_map()
+}
+
+/// Whether the snapshot failed because of what a new connection may mend, and not because of what was asked for.
+fn is_server_gone(blocking: &mut Blocking, e: &TaskError) -> bool {
+    let lost = blocking.reading.as_ref().is_some_and(|reading| reading.snapshot.connection_lost);
+    lost || (e.is_transient() && !blocking.stream.relations_mut().is_answered())
+}
