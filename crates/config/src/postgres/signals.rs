@@ -14,6 +14,8 @@ pub struct SignalConfig {
     pub file: Option<String>,
     /// The channel `kafka`.
     pub kafka: Option<KafkaSignals>,
+    /// The channel `in-process`: REST.
+    pub in_process: bool,
     /// How often the file and the topic are looked at.
     pub poll_interval: Duration,
     /// Rows of one chunk.
@@ -35,7 +37,7 @@ pub struct KafkaSignals {
 impl SignalConfig {
     /// Whether anything can signal.
     pub fn is_enabled(&self) -> bool {
-        (self.source && self.table.is_some()) || self.file.is_some() || self.kafka.is_some()
+        (self.source && self.table.is_some()) || self.file.is_some() || self.kafka.is_some() || self.in_process
     }
 
     pub(super) fn read(options: Reader<'_>) -> Result<SignalConfig, ConfigError> {
@@ -53,6 +55,7 @@ impl SignalConfig {
             table: options.optional_nonempty("signal.data.collection"),
             file: if enabled("file") { Some(options.string("signal.file")?) } else { None },
             kafka: if enabled("kafka") { Some(kafka()?) } else { None },
+            in_process: enabled("in-process"),
             poll_interval: options.milliseconds("signal.poll.interval.ms")?,
             chunk_rows: options.count("incremental.snapshot.chunk.size")?.max(1) as usize,
             delete_watermarks: options.choice("incremental.snapshot.watermarking.strategy")? == "insert_delete",

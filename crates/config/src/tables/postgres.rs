@@ -271,8 +271,8 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Long)
         .at("CONNECTOR_ADVANCED", 6)
         .label("Enabled channels names")
-        .doc("Channels that signals may come from: source, kafka, file.")
-        .later_values(&["jmx", "in-process"], "signals come from the signal table (source), a topic (kafka) or a file (file)"),
+        .doc("Channels that signals may come from: source, kafka, file, in-process (POST /connectors/NAME/signals).")
+        .later_values(&["jmx"], "signals come from the signal table (source), a topic (kafka), a file (file) or REST (in-process)"),
     OptionDef::list("notification.enabled.channels")
         .width(Width::Long)
         .at("CONNECTOR_ADVANCED", 7)
