@@ -90,6 +90,12 @@ pub trait HeaderConverter: Send + Sync {
 /// A configured single message transform. `None`: the record is dropped.
 pub trait Transform: Send {
     fn apply(&mut self, record: Record) -> Result<Option<Record>, ConvertError>;
+
+    /// Whether it may fail with [`RETRIABLE_EXCEPTION`](crate::RETRIABLE_EXCEPTION); the record is then kept for another
+    /// attempt.
+    fn may_be_retried(&self) -> bool {
+        false
+    }
 }
 
 /// A configured predicate.

@@ -243,6 +243,15 @@ fn configs_writer(
     }
 }
 
+/// `transaction.boundary=interval`: how long a connector's transactions last.
+fn transaction_interval(connector: &[(String, String)], worker: &Properties) -> Option<Duration> {
+    let given = |name: &str| connector.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.trim());
+    given("transaction.boundary").filter(|boundary| boundary.eq_ignore_ascii_case("interval"))?;
+    let interval = given("transaction.boundary.interval.ms").and_then(|ms| ms.parse().ok());
+    let flush = || worker.get("offset.flush.interval.ms").and_then(|ms| ms.trim().parse().ok());
+    Some(Duration::from_millis(interval.or_else(flush).unwrap_or(60_000)))
+}
+
 fn pairs(config: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     config.iter().map(|(name, value)| (name.as_str(), value.as_str()))
 }
@@ -303,10 +312,14 @@ impl Backend for KafkaBackend {
         let role = format!("connector-producer-{connector}-{task}");
         let delivery = if self.transactional {
             let id = format!("{}-{connector}-{task}", self.group_id);
-            Delivery::Transactional(TransactionConfig::new(
-                id,
-                offsets_topic.unwrap_or_else(|| self.offsets_topic.clone()),
-            ))
+            let transaction = TransactionConfig::new(id, offsets_topic.unwrap_or_else(|| self.offsets_topic.clone()));
+            Delivery::Transactional(match transaction_interval(&config, &self.worker) {
+                Some(interval) => {
+                    let timeout = producer.get("transaction.timeout.ms").and_then(|ms| ms.parse().ok());
+                    transaction.lasting(interval, timeout.map(Duration::from_millis))
+                }
+                None => transaction,
+            })
         } else {
             Delivery::AtLeastOnce
         };

@@ -3,7 +3,7 @@
 //!
 //! Batches are taken apart and handed over record by record, with the partitions they already have. Tickets become
 //! durable in their order; with transactions, when the transaction that holds them is committed. A transaction ends
-//! as soon as nothing waits, or at 8 MiB or 250 ms under backlog. The first version of transactions is spoken
+//! as soon as nothing waits, or at 8 MiB or 250 ms under backlog, or by an interval. The first version of transactions is spoken
 //! (librdkafka issue 5423): what KIP-890 closes stays open here.
 //!
 //! Invariant: after an error the writer does nothing more; the runtime makes another one, which fences this one.
@@ -62,6 +62,8 @@ struct State {
     /// `failed` was called.
     is_reported: bool,
     ending: bool,
+    /// Somebody waits for all that was submitted.
+    flushing: bool,
 }
 
 struct Flying {
@@ -180,6 +182,7 @@ impl RecordWriter for LibrdkafkaWriter {
             state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.bytes += size;
+        state.flushing = false;
         state.waiting.push_back(ticket);
         drop(state);
         self.shared.changed.notify_all();
@@ -191,7 +194,9 @@ impl RecordWriter for LibrdkafkaWriter {
     }
 
     fn flush(&mut self, timeout: Duration) -> Result<(), WriteError> {
-        let state = self.shared.lock();
+        let mut state = self.shared.lock();
+        state.flushing = true;
+        self.shared.changed.notify_all();
         let busy = |state: &mut State| state.error.is_none() && !(state.waiting.is_empty() && state.flying.is_empty());
         let (state, waited) =
             self.shared.changed.wait_timeout_while(state, timeout, busy).unwrap_or_else(PoisonError::into_inner);
@@ -260,7 +265,8 @@ impl Shared {
             let mut offset = first.offset.clone();
             let mut work = self.hand_over(kept, topics, first, Some(()));
             while work.is_ok() && bytes < transaction.bytes_max && began.elapsed() < transaction.age_max {
-                let Some(ticket) = self.next_ticket(Some(Duration::ZERO)) else { break };
+                let end = if transaction.by_interval { began + transaction.age_max } else { began };
+                let Some(ticket) = self.next_ticket(Some(end)) else { break };
                 bytes += weight(&ticket);
                 last = ticket.number;
                 offset = ticket.offset.clone().or(offset);
@@ -313,8 +319,9 @@ impl Shared {
         }
     }
 
-    /// The next ticket, or none: when ending, after an error, or when `timeout` is over.
-    fn next_ticket(&self, timeout: Option<Duration>) -> Option<Ticket> {
+    /// The next ticket, or none: when ending, after an error, at `end`, or before that when somebody waits for what came
+    /// so far.
+    fn next_ticket(&self, end: Option<Instant>) -> Option<Ticket> {
         let mut state = self.lock();
         loop {
             if state.ending || state.error.is_some() {
@@ -323,10 +330,15 @@ impl Shared {
             if let Some(ticket) = state.waiting.pop_front() {
                 return Some(ticket);
             }
-            match timeout {
-                Some(_) => return None,
-                None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            let Some(end) = end else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.flushing {
+                return None;
             }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use walspring_connect::writer::{
     DurabilityListener, EncodedBatch, OffsetRecord, RecordWriter, Ticket, TopicInfo, WriteError,
@@ -167,6 +167,43 @@ fn what_is_durable_is_there() {
             let stored = stored_offsets(&backend);
             assert_eq!(stored.last().map(String::as_str), exactly_once.then_some("101"), "{producer}");
         }
+    }
+}
+
+#[test]
+fn a_transaction_lasts_its_interval_or_until_somebody_waits() {
+    for producer in PRODUCERS {
+        let worker = worker(producer, true);
+        let backend = connect(&worker);
+        let topic = unique("interval");
+        let lasting = |ms| [("transaction.boundary", "INTERVAL"), ("transaction.boundary.interval.ms", ms)];
+        let ticket = |number| Ticket {
+            number,
+            batches: vec![batch(&topic, 0, &[("a", Some("v"))])],
+            offset: Some(offset(&number.to_string())),
+        };
+        let (mut writer, heard) = self::writer(&backend, &lasting("3000"));
+        writer.topic(&topic).expect("made");
+        let begun = Instant::now();
+        for number in 1..=3 {
+            writer.submit(ticket(number)).expect("taken");
+            writer.idle();
+            // Long enough for a transaction of its own.
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let (durable, offset_stored, _) = heard.wait(|durable, _| durable > 0);
+        assert_eq!((durable, offset_stored), (3, true), "{producer}: one transaction");
+        assert!(begun.elapsed() >= Duration::from_secs(3), "{producer}");
+        assert_eq!(stored_offsets(&backend), ["3"], "{producer}");
+        drop(writer);
+
+        let (mut writer, heard) = self::writer(&backend, &lasting("600000"));
+        writer.submit(ticket(1)).expect("taken");
+        writer.flush(TIMEOUT).expect("flushed");
+        heard.wait(|durable, _| durable == 1);
+        writer.submit(ticket(2)).expect("taken");
+        writer.abort();
+        assert_eq!(stored_offsets(&backend), ["3", "1"], "{producer}: what was not waited for is given up");
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod committer;
 pub mod configs_store;
+mod errors;
 pub mod info;
 pub mod metrics;
 mod metrics_page;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use walspring_connect::{Numbers, TaskNumbers};
 
+use crate::errors::metrics::TaskErrors;
 use crate::metrics_page::{Page, TaskSheet, print_labels};
 
 #[derive(Debug, Clone, Copy)]
@@ -169,8 +170,18 @@ const HELP: &[(&str, &str)] = &[
     ("kafka_connect_worker_connector_paused_task_count", "Tasks of the connector that are PAUSED."),
     ("kafka_connect_sink_task_sink_record_read_total", "Records that the sink's task has dealt with."),
     ("kafka_connect_sink_task_sink_record_send_total", "Records that the sink made durable."),
-    ("kafka_connect_task_error_total_record_failures", "Records that could not be converted, transformed or written."),
+    (
+        "kafka_connect_task_error_total_record_failures",
+        "Times that a record could not be converted, transformed or written, each attempt counted.",
+    ),
+    ("kafka_connect_task_error_total_record_errors", "Records that could not be converted, transformed or written."),
     ("kafka_connect_task_error_total_records_skipped", "Records left out because errors.tolerance is all."),
+    ("kafka_connect_task_error_total_retries", "Conversions and transforms that were tried again."),
+    ("kafka_connect_task_error_total_errors_logged", "Failures that were logged because errors.log.enable is true."),
+    (
+        "kafka_connect_task_error_last_error_timestamp",
+        "When the last record failed, in milliseconds since 1970; 0: none.",
+    ),
 ];
 
 impl Metrics {
@@ -314,6 +325,7 @@ pub(crate) struct TaskMetrics {
     pub records: Counter,
     pub record_bytes: Counter,
     pub skipped: Counter,
+    pub errors: Arc<TaskErrors>,
     pub warnings: Counter,
     pub queue_bytes: Gauge,
     pub queue_bytes_max: Gauge,
@@ -332,6 +344,7 @@ impl TaskMetrics {
             records: counter("walspring_records_total"),
             record_bytes: counter("walspring_record_bytes_total"),
             skipped: metrics.counter("walspring_records_skipped_total", &labels),
+            errors: TaskErrors::new(metrics, &labels),
             warnings: counter("walspring_conversion_warnings_total"),
             queue_bytes: gauge("walspring_queue_bytes"),
             queue_bytes_max: gauge("walspring_queue_limit_bytes"),

@@ -11,8 +11,7 @@ use walspring_connect::writer::{
     BatchAssembler, EncodedBatch, HeaderBytes, HeadersId, RecordBytes, RecordWriter, TopicId,
 };
 use walspring_connect::{
-    CONNECT_EXCEPTION, ConvertError, Converter, HeaderConverter, Presence, RETRIABLE_EXCEPTION, RowEncoder, Side,
-    TaskError,
+    CONNECT_EXCEPTION, ConvertError, Converter, HeaderConverter, Presence, RowEncoder, Side, TaskError,
 };
 use walspring_record::{
     Change, ChangeBatch, ChangeKind, Header, KeyHeader, LeafError, Record, RecordPlan, SchemaRef, Step, Typed, Value,
@@ -20,6 +19,8 @@ use walspring_record::{
 };
 
 use crate::committer::write_error;
+use crate::errors::Stage;
+use crate::errors::source::{SourceErrors, tolerance_exceeded};
 use crate::metrics::TaskMetrics;
 use crate::plugins::Converters;
 use crate::source_tracing::SourceTracing;
@@ -33,7 +34,7 @@ pub(crate) struct RecordEncoder {
     converters: Converters,
     chain: TransformChain,
     assembler: Box<dyn BatchAssembler>,
-    tolerance: Tolerance,
+    errors: SourceErrors,
     unreadable: Unreadable,
     metrics: Arc<TaskMetrics>,
     /// Hears of each topic once.
@@ -49,16 +50,6 @@ pub(crate) struct RecordEncoder {
     of_batch: Vec<usize>,
     key: Vec<u8>,
     value: Vec<u8>,
-}
-
-/// `errors.tolerance`: what becomes of a record that cannot be converted, transformed or sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tolerance {
-    None,
-    /// It is left out; so is one that would be larger than this, in bytes.
-    All {
-        record_bytes_max: usize,
-    },
 }
 
 /// `event.processing.failure.handling.mode`: what becomes of a change in the stream that no event can be made of. A row of
@@ -81,7 +72,9 @@ enum Failed {
     /// In the source's part of the way, which the original does before Connect sees the record: never tolerated.
     Leaf(LeafError),
     /// In a converter or a transform.
-    Convert(ConvertError),
+    Convert(Stage, ConvertError),
+    /// It has so many bytes, and errors are tolerated.
+    TooLarge(usize),
     Task(TaskError),
 }
 
@@ -91,9 +84,9 @@ impl From<LeafError> for Failed {
     }
 }
 
-impl From<ConvertError> for Failed {
-    fn from(e: ConvertError) -> Failed {
-        Failed::Convert(e)
+impl Failed {
+    fn at(stage: Stage) -> impl FnOnce(ConvertError) -> Failed {
+        move |e| Failed::Convert(stage, e)
     }
 }
 
@@ -102,7 +95,7 @@ impl RecordEncoder {
         converters: Converters,
         chain: TransformChain,
         mut assembler: Box<dyn BatchAssembler>,
-        tolerance: Tolerance,
+        errors: SourceErrors,
         metrics: Arc<TaskMetrics>,
         on_topic: Box<dyn FnMut(&str) + Send>,
     ) -> RecordEncoder {
@@ -111,7 +104,7 @@ impl RecordEncoder {
             converters,
             chain,
             assembler,
-            tolerance,
+            errors,
             unreadable: Unreadable::Fails,
             metrics,
             on_topic,
@@ -172,8 +165,9 @@ impl RecordEncoder {
         for change in &batch.changes {
             if change.kind == ChangeKind::Record {
                 let record = batch.records[change.plan as usize].clone();
+                let topic = record.topic.clone();
                 let result = self.append_tree(record, writer, now_ms, None);
-                self.tolerate(result, batch)?;
+                self.tolerate(result, batch, change, &topic)?;
                 continue;
             }
             let plan = &batch.plans[change.plan as usize];
@@ -190,7 +184,7 @@ impl RecordEncoder {
                     Ok(()) => {}
                     // Neither its other events nor its tombstone come.
                     Err(Failed::Leaf(e)) if self.leaves_out(change, plan, &e) => break,
-                    failed => self.tolerate(failed, batch)?,
+                    failed => self.tolerate(failed, batch, change, &plan.topic)?,
                 }
             }
         }
@@ -262,7 +256,11 @@ impl RecordEncoder {
             }
             (Some(key), Some(_), None) => {
                 let tree = plan.key_tree(batch, step, warnings)?;
-                self.converters.key.encode(&plan.topic, Some(&key.schema), &tree, &mut self.key)?
+                let converter = &self.converters.key;
+                self.errors
+                    .retry
+                    .run(|| encode(&**converter, &plan.topic, Some(&key.schema), &tree, &mut self.key))
+                    .map_err(Failed::at(Stage::KeyConverter))?
             }
         };
         let value = match &mut compiled.value {
@@ -270,7 +268,11 @@ impl RecordEncoder {
             Some(encoder) => encoder.encode(batch, change, step, &mut self.value, warnings).map_err(leaf)?,
             None => {
                 let tree = plan.value_tree(batch, change, step, warnings)?;
-                self.converters.value.encode(&plan.topic, Some(&plan.envelope), &tree, &mut self.value)?
+                let converter = &self.converters.value;
+                self.errors
+                    .retry
+                    .run(|| encode(&**converter, &plan.topic, Some(&plan.envelope), &tree, &mut self.value))
+                    .map_err(Failed::at(Stage::ValueConverter))?
             }
         };
         // Most records have none; then nothing is allocated.
@@ -290,8 +292,7 @@ impl RecordEncoder {
             own_headers: &own_headers,
             headers: compiled.headers,
         };
-        append(&mut *self.assembler, &record, self.tolerance, &self.metrics);
-        Ok(())
+        append(&mut *self.assembler, &record, self.errors.record_bytes_max())
     }
 
     fn append_tree(
@@ -301,15 +302,19 @@ impl RecordEncoder {
         now_ms: i64,
         committed_us: Option<i64>,
     ) -> Result<(), Failed> {
-        let Some(record) = self.chain.apply(record)? else { return Ok(()) };
-        self.key.clear();
-        self.value.clear();
-        let encode = |converter: &dyn Converter, typed: &Typed, out: &mut Vec<u8>| {
-            converter.encode(&record.topic, typed.schema.as_ref(), &typed.value, out)
+        let retry = &self.errors.retry;
+        let Some(record) = self.chain.apply(record, retry).map_err(Failed::at(Stage::Transformation))? else {
+            return Ok(());
         };
-        let key = encode(&*self.converters.key, &record.key, &mut self.key)?;
-        let value = encode(&*self.converters.value, &record.value, &mut self.value)?;
-        let mut headers = encode_headers(&*self.converters.header, &record.topic, &record.headers)?;
+        let run = |converter: &dyn Converter, typed: &Typed, out: &mut Vec<u8>| {
+            retry.run(|| encode(converter, &record.topic, typed.schema.as_ref(), &typed.value, out))
+        };
+        let key = run(&*self.converters.key, &record.key, &mut self.key).map_err(Failed::at(Stage::KeyConverter))?;
+        let value =
+            run(&*self.converters.value, &record.value, &mut self.value).map_err(Failed::at(Stage::ValueConverter))?;
+        let mut headers = retry
+            .run(|| encode_headers(&*self.converters.header, &record.topic, &record.headers))
+            .map_err(Failed::at(Stage::HeaderConverter))?;
         let topic = self.topic(&record.topic, writer).map_err(Failed::Task)?;
         if let Some(tracing) = &self.tracing {
             headers.extend(tracing.header(&*self.converters.header, &record.topic, committed_us));
@@ -323,8 +328,7 @@ impl RecordEncoder {
             own_headers: &headers,
             headers: self.no_headers,
         };
-        append(&mut *self.assembler, &record, self.tolerance, &self.metrics);
-        Ok(())
+        append(&mut *self.assembler, &record, self.errors.record_bytes_max())
     }
 
     fn leaves_out(&self, change: &Change, plan: &RecordPlan, why: &LeafError) -> bool {
@@ -340,20 +344,40 @@ impl RecordEncoder {
         true
     }
 
-    fn tolerate(&self, result: Result<(), Failed>, batch: &ChangeBatch) -> Result<(), TaskError> {
+    /// What becomes of a record of this change, whose topic was this before any transform.
+    #[inline]
+    fn tolerate(
+        &mut self,
+        result: Result<(), Failed>,
+        batch: &ChangeBatch,
+        change: &Change,
+        topic: &str,
+    ) -> Result<(), TaskError> {
         match result {
             Ok(()) => Ok(()),
-            Err(Failed::Task(e)) => Err(e),
-            Err(Failed::Leaf(e)) => Err(source_failed(&e, batch)),
-            // No fault of the record: leaving it out would lose it.
-            Err(Failed::Convert(e)) if e.class == RETRIABLE_EXCEPTION => {
-                Err(TaskError::transient(CONNECT_EXCEPTION, e.message))
-            }
-            Err(Failed::Convert(_)) if self.tolerance != Tolerance::None => {
-                self.metrics.skipped.add(1);
+            Err(failed) => self.failed(failed, batch, change, topic),
+        }
+    }
+
+    #[cold]
+    fn failed(&mut self, failed: Failed, batch: &ChangeBatch, change: &Change, topic: &str) -> Result<(), TaskError> {
+        let place = || place(batch, change, topic);
+        match failed {
+            Failed::Task(e) => Err(e),
+            Failed::Leaf(e) => Err(source_failed(&e, batch)),
+            Failed::TooLarge(bytes) => {
+                self.errors.too_large(bytes, place);
                 Ok(())
             }
-            Err(Failed::Convert(e)) => Err(tolerance_exceeded(&e)),
+            Failed::Convert(stage, e) => {
+                let class = match stage {
+                    Stage::KeyConverter => self.converters.key_class,
+                    Stage::HeaderConverter => self.converters.header_class,
+                    Stage::Transformation => self.chain.last_class(),
+                    _ => self.converters.value_class,
+                };
+                self.errors.refused(stage, class, e, place)
+            }
         }
     }
 }
@@ -363,14 +387,45 @@ fn committed_us(batch: &ChangeBatch, change: &Change) -> Option<i64> {
     batch.transactions.get(change.transaction as usize).map(|transaction| transaction.commit_us)
 }
 
-fn append(assembler: &mut dyn BatchAssembler, record: &RecordBytes<'_>, tolerance: Tolerance, metrics: &TaskMetrics) {
-    if let Tolerance::All { record_bytes_max } = tolerance
-        && assembler.size_alone(record) > record_bytes_max
-    {
-        metrics.skipped.add(1);
-    } else {
-        assembler.append(record);
+/// Where a record that failed stood; never what is in it.
+fn place(batch: &ChangeBatch, change: &Change, topic: &str) -> String {
+    let xid = batch.transactions.get(change.transaction as usize).and_then(|transaction| transaction.xid);
+    // Records that were made as trees have none.
+    let mut offset = match change.kind {
+        ChangeKind::Record => String::new(),
+        _ => format!("lsn={}", change.change_lsn.0),
+    };
+    if let Some(xid) = xid.filter(|_| !offset.is_empty()) {
+        offset.push_str(&format!(", txId={xid}"));
     }
+    format!(", where source record is = SourceRecord{{sourceOffset={{{offset}}}}} ConnectRecord{{topic='{topic}'}}")
+}
+
+fn append(
+    assembler: &mut dyn BatchAssembler,
+    record: &RecordBytes<'_>,
+    record_bytes_max: Option<usize>,
+) -> Result<(), Failed> {
+    if let Some(max) = record_bytes_max {
+        let bytes = assembler.size_alone(record);
+        if bytes > max {
+            return Err(Failed::TooLarge(bytes));
+        }
+    }
+    assembler.append(record);
+    Ok(())
+}
+
+/// Into an emptied buffer: an attempt that failed may have left something.
+fn encode(
+    converter: &dyn Converter,
+    topic: &str,
+    schema: Option<&SchemaRef>,
+    value: &Value,
+    out: &mut Vec<u8>,
+) -> Result<Presence, ConvertError> {
+    out.clear();
+    converter.encode(topic, schema, value, out)
 }
 
 /// An encoder compiled from a plan fails only where a cell's text is not what its type promises.
@@ -400,7 +455,9 @@ fn key_header(
 ) -> Result<HeaderBytes, Failed> {
     let tree = plan.key_header_tree(batch, header, warnings)?;
     let schema = plan.key.as_ref().map(|key| &*key.schema);
-    let bytes = converter.encode_header(&plan.topic, header.name(), schema, &tree)?;
+    let bytes = converter
+        .encode_header(&plan.topic, header.name(), schema, &tree)
+        .map_err(Failed::at(Stage::HeaderConverter))?;
     Ok((header.name().into(), bytes))
 }
 
@@ -436,10 +493,6 @@ fn tree(
         headers,
         timestamp_ms: None,
     })
-}
-
-fn tolerance_exceeded(e: &ConvertError) -> TaskError {
-    TaskError::definite(CONNECT_EXCEPTION, "Tolerance exceeded in error handler").caused_by(e.class, &e.message)
 }
 
 /// As Debezium, which converts values before Connect sees them.

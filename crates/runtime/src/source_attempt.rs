@@ -7,9 +7,12 @@ use walspring_connect::writer::RecordWriter;
 use walspring_connect::{CONNECT_EXCEPTION, SourcePlugin, SourceState, SourceTaskContext, TaskError, WriterRequest};
 
 use crate::committer::{Commits, FENCED, Store, store_error, write_error};
+use crate::errors::log::ErrorLog;
+use crate::errors::retry::Retry;
+use crate::errors::source::{SourceErrors, Tolerance};
 use crate::info::State;
 use crate::offsets_store::{self, ConnectorOffsets};
-use crate::record_encoder::{RecordEncoder, Tolerance, Unreadable};
+use crate::record_encoder::{RecordEncoder, Unreadable};
 use crate::settings::{OFFSET_STORE_INTERVAL, WorkerSettings, value};
 use crate::source_task::SourceLoop;
 use crate::source_tracing::SourceTracing;
@@ -84,7 +87,12 @@ impl Life<'_> {
             converters,
             chain,
             (plugins.assembler)(),
-            tolerance(&config, settings),
+            SourceErrors::new(
+                tolerance(&config, settings),
+                Retry::read(&config, self.control.stop.clone(), self.metrics.errors.clone()),
+                ErrorLog::read(connector, *task, &config),
+                &self.metrics,
+            ),
             self.metrics.clone(),
             self.track_topics(),
         );

@@ -3,6 +3,7 @@
 use walspring_connect::{CONNECT_EXCEPTION, ConvertError, Predicate, Transform};
 use walspring_record::Record;
 
+use crate::errors::retry::Retry;
 use crate::plugins::{Config, Plugins, is_called};
 use crate::settings::{below, value};
 
@@ -18,6 +19,8 @@ pub(crate) struct TransformChain {
 struct Step {
     class: &'static str,
     transform: Box<dyn Transform>,
+    /// It asks somebody, who may be away.
+    may_be_retried: bool,
     /// Applied where the predicate holds, or where it does not (`negate`).
     condition: Option<(Box<dyn Predicate>, bool)>,
 }
@@ -40,7 +43,9 @@ impl TransformChain {
                 own.into_iter().filter(|(k, _)| !matches!(k.as_str(), "type" | "predicate" | "negate")).collect();
             // Of the connector, for those that would otherwise repeat what is wrong in the original.
             own.extend(value(config, STRICT).map(|strict| (STRICT.to_owned(), strict.to_owned())));
-            Ok(Step { class: plugin.class, transform: (plugin.make)(&own)?, condition })
+            let transform = (plugin.make)(&own)?;
+            let may_be_retried = transform.may_be_retried();
+            Ok(Step { class: plugin.class, transform, may_be_retried, condition })
         };
         let steps = aliases(config, "transforms").map(step).collect::<Result<_, ConvertError>>()?;
         Ok(TransformChain { steps, last: 0 })
@@ -56,14 +61,19 @@ impl TransformChain {
     }
 
     /// `None`: the record is dropped.
-    pub fn apply(&mut self, record: Record) -> Result<Option<Record>, ConvertError> {
+    pub fn apply(&mut self, record: Record, retry: &Retry) -> Result<Option<Record>, ConvertError> {
         let mut record = record;
         for (place, step) in self.steps.iter_mut().enumerate() {
             self.last = place;
             if step.condition.as_ref().is_some_and(|(predicate, negate)| predicate.test(&record) == *negate) {
                 continue;
             }
-            match step.transform.apply(record)? {
+            let changed = if step.may_be_retried && retry.is_on() {
+                retry.run(|| step.transform.apply(record.clone()))
+            } else {
+                step.transform.apply(record)
+            };
+            match changed? {
                 Some(changed) => record = changed,
                 None => return Ok(None),
             }

@@ -107,6 +107,92 @@ fn a_record_that_cannot_be_converted() {
     assert!(worker.shutdown(Duration::from_secs(10)));
 }
 
+/// With a transform that asks somebody.
+fn asking(options: serde_json::Value) -> walspring_runtime::Props {
+    let mut all = config();
+    all.extend(props(json!({"transforms": "d", "transforms.d.type": "test.Drop", "transforms.d.value": "dropped"})));
+    all.extend(props(options));
+    all
+}
+
+fn number(worker: &walspring_runtime::Supervisor, name: &str) -> u64 {
+    let metrics = worker.metrics_text();
+    let series = format!("{name}{{connector=\"a\",task=\"0\"}} ");
+    let value = metrics.lines().find_map(|line| line.strip_prefix(&series));
+    value.unwrap_or_else(|| panic!("no {series} in {metrics}")).parse::<f64>().unwrap() as u64
+}
+
+#[test]
+fn what_goes_away_is_tried_again_and_nothing_is_left_out() {
+    for tolerance in ["none", "all"] {
+        let world = World::new();
+        world.unanswered.store(3, Ordering::SeqCst);
+        world.source.events.lock().unwrap().extend(["1", "asked", "2"].map(str::to_owned));
+        let worker = world.start();
+        let retry = json!({
+            "errors.tolerance": tolerance, "errors.retry.timeout": "600000", "errors.retry.delay.max.ms": "5",
+        });
+        worker.create("a", asking(retry), None).unwrap();
+        wait_until("all", || world.values() == ["1", "asked", "2"]);
+        assert_eq!(world.source.starts.load(Ordering::SeqCst), 1, "in one attempt of the task");
+        assert_eq!(number(&worker, "kafka_connect_task_error_total_retries"), 3);
+        assert_eq!(number(&worker, "kafka_connect_task_error_total_record_failures"), 3);
+        assert_eq!(number(&worker, "kafka_connect_task_error_total_record_errors"), 0);
+        assert!(worker.shutdown(Duration::from_secs(10)));
+    }
+}
+
+#[test]
+fn what_does_not_go_away_in_time_is_left_out_only_if_tolerated() {
+    let world = World::new();
+    world.unanswered.store(u64::MAX, Ordering::SeqCst);
+    world.source.batch.store(1, Ordering::SeqCst);
+    world.source.events.lock().unwrap().extend(["1", "asked", "untransformable", "bad", "2"].map(str::to_owned));
+    let worker = world.start();
+    let retry = json!({"errors.retry.timeout": "20", "errors.retry.delay.max.ms": "5", "errors.log.enable": "true"});
+    worker.create("a", asking(retry), None).unwrap();
+    world.wait_status(&worker, &["RUNNING", "RESTARTING"]);
+    assert!(worker.task_status("a", 0).unwrap().trace.unwrap().contains("nobody answers"));
+    let before = number(&worker, "kafka_connect_task_error_total_errors_logged");
+    assert!(before >= 1);
+    assert_eq!(number(&worker, "kafka_connect_task_error_total_records_skipped"), 0);
+    worker.patch_config("a", props(json!({"errors.tolerance": "all"}))).unwrap();
+    wait_until("the others", || world.values() == ["1", "2"]);
+    assert_eq!(number(&worker, "kafka_connect_task_error_total_records_skipped"), 3);
+    assert_eq!(number(&worker, "walspring_records_skipped_total"), 3);
+    assert!(number(&worker, "kafka_connect_task_error_total_errors_logged") >= before + 3);
+    assert!(number(&worker, "kafka_connect_task_error_last_error_timestamp") > 1_600_000_000_000);
+    assert!(worker.shutdown(Duration::from_secs(10)));
+}
+
+#[test]
+fn without_a_time_to_wait_what_goes_away_is_not_left_out() {
+    let world = World::new();
+    world.unanswered.store(2, Ordering::SeqCst);
+    world.source.batch.store(1, Ordering::SeqCst);
+    world.source.events.lock().unwrap().extend(["1", "asked", "2"].map(str::to_owned));
+    let worker = world.start();
+    worker.create("a", asking(json!({"errors.tolerance": "all"})), None).unwrap();
+    wait_until("all", || world.values() == ["1", "asked", "2"]);
+    assert_eq!(world.source.starts.load(Ordering::SeqCst), 3, "the task was started again instead");
+    assert!(worker.shutdown(Duration::from_secs(10)));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_the_last_attempt_and_loses_nothing() {
+    let world = World::new();
+    world.unanswered.store(u64::MAX, Ordering::SeqCst);
+    world.source.events.lock().unwrap().extend(["1", "asked", "2"].map(str::to_owned));
+    let worker = world.start();
+    worker.create("a", asking(json!({"errors.tolerance": "all", "errors.retry.timeout": "-1"})), None).unwrap();
+    wait_until("the first attempt", || world.unanswered.load(Ordering::SeqCst) < u64::MAX);
+    assert!(worker.shutdown(Duration::from_secs(10)));
+    world.unanswered.store(0, Ordering::SeqCst);
+    let worker = world.start();
+    wait_until("all", || world.values().ends_with(&["asked".into(), "2".into()]));
+    assert!(worker.shutdown(Duration::from_secs(10)));
+}
+
 #[test]
 fn fenced_by_a_newer_worker_it_stops_and_says_so() {
     let world = World::transactional();

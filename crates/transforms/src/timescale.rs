@@ -146,6 +146,10 @@ impl TimescaleDb {
 }
 
 impl Transform for TimescaleDb {
+    fn may_be_retried(&self) -> bool {
+        true
+    }
+
     fn apply(&mut self, mut record: Record) -> Result<Option<Record>, ConvertError> {
         let deleted = self.deleted.take();
         let Some(envelope) = record.value.schema.as_ref().filter(|_| !record.value.value.is_null()) else {

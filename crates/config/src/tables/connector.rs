@@ -108,15 +108,13 @@ pub(super) const COMMON: [OptionDef; 17] = [
         .width(Width::Medium)
         .at("Error Handling", 1)
         .label("Retry Timeout for Errors")
-        .doc("How long a failed operation is tried again, in milliseconds; -1 for ever, 0 not at all.")
-        .no_effect("conversions are not repeated"),
+        .doc("How long a transform or converter that failed for a reason that goes away by itself is tried again, in milliseconds; -1 for ever, 0 not at all."),
     OptionDef::long("errors.retry.delay.max.ms")
         .default("60000")
         .width(Width::Medium)
         .at("Error Handling", 2)
         .label("Maximum Delay Between Retries for Errors")
-        .doc("Longest wait between these attempts, in milliseconds.")
-        .no_effect("conversions are not repeated"),
+        .doc("Longest wait between these attempts, in milliseconds; the first is 300, each further one twice as long."),
     OptionDef::string("errors.tolerance")
         .default("none")
         .checks(&[OneOfExactly(&["none", "all"])])

@@ -26,15 +26,13 @@ const OWN: &[OptionDef] = &[
         .width(Width::Short)
         .at("Error Handling", 4)
         .label("Log Errors")
-        .doc("Log each failed operation.")
-        .no_effect("failures are always logged, without the record"),
+        .doc("Log each record that could not be transformed, converted or written. Without it the log says from time to time how many were left out."),
     OptionDef::boolean("errors.log.include.messages")
         .default("false")
         .width(Width::Short)
         .at("Error Handling", 5)
         .label("Log Error Details")
-        .doc("Name the failed record's topic and offset in that log.")
-        .no_effect("rows' values are never logged"),
+        .doc("Name the failed record's topic and position in that log; never what is in it."),
     OptionDef::list("topic.creation.groups")
         .default("")
         .checks(&[NoDuplicates])
@@ -56,16 +54,14 @@ const OWN: &[OptionDef] = &[
         .width(Width::Short)
         .at("Exactly Once Support", 3)
         .label("Transaction Boundary")
-        .doc("What ends a Kafka transaction: poll (a batch), interval (time), connector.")
-        .no_effect("a transaction ends when nothing waits, at 250 ms or 8 MiB"),
+        .doc("What ends a Kafka transaction: poll ends it when nothing more waits, at 250 ms or 8 MiB; interval when transaction.boundary.interval.ms is over, or at 8 MiB. connector is refused, as by the original: its connector defines no transactions."),
     OptionDef::long("transaction.boundary.interval.ms")
         .checks(&[AtLeast(0)])
         .low()
         .width(Width::Short)
         .at("Exactly Once Support", 4)
         .label("Transaction boundary interval")
-        .doc("With transaction.boundary=interval: how long a transaction lasts, in milliseconds.")
-        .no_effect("a transaction ends when nothing waits, at 250 ms or 8 MiB"),
+        .doc("With transaction.boundary=interval: how long a transaction lasts, in milliseconds; the worker's offset.flush.interval.ms if it is left out."),
     OptionDef::string("offsets.storage.topic")
         .checks(&[NonEmpty])
         .low()

@@ -36,6 +36,8 @@ pub struct TransactionConfig {
     pub bytes_max: usize,
     /// A transaction of this age ends, also under backlog. 250 ms.
     pub age_max: Duration,
+    /// A transaction ends by age and bytes only, not when nothing more waits (`transaction.boundary=interval`).
+    pub by_interval: bool,
     /// Keeps to the first version of transactions on a cluster that has the second: for tests.
     pub force_version_1: bool,
 }
@@ -48,10 +50,26 @@ impl TransactionConfig {
             offsets_topic: offsets_topic.into(),
             bytes_max: 8 << 20,
             age_max: Duration::from_millis(250),
+            by_interval: false,
             force_version_1: false,
         }
     }
+
+    /// `transaction.boundary=interval`: transactions last this long. The coordinator gives them twice as long, unless
+    /// a `timeout` is given; they never last longer than half of what it gives.
+    pub fn lasting(mut self, interval: Duration, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout.unwrap_or(interval.saturating_mul(2).clamp(self.timeout, TIMEOUT_MAX));
+        self.by_interval = true;
+        self.age_max = interval.min(self.timeout / 2);
+        self.bytes_max = INTERVAL_BYTES_MAX;
+        self
+    }
 }
+
+/// What brokers allow where nothing is said (`transaction.max.timeout.ms`).
+const TIMEOUT_MAX: Duration = Duration::from_secs(900);
+/// Of a transaction that lasts an interval: each ticket of it is remembered until it is committed.
+const INTERVAL_BYTES_MAX: usize = 256 << 20;
 
 /// A producer's configuration; [`ProducerConfig::new`] has Kafka's defaults unless said otherwise.
 #[derive(Debug, Clone)]
@@ -122,5 +140,24 @@ impl ProducerConfig {
             Delivery::AtLeastOnce => None,
             Delivery::Transactional(transaction) => Some(transaction),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_coordinator_outlasts_a_transaction_of_an_interval() {
+        let of = |interval, timeout: Option<u64>| {
+            let seconds = Duration::from_secs;
+            let config = TransactionConfig::new("id", "offsets").lasting(seconds(interval), timeout.map(seconds));
+            assert!(config.by_interval);
+            (config.age_max.as_secs(), config.timeout.as_secs())
+        };
+        assert_eq!(of(1, None), (1, 60));
+        assert_eq!(of(60, None), (60, 120));
+        assert_eq!(of(u64::MAX / 1000, None), (450, 900));
+        assert_eq!(of(60, Some(60)), (30, 60));
     }
 }

@@ -24,6 +24,8 @@ struct State {
     submitted: u64,
     durable: u64,
     idle: bool,
+    /// Somebody waits for all that was submitted.
+    flushing: bool,
     aborted: bool,
     failure: Option<WriteError>,
     status: String,
@@ -64,6 +66,7 @@ impl Handoff {
         state.bytes += size;
         state.submitted = ticket.number;
         state.idle = false;
+        state.flushing = false;
         state.queue.push_back(ticket);
         drop(state);
         self.wake.notify_one();
@@ -81,8 +84,9 @@ impl Handoff {
 
     pub(super) fn flush(&self, timeout: Duration) -> Result<(), WriteError> {
         let deadline = Instant::now() + timeout;
-        self.idle();
         let mut state = self.state();
+        (state.idle, state.flushing) = (true, true);
+        self.wake.notify_one();
         loop {
             if let Some(error) = ended(&state) {
                 return Err(error);
@@ -139,6 +143,11 @@ impl Handoff {
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state();
         state.idle && state.queue.is_empty()
+    }
+
+    pub(super) fn is_flushing(&self) -> bool {
+        let state = self.state();
+        state.flushing && state.queue.is_empty()
     }
 
     pub(super) fn has_tickets(&self) -> bool {

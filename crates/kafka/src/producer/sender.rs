@@ -328,7 +328,10 @@ impl Sender {
         }
         let Some(open) = &mut self.transaction else { return Ok(()) };
         if !open.closing && !self.handoff.has_tickets() {
-            open.closing = open.bytes < SMALL_TRANSACTION_BYTES || open.outstanding == 0 || self.handoff.is_idle();
+            open.closing = match config.by_interval {
+                true => self.handoff.is_flushing(),
+                false => open.bytes < SMALL_TRANSACTION_BYTES || open.outstanding == 0 || self.handoff.is_idle(),
+            };
         }
         if open.closing {
             if let Some(offset) = open.offset.take() {

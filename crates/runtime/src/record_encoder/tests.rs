@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use walspring_connect::StopToken;
 use walspring_connect::writer::{Ticket, TopicInfo, WriteError};
 use walspring_record::{
     Cell, Column, ConversionFailure, FieldPlan, Leaf, Lsn, OldRow, PgType, Relation, ReplicaIdentity, RowPlan, Schema,
@@ -10,6 +11,9 @@ use walspring_record::{
 };
 
 use super::*;
+use crate::errors::log::ErrorLog;
+use crate::errors::retry::Retry;
+use crate::errors::source::Tolerance;
 use crate::metrics::Metrics;
 use crate::plugins::{Plugin, Plugins};
 
@@ -284,6 +288,9 @@ fn encode_with(
     let topics: Arc<Mutex<Vec<String>>> = Arc::default();
     let heard = topics.clone();
     let printer = || Arc::new(Printer { compiled: way == Way::ByPlan });
+    let metrics = Arc::new(TaskMetrics::new(&Arc::new(Metrics::default()), "a", 0, true));
+    let retry = Retry::read(&[], StopToken::default(), metrics.errors.clone());
+    let errors = SourceErrors::new(tolerance, retry, ErrorLog::read("a", 0, &[]), &metrics);
     let mut encoder = RecordEncoder::new(
         Converters {
             key: printer(),
@@ -295,8 +302,8 @@ fn encode_with(
         },
         TransformChain::new(&plugins, &config).unwrap(),
         Box::new(Lines(lines.clone(), Vec::new())),
-        tolerance,
-        Arc::new(TaskMetrics::new(&Arc::new(Metrics::default()), "a", 0, true)),
+        errors,
+        metrics,
         Box::new(move |topic| heard.lock().unwrap().push(topic.to_owned())),
     );
     encoder.trace(tracing);

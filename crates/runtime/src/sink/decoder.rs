@@ -6,27 +6,29 @@ use walspring_connect::{ConsumedRecord, Origin, SinkRecord};
 use walspring_record::{Header, Record};
 
 use super::failure::{Failure, Stage};
+use crate::errors::retry::Retry;
 use crate::plugins::Converters;
 use crate::transform_chain::TransformChain;
 
 pub(super) struct Decoder {
     pub converters: Converters,
     pub chain: TransformChain,
+    pub retry: Retry,
 }
 
 impl Decoder {
     /// `None`: a transform dropped it.
     pub fn decode(&mut self, raw: &ConsumedRecord) -> Result<Option<SinkRecord>, Box<Failure>> {
         let Converters { key, value, header, key_class, value_class, header_class } = &self.converters;
-        let topic = &raw.topic;
+        let (topic, retry) = (&raw.topic, &self.retry);
         let record = Record {
             topic: topic.clone(),
             partition: Some(raw.partition),
-            key: key
-                .decode(topic, raw.key.as_deref())
+            key: retry
+                .run(|| key.decode(topic, raw.key.as_deref()))
                 .map_err(|e| Failure::convert(Stage::KeyConverter, key_class, e))?,
-            value: value
-                .decode(topic, raw.value.as_deref())
+            value: retry
+                .run(|| value.decode(topic, raw.value.as_deref()))
                 .map_err(|e| Failure::convert(Stage::ValueConverter, value_class, e))?,
             headers: raw
                 .headers
@@ -39,7 +41,7 @@ impl Decoder {
                 .map_err(|e| Failure::convert(Stage::HeaderConverter, header_class, e))?,
             timestamp_ms: raw.timestamp_ms,
         };
-        let record = match self.chain.apply(record) {
+        let record = match self.chain.apply(record, retry) {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(None),
             Err(e) => return Err(Failure::convert(Stage::Transformation, self.chain.last_class(), e)),

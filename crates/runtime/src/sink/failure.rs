@@ -2,30 +2,7 @@
 
 use walspring_connect::{CONNECT_EXCEPTION, ConsumedRecord, ConvertError, TaskError};
 
-/// Where a record failed, under Connect's names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    KeyConverter,
-    ValueConverter,
-    HeaderConverter,
-    Transformation,
-    TaskPut,
-}
-
-impl Stage {
-    pub const ALL: [Stage; 5] =
-        [Stage::KeyConverter, Stage::ValueConverter, Stage::HeaderConverter, Stage::Transformation, Stage::TaskPut];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Stage::KeyConverter => "KEY_CONVERTER",
-            Stage::ValueConverter => "VALUE_CONVERTER",
-            Stage::HeaderConverter => "HEADER_CONVERTER",
-            Stage::Transformation => "TRANSFORMATION",
-            Stage::TaskPut => "TASK_PUT",
-        }
-    }
-}
+pub(crate) use crate::errors::Stage;
 
 /// Why one record was not processed.
 #[derive(Debug, Clone)]

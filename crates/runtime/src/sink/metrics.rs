@@ -8,6 +8,7 @@ use walspring_connect::{Outcome, TopicPartition};
 
 use super::batch::{Batch, Fate};
 use super::failure::Stage;
+use crate::errors::metrics::TaskErrors;
 use crate::metrics::{Counter, Gauge, Histogram, Metrics, TaskMetrics};
 
 /// Seconds.
@@ -43,8 +44,7 @@ pub(super) struct SinkMetrics {
     shown: BTreeSet<TopicPartition>,
     read_total: Counter,
     send_total: Counter,
-    failures_total: Counter,
-    skipped_total: Counter,
+    pub of_connect: Arc<TaskErrors>,
 }
 
 impl SinkMetrics {
@@ -58,7 +58,7 @@ impl SinkMetrics {
         SinkMetrics {
             outcomes: OUTCOMES.map(|outcome| with("walspring_sink_records_total", "outcome", outcome.as_str())),
             dropped: with("walspring_sink_records_total", "outcome", "dropped"),
-            errors: Stage::ALL
+            errors: Stage::OF_SINKS
                 .map(|stage| with("walspring_sink_errors_total", "stage", &stage.name().to_ascii_lowercase())),
             skipped: task.skipped.clone(),
             put_errors: counter("walspring_sink_put_errors_total"),
@@ -70,8 +70,7 @@ impl SinkMetrics {
             shown: BTreeSet::new(),
             read_total: counter("kafka_connect_sink_task_sink_record_read_total"),
             send_total: counter("kafka_connect_sink_task_sink_record_send_total"),
-            failures_total: counter("kafka_connect_task_error_total_record_failures"),
-            skipped_total: counter("kafka_connect_task_error_total_records_skipped"),
+            of_connect: task.errors.clone(),
             registry: registry.clone(),
             connector: labels[0].1.to_owned(),
             task: labels[1].1.to_owned(),
@@ -85,9 +84,9 @@ impl SinkMetrics {
     }
 
     pub fn failed(&self, stage: Stage) {
-        let place = Stage::ALL.iter().position(|s| *s == stage).unwrap_or_default();
+        let place = Stage::OF_SINKS.iter().position(|s| *s == stage).unwrap_or_default();
         self.errors[place].add(1);
-        self.failures_total.add(1);
+        self.of_connect.failed();
     }
 
     /// Counts the first records of a batch, each of which is dealt with.
@@ -107,7 +106,7 @@ impl SinkMetrics {
         self.outcomes.iter().zip(outcomes).filter(|(_, by)| *by > 0).for_each(|(counter, by)| counter.add(by));
         self.dropped.add(dropped);
         self.skipped.add(skipped);
-        self.skipped_total.add(skipped);
+        self.of_connect.skipped(skipped);
         self.read_total.add(settled as u64);
     }
 

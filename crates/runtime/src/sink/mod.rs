@@ -32,6 +32,8 @@ use self::reporter::Reporter;
 pub(crate) use self::settings::{SinkSettings, default_group, group};
 use self::task_loop::SinkLoop;
 use crate::committer::store_error;
+use crate::errors::log::ErrorLog;
+use crate::errors::retry::Retry;
 use crate::restarts::PutBackoff;
 use crate::task::{AttemptFailed, Life, not_configured, resolve};
 use crate::transform_chain::TransformChain;
@@ -44,6 +46,8 @@ impl Life<'_> {
         let settings = SinkSettings::read(connector, &config, worker)?;
         let converters = plugins.converters(&config, &worker.worker_config).map_err(not_configured)?;
         let chain = TransformChain::new(plugins, &config).map_err(not_configured)?;
+        let retry = Retry::read(&config, self.control.stop.clone(), self.metrics.errors.clone());
+        let log = ErrorLog::read(connector, task, &config);
         let dead_letters = match &settings.dead_letters {
             None => None,
             Some(queue) => Some(
@@ -88,9 +92,13 @@ impl Life<'_> {
             consumer: member.get(),
             sink: &mut *sink.0,
             class: &class,
-            ahead: Ahead::new(Decoder { converters, chain }, settings.tolerant, format!("decode-{connector}-{task}")),
+            ahead: Ahead::new(
+                Decoder { converters, chain, retry },
+                settings.tolerant,
+                format!("decode-{connector}-{task}"),
+            ),
             settings: &settings,
-            reporter: Reporter::new(connector, task, &settings, dead_letters),
+            reporter: Reporter { connector, task, settings: &settings, dead_letters, log },
             observing,
             metrics: SinkMetrics::new(&self.metrics),
             control: self.control,

@@ -1,7 +1,5 @@
-//! What is done about records that could not be processed: they are counted, logged where that is asked for, and kept
-//! in the dead letter queue. Never silent: where nothing is logged for each, the log says from time to time how many.
-
-use std::time::{Duration, Instant};
+//! What is done about a sink's records that could not be processed: they are counted, logged, and kept in the dead letter
+//! queue.
 
 use walspring_connect::{ConsumedRecord, DeadLetterQueue, StoreError};
 
@@ -10,73 +8,28 @@ use super::dead_letters::{Sender, letter};
 use super::failure::Failure;
 use super::metrics::SinkMetrics;
 use super::settings::SinkSettings;
-
-const SUMMARY_INTERVAL: Duration = Duration::from_secs(30);
+use crate::errors::log::{ErrorLog, FailedRecord};
 
 pub(super) struct Reporter<'a> {
     pub connector: &'a str,
     pub task: u32,
     pub settings: &'a SinkSettings,
     pub dead_letters: Option<Box<dyn DeadLetterQueue>>,
-    unsaid: u64,
-    said: Option<Instant>,
+    pub log: ErrorLog,
 }
 
-impl<'a> Reporter<'a> {
-    pub fn new(
-        connector: &'a str,
-        task: u32,
-        settings: &'a SinkSettings,
-        dead_letters: Option<Box<dyn DeadLetterQueue>>,
-    ) -> Reporter<'a> {
-        Reporter { connector, task, settings, dead_letters, unsaid: 0, said: None }
-    }
-
+impl Reporter<'_> {
     /// Once for each failure.
     pub fn failed(&mut self, record: &ConsumedRecord, failure: &Failure, metrics: &SinkMetrics) {
         metrics.failed(failure.stage);
-        if self.settings.logs_errors {
-            self.log(record, failure);
-            return;
-        }
-        self.unsaid += 1;
-        if self.settings.tolerant && self.said.is_none_or(|said| said.elapsed() >= SUMMARY_INTERVAL) {
-            tracing::warn!(
-                connector = self.connector,
-                task = self.task,
-                records = self.unsaid,
-                stage = failure.stage.name(),
-                "records could not be processed and are left out, because errors.tolerance is all; errors.log.enable \
-                 names each"
-            );
-            self.said = Some(Instant::now());
-            self.unsaid = 0;
-        }
-    }
-
-    fn log(&self, record: &ConsumedRecord, failure: &Failure) {
-        let mut place = String::new();
-        if self.settings.logs_places {
-            place = format!(
-                ", where consumed record is {{topic='{}', partition={}, offset={}",
-                record.topic, record.partition, record.kafka_offset
-            );
-            if let Some(timestamp) = record.timestamp_ms {
-                place.push_str(&format!(", timestamp={timestamp}, timestampType=CreateTime"));
-            }
-            place.push('}');
-        }
-        tracing::error!(
-            connector = self.connector,
-            task = self.task,
-            "Error encountered in task {}-{}. Executing stage '{}' with class '{}'{place}. {}: {}",
-            self.connector,
-            self.task,
-            failure.stage.name(),
-            failure.class,
-            failure.error.class,
-            failure.error
-        );
+        let text = format!("{}: {}", failure.error.class, failure.error);
+        let failed = FailedRecord {
+            stage: failure.stage,
+            class: &failure.class,
+            error: &text,
+            left_out: self.settings.tolerant,
+        };
+        self.log.tell(&failed, || place(record), &metrics.of_connect);
     }
 
     /// Writes those failures of the batch to the dead letter queue that are not there yet.
@@ -96,4 +49,17 @@ impl<'a> Reporter<'a> {
         batch.letters = batch.failures.len();
         Ok(())
     }
+}
+
+/// Where a record was read; never what is in it.
+fn place(record: &ConsumedRecord) -> String {
+    let mut place = format!(
+        ", where consumed record is {{topic='{}', partition={}, offset={}",
+        record.topic, record.partition, record.kafka_offset
+    );
+    if let Some(timestamp) = record.timestamp_ms {
+        place.push_str(&format!(", timestamp={timestamp}, timestampType=CreateTime"));
+    }
+    place.push('}');
+    place
 }

@@ -20,10 +20,6 @@ pub(crate) struct SinkSettings {
     pub commit_interval: Duration,
     /// `errors.tolerance=all`
     pub tolerant: bool,
-    /// `errors.log.enable`
-    pub logs_errors: bool,
-    /// `errors.log.include.messages`: topic, partition and offset, never what is in the record.
-    pub logs_places: bool,
     pub dead_letters: Option<DeadLetterSettings>,
 }
 
@@ -59,8 +55,6 @@ impl SinkSettings {
             batch_records_max: records.unwrap_or(BATCH_RECORDS).clamp(1, BATCH_RECORDS_MAX),
             commit_interval: worker.offset_flush_interval.min(OFFSET_STORE_INTERVAL),
             tolerant: text("errors.tolerance").is_some_and(|v| v.eq_ignore_ascii_case("all")),
-            logs_errors: on("errors.log.enable"),
-            logs_places: on("errors.log.include.messages"),
             dead_letters: text("errors.deadletterqueue.topic.name").map(|topic| DeadLetterSettings {
                 topic: topic.to_owned(),
                 replication_factor: text("errors.deadletterqueue.topic.replication.factor")

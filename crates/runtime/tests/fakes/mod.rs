@@ -54,6 +54,8 @@ pub struct World {
     pub headers: Mutex<Vec<String>>,
     /// Nothing becomes durable while this is set.
     pub hold: AtomicBool,
+    /// How many questions of the transform nobody will answer.
+    pub unanswered: Arc<AtomicU64>,
     /// A fenced writer's worker still is the one of its group.
     pub still_ours: AtomicBool,
     epochs: Mutex<BTreeMap<(String, u32), u64>>,
@@ -545,8 +547,8 @@ impl HeaderConverter for Text {
     }
 }
 
-/// Drops the records whose value is the option `value`.
-struct Drop(String);
+/// Drops the records whose value is the option `value`; asks somebody about `asked`, who may be away.
+struct Drop(String, Arc<AtomicU64>);
 
 impl Transform for Drop {
     fn apply(&mut self, record: Record) -> Result<Option<Record>, ConvertError> {
@@ -554,7 +556,16 @@ impl Transform for Drop {
         if record.value.value == walspring_record::Value::string("untransformable") {
             return Err(ConvertError::data("it cannot be transformed"));
         }
+        let is_away = |left: u64| left.checked_sub(1);
+        if record.value.value == walspring_record::Value::string("asked")
+            && self.1.fetch_update(Ordering::SeqCst, Ordering::SeqCst, is_away).is_ok()
+        {
+            return Err(ConvertError { class: RETRIABLE_EXCEPTION, message: "nobody answers".into() });
+        }
         Ok((!dropped).then_some(record))
+    }
+    fn may_be_retried(&self) -> bool {
+        true
     }
 }
 
@@ -586,6 +597,7 @@ impl Options for FakeOptions {
 }
 
 pub fn plugins(world: &World) -> Plugins {
+    let unanswered = world.unanswered.clone();
     Plugins {
         sources: vec![Arc::new(FakePlugin(world.source.clone()))],
         sinks: vec![Arc::new(sinks::FakeSink(world.sink.clone()))],
@@ -598,7 +610,7 @@ pub fn plugins(world: &World) -> Plugins {
         transforms: vec![Plugin {
             class: "test.Drop",
             version: None,
-            make: Box::new(|config| Ok(Box::new(Drop(config[0].1.clone())))),
+            make: Box::new(move |config| Ok(Box::new(Drop(config[0].1.clone(), unanswered.clone())))),
         }],
         predicates: Vec::new(),
         assembler: Box::new(|| Box::new(Lines::default())),
