@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use walspring_connect::{Feedback, fault};
+use walspring_config::postgres::{LsnFlushMode, LsnFlushTimeoutAction, SlotConfig};
+use walspring_connect::{CONNECT_EXCEPTION, Feedback, TaskError, fault};
 use walspring_debezium::DebeziumOffset;
 use walspring_record::{Lsn, SourceOffset};
 
@@ -19,6 +20,7 @@ pub struct SlotProgress {
     confirmed: AtomicU64,
     /// `lsn.flush.mode=manual`: others advance the slot.
     manual: bool,
+    limit: Option<FlushLimit>,
     wake: Mutex<Wake>,
     changed: Condvar,
 }
@@ -27,11 +29,24 @@ pub struct SlotProgress {
 struct Wake {
     confirm: bool,
     stop: bool,
+    /// Since when something waits to be confirmed that the connection has not taken.
+    unsent: Option<Instant>,
+}
+
+/// `lsn.flush.timeout.ms` and `lsn.flush.timeout.action`.
+#[derive(Debug)]
+struct FlushLimit {
+    timeout: Duration,
+    action: LsnFlushTimeoutAction,
 }
 
 impl SlotProgress {
-    pub fn new(manual: bool) -> SlotProgress {
-        SlotProgress { manual, ..SlotProgress::default() }
+    pub fn new(slot: &SlotConfig) -> SlotProgress {
+        SlotProgress {
+            manual: slot.flush_mode == LsnFlushMode::Manual,
+            limit: Some(FlushLimit { timeout: slot.flush_timeout, action: slot.flush_timeout_action }),
+            ..SlotProgress::default()
+        }
     }
 
     /// The reader has everything up to here.
@@ -58,7 +73,45 @@ impl SlotProgress {
         if self.manual || self.confirmed.fetch_max(lsn.0, Ordering::AcqRel) >= lsn.0 {
             return;
         }
+        self.wake.lock().unwrap_or_else(|e| e.into_inner()).unsent.get_or_insert_with(Instant::now);
         self.reply();
+    }
+
+    /// The connection took what was confirmed up to here.
+    fn sent(&self, confirmed: Lsn) {
+        let mut wake = self.wake.lock().unwrap_or_else(|e| e.into_inner());
+        wake.unsent = wake.unsent.filter(|_| confirmed < self.confirmed_lsn()).map(|_| Instant::now());
+    }
+
+    /// Whether the connection takes confirmations in time; an error ends the task's attempt, so that it connects anew.
+    pub fn check_flush(&self) -> Result<(), TaskError> {
+        let Some(limit) = &self.limit else { return Ok(()) };
+        let mut wake = self.wake.lock().unwrap_or_else(|e| e.into_inner());
+        if wake.unsent.is_none_or(|since| since.elapsed() <= limit.timeout) {
+            return Ok(());
+        }
+        // It is said again after as long.
+        wake.unsent = Some(Instant::now());
+        drop(wake);
+        let (lsn, timeout_ms) = (self.confirmed_lsn(), limit.timeout.as_millis() as u64);
+        match limit.action {
+            LsnFlushTimeoutAction::Fail => Err(TaskError::transient(
+                CONNECT_EXCEPTION,
+                format!(
+                    "LSN flush operation timed out for LSN '{lsn}'. Task is configured to fail on timeout as configured by \
+                     lsn.flush.timeout.action configuration."
+                ),
+            )
+            .hint("the connection takes nothing: look at the network and at the server; the task connects anew")),
+            LsnFlushTimeoutAction::Warn => {
+                tracing::warn!(%lsn, timeout_ms, "the connection did not take a confirmed position in time; it waits on");
+                Ok(())
+            }
+            LsnFlushTimeoutAction::Ignore => {
+                tracing::debug!(%lsn, timeout_ms, "the connection did not take a confirmed position in time");
+                Ok(())
+            }
+        }
     }
 }
 
@@ -86,6 +139,8 @@ impl StatusUpdates {
     /// `interval`: at most a third of the server's `wal_sender_timeout`.
     pub fn start(writer: StandbyWriter, progress: Arc<SlotProgress>, interval: Duration) -> StatusUpdates {
         let shared = progress.clone();
+        // What had to wait for a connection begins to wait for this one now.
+        shared.sent(Lsn::ZERO);
         let thread = std::thread::Builder::new()
             .name("slot-status".into())
             .spawn(move || {
@@ -113,6 +168,7 @@ impl StatusUpdates {
                     if stop || !alive {
                         return;
                     }
+                    shared.sent(confirmed);
                     fault::point("status.sent");
                     sent = Instant::now();
                     due = sent + interval;
@@ -130,5 +186,49 @@ impl Drop for StatusUpdates {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(action: LsnFlushTimeoutAction) -> SlotProgress {
+        let limit = Some(FlushLimit { timeout: Duration::from_millis(20), action });
+        SlotProgress { limit, ..SlotProgress::default() }
+    }
+
+    /// Nobody takes what is confirmed.
+    fn late(action: LsnFlushTimeoutAction) -> (SlotProgress, Result<(), TaskError>) {
+        let progress = progress(action);
+        progress.confirm(Lsn(16));
+        assert!(progress.check_flush().is_ok(), "not yet");
+        std::thread::sleep(Duration::from_millis(30));
+        let checked = progress.check_flush();
+        (progress, checked)
+    }
+
+    #[test]
+    fn a_connection_that_takes_nothing_is_given_up_if_asked_for() {
+        let (progress, checked) = late(LsnFlushTimeoutAction::Fail);
+        let error = checked.unwrap_err();
+        assert!(error.is_transient() && error.message.starts_with("LSN flush operation timed out for LSN '0/10'."));
+        assert!(progress.check_flush().is_ok(), "said again after as long");
+        for action in [LsnFlushTimeoutAction::Warn, LsnFlushTimeoutAction::Ignore] {
+            assert!(late(action).1.is_ok());
+        }
+    }
+
+    #[test]
+    fn what_was_taken_is_not_waited_for() {
+        let progress = progress(LsnFlushTimeoutAction::Fail);
+        progress.confirm(Lsn(16));
+        progress.sent(Lsn(16));
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(progress.check_flush().is_ok(), "nothing is waited for");
+        progress.confirm(Lsn(32));
+        progress.sent(Lsn(16));
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(progress.check_flush().is_err(), "the newer one is");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use walspring_config::postgres::{LsnFlushMode, PublicationAutocreate, SnapshotLocking, SnapshotMode};
+use walspring_config::postgres::{PublicationAutocreate, SnapshotLocking, SnapshotMode};
 use walspring_connect::{
     CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, Feedback, JoinGroup, Poll, Progress, SourcePartition, SourceTask,
     SourceTaskContext, StopToken, TaskError, fault,
@@ -100,7 +100,7 @@ struct Starting {
 impl PostgresTask {
     pub fn new(config: SourceConfig, limits: Limits, events: Events, context: SourceTaskContext) -> PostgresTask {
         let partition = events.partition();
-        let progress = Arc::new(SlotProgress::new(config.typed.slot.flush_mode == LsnFlushMode::Manual));
+        let progress = Arc::new(SlotProgress::new(&config.typed.slot));
         let metrics = Arc::new(SourceMetrics::new(config.metrics(), progress.clone()));
         context.progress.numbers(metrics.clone());
         PostgresTask {

@@ -85,6 +85,9 @@ pub struct SlotConfig {
     pub offset_mismatch: OffsetMismatchStrategy,
     pub check_position: bool,
     pub flush_mode: LsnFlushMode,
+    /// Longest time until a confirmation is handed to the connection, and what follows.
+    pub flush_timeout: Duration,
+    pub flush_timeout_action: LsnFlushTimeoutAction,
     pub status_interval: Duration,
     pub xmin_interval: Option<Duration>,
 }
@@ -298,6 +301,8 @@ fn slot(options: Reader<'_>) -> Result<SlotConfig, ConfigError> {
         offset_mismatch: mode(options, "offset.mismatch.strategy", OffsetMismatchStrategy::from_name)?,
         check_position: options.boolean("internal.log.position.check.enable")?,
         flush_mode: mode(options, "lsn.flush.mode", LsnFlushMode::from_name)?,
+        flush_timeout: options.milliseconds("lsn.flush.timeout.ms")?,
+        flush_timeout_action: mode(options, "lsn.flush.timeout.action", LsnFlushTimeoutAction::from_name)?,
         status_interval: options.milliseconds("status.update.interval.ms")?,
         xmin_interval: options.milliseconds_unless_zero("xmin.fetch.interval.ms")?,
     })

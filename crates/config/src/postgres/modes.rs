@@ -55,6 +55,11 @@ modes! {
         Manual = "manual",
         ConnectorAndDriver = "connector_and_driver",
     }
+    LsnFlushTimeoutAction {
+        Fail = "fail",
+        Warn = "warn",
+        Ignore = "ignore",
+    }
     OffsetMismatchStrategy {
         NoValidation = "no_validation",
         TrustOffset = "trust_offset",
@@ -146,6 +151,7 @@ mod tests {
             ("plugin.name", OutputPlugin::ALL),
             ("publication.autocreate.mode", PublicationAutocreate::ALL),
             ("lsn.flush.mode", LsnFlushMode::ALL),
+            ("lsn.flush.timeout.action", LsnFlushTimeoutAction::ALL),
             ("offset.mismatch.strategy", OffsetMismatchStrategy::ALL),
             ("snapshot.mode", SnapshotMode::ALL),
             ("snapshot.isolation.mode", SnapshotIsolation::ALL),

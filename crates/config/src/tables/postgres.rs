@@ -1043,16 +1043,14 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("CONNECTION_ADVANCED_REPLICATION", 12)
         .label("LSN flush timeout (ms)")
-        .doc("Longest wait for a position to be confirmed, in milliseconds.")
-        .no_effect("positions are confirmed without waiting"),
+        .doc("Longest time until the connection takes a position that is to be confirmed, in milliseconds. Nothing waits for it meanwhile."),
     OptionDef::string("lsn.flush.timeout.action")
         .default("fail")
         .checks(&[OneOf(&["fail", "warn", "ignore"])])
         .width(Width::Medium)
         .at("CONNECTION_ADVANCED_REPLICATION", 13)
         .label("LSN flush timeout action")
-        .doc("What happens after lsn.flush.timeout.ms: fail, warn or ignore.")
-        .no_effect("positions are confirmed without waiting"),
+        .doc("What happens after lsn.flush.timeout.ms: fail connects anew, warn and ignore go on."),
     OptionDef::long("xmin.fetch.interval.ms")
         .default("0")
         .checks(&[Long, NonNegativeLong])
