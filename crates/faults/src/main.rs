@@ -37,11 +37,14 @@ struct Arguments {
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(PLANTS))]
     plant: Option<String>,
     /// Milliseconds between two transactions of each of the three writers.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 25)]
     pause: u64,
     /// Kills between two checks of everything.
     #[arg(long, default_value_t = 100)]
     batch: usize,
+    /// A directory for the workers' logs, also of runs that were good.
+    #[arg(long)]
+    logs: Option<std::path::PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
@@ -141,9 +144,11 @@ fn run(cell: Cell, arguments: &Arguments) -> bool {
         println!("{report}");
         if !fine {
             println!("# {verdict:#?}\n# {:?}", done.confirmed_too_much);
-            let log = rig.program.log();
-            let kept = std::env::temp_dir().join(format!("faults-{}-{}.log", cell.seed, std::process::id()));
-            let _ = std::fs::write(&kept, log);
+        }
+        if !fine || arguments.logs.is_some() {
+            let dir = arguments.logs.clone().unwrap_or_else(std::env::temp_dir);
+            let kept = dir.join(format!("faults-{}-{}-{left}.log", cell.seed, std::process::id()));
+            let _ = std::fs::write(&kept, rig.program.log());
             println!("# the worker's log is kept in {}", kept.display());
         }
     }

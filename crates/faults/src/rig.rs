@@ -127,6 +127,7 @@ impl Rig {
             "slot.name": db.slot("s"),
             "publication.name": db.slot("p"),
             "table.include.list": "public.plain,public.full",
+            "publication.autocreate.mode": "filtered",
             "snapshot.mode": "initial",
             "key.converter": "org.apache.kafka.connect.json.JsonConverter",
             "key.converter.schemas.enable": "false",
@@ -224,33 +225,37 @@ impl Rig {
         }
     }
 
-    /// Kills workers under load: every `point_every`-th at one of `points`, the others at random moments. Between the
-    /// kills nothing is waited for, but at every tenth a confirmation.
+    /// Kills workers under load: a third at one of `points`; of the others a quarter while they start, the rest a random
+    /// moment after they began to stream. Nothing more is waited for, but at every tenth a confirmation.
     pub fn kill(&mut self, kills: usize, points: &[&str], random: &mut Random) -> Kills {
         let mut done = Kills::default();
-        let mut typical = Duration::from_millis(400);
+        let mut typical = Duration::from_millis(800);
         for n in 0..kills {
             let to_point = !points.is_empty() && random.below(3) == 0;
-            let failpoint = to_point.then(|| format!("{}:{}", random.pick(points), 1 + random.below(12)));
+            let failpoint = to_point.then(|| format!("{}:{}", random.pick(points), 1 + random.below(4)));
             let before = self.confirmed().unwrap_or_default();
+            let logged = self.program.log_bytes();
             let begun = Instant::now();
             let mut worker = self.start_to(failpoint.as_deref());
-            if n % 10 == 9 && !to_point {
+            let mut ended = false;
+            if to_point {
+                ended = worker.wait(typical + Duration::from_secs(2)).is_some();
+            } else if n % 10 == 9 {
                 self.wait_confirmed(before);
-                typical = (typical + begun.elapsed()) / 2;
                 done.recovery_s.push(begun.elapsed().as_secs_f64());
-            }
-            let ended = match failpoint {
-                Some(_) => worker.wait(typical * 2 + Duration::from_millis(300)).is_some(),
-                None => {
-                    let micros = (typical + Duration::from_millis(200)).as_micros() as u64;
-                    std::thread::sleep(Duration::from_micros(random.below(micros)));
-                    false
+            } else if random.below(4) == 0 {
+                std::thread::sleep(Duration::from_micros(random.below(typical.as_micros() as u64)));
+            } else {
+                let end = Instant::now() + PATIENCE;
+                while !self.program.log_since(logged).contains("\"streaming\"") && Instant::now() < end {
+                    std::thread::sleep(Duration::from_millis(5));
                 }
-            };
+                typical = (typical * 3 + begun.elapsed()) / 4;
+                std::thread::sleep(Duration::from_micros(random.below(300_000)));
+            }
             worker.kill();
             *(if ended { &mut done.at_points } else { &mut done.random }) += 1;
-            if n % 20 == 19 {
+            if n % 10 == 8 {
                 done.confirmed_looks += 1;
                 done.confirmed_too_much.extend(self.confirmed_too_much());
             }

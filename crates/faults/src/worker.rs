@@ -1,6 +1,7 @@
 //! A worker as a process: started with its files, ended as hard as the test wants.
 
 use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -37,6 +38,21 @@ impl Program {
         command.envs(plant.map(|value| ("WALSPRING_PLANT", value)));
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("the log")).stderr(log);
         Worker { child: command.spawn().expect("the worker's program") }
+    }
+
+    pub fn log_bytes(&self) -> u64 {
+        std::fs::metadata(self.dir.join("worker.log")).map_or(0, |file| file.len())
+    }
+
+    /// What was logged behind this byte.
+    pub fn log_since(&self, byte: u64) -> String {
+        let mut bytes = Vec::new();
+        let file = File::open(self.dir.join("worker.log"));
+        let _ = file.and_then(|mut file| {
+            file.seek(SeekFrom::Start(byte))?;
+            file.read_to_end(&mut bytes)
+        });
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     pub fn log(&self) -> String {

@@ -27,7 +27,7 @@ pub struct LoadOptions {
 
 impl Default for LoadOptions {
     fn default() -> LoadOptions {
-        LoadOptions { seed: 1, writers: 3, pause: Duration::from_millis(12), huge_every: 150 }
+        LoadOptions { seed: 1, writers: 3, pause: Duration::from_millis(25), huge_every: 400 }
     }
 }
 
