@@ -64,6 +64,11 @@ impl Load {
         format!("{select} from generate_series({first}::bigint, {last}::bigint) i")
     }
 
+    /// The statement that inserts row `id` into table `i`.
+    pub fn insert(&self, i: u64, id: u64) -> String {
+        format!("insert into {} {}", self.table(i), self.rows_from(id, id))
+    }
+
     /// The statements, and how many records they become: seven inserts to two updates and a delete for plain rows, whose
     /// deletes also have a tombstone, else inserts alone.
     fn changes(&self) -> (Vec<String>, u64) {
@@ -110,8 +115,10 @@ impl Database {
         let database = Database { server };
         let mut client = database.client()?;
         let tables: Vec<String> = (0..load.tables).map(|i| load.table(i)).collect();
-        for table in &tables {
-            client.batch_execute(&load.create(table))?;
+        // So many in a transaction as locks are had for.
+        for tables in tables.chunks(500) {
+            let statements: Vec<String> = tables.iter().map(|table| load.create(table)).collect();
+            client.batch_execute(&statements.join(";\n"))?;
         }
         client.batch_execute(&format!("create publication {PUBLICATION} for table {}", tables.join(", ")))?;
         Ok(database)

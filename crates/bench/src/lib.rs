@@ -15,6 +15,7 @@ pub mod rest;
 pub mod rows;
 pub mod sink;
 pub mod stream;
+pub mod tables;
 pub mod worker;
 
 /// One line of JSON on stdout.

@@ -7,7 +7,7 @@ use serde_json::json;
 use walspring_bench::database::{Load, RowKind};
 use walspring_bench::encode::{self, Pipeline};
 use walspring_bench::stream::Stream;
-use walspring_bench::{Result, budget, filters, instructions, log, report, round, sink, worker};
+use walspring_bench::{Result, budget, filters, instructions, log, report, round, sink, tables, worker};
 
 /// Measures Walspring beside what PostgreSQL and the disk allow. One line of JSON a measurement.
 #[derive(Parser)]
@@ -69,6 +69,17 @@ enum Command {
     Postgres,
     /// A backlog of changes through a worker into its embedded log, beside pg_recvlogical.
     Drain(LoadArgs),
+    /// Many tables: seconds until they are streamed, until each has had an event, and until all have been read.
+    Tables {
+        #[arg(long, default_value_t = 5000)]
+        tables: u64,
+        /// Rows of each table that the snapshot reads.
+        #[arg(long, default_value_t = 10)]
+        rows: u64,
+        /// HOST:PORT of a Kafka; else the embedded log.
+        #[arg(long)]
+        kafka: Option<String>,
+    },
     /// Tables as they are through a worker into its embedded log, beside COPY.
     Snapshot {
         #[command(flatten)]
@@ -136,6 +147,9 @@ fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Drain(args) => worker::drain(&worker::program(), &args.load()),
+        Command::Tables { tables, rows, kafka } => {
+            tables::measure(&worker::program(), tables.max(1), rows.max(1), kafka.as_deref())
+        }
         Command::Snapshot { load, threads } => worker::snapshot(&worker::program(), &load.load(), threads),
     }
 }

@@ -13,7 +13,6 @@ use crate::rest::Rest;
 use crate::{Result, limits, report, round};
 
 const CONNECTOR: &str = "bench";
-const SLOT: &str = "bench_walspring";
 
 /// Where a build leaves the program: `$WALSPRING`, or beside this one.
 pub fn program() -> PathBuf {
@@ -21,38 +20,83 @@ pub fn program() -> PathBuf {
     std::env::var_os("WALSPRING").map(PathBuf::from).or_else(beside).unwrap_or_else(|| "walspring".into())
 }
 
-struct Worker {
+/// Where a worker keeps what it needs, over restarts.
+pub(crate) struct Place {
+    dir: tempfile::TempDir,
+    pub rest: Rest,
+}
+
+impl Place {
+    /// On its embedded log, or on the Kafka that listens at `kafka`.
+    pub fn new(kafka: Option<&str>) -> Result<Place> {
+        let place = Place { dir: tempfile::tempdir()?, rest: Rest { port: free_port() } };
+        let group = format!("bench-{}", place.rest.port);
+        let storage = match kafka {
+            None => format!("walspring.data.dir={}\n", place.dir.path().join("log").display()),
+            Some(kafka) => ["offset", "config", "status"].iter().fold(
+                format!(
+                    "bootstrap.servers={kafka}\ngroup.id={group}\nexactly.once.source.support=enabled\n\
+                     key.converter=org.apache.kafka.connect.json.JsonConverter\n\
+                     value.converter=org.apache.kafka.connect.json.JsonConverter\n"
+                ),
+                |text, kind| {
+                    format!("{text}{kind}.storage.topic={group}-{kind}\n{kind}.storage.replication.factor=1\n")
+                },
+            ),
+        };
+        std::fs::write(place.file(), format!("listeners=http://127.0.0.1:{}\n{storage}", place.rest.port))?;
+        Ok(place)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("worker.properties")
+    }
+}
+
+pub(crate) struct Worker {
     child: Child,
-    rest: Rest,
-    _dir: tempfile::TempDir,
+    pub rest: Rest,
+    /// Milliseconds from its start until REST answered.
+    pub to_rest_ms: f64,
 }
 
 impl Worker {
-    fn start(program: &Path) -> Result<Worker> {
-        let dir = tempfile::tempdir()?;
-        let rest = Rest { port: free_port() };
-        let file = dir.path().join("worker.properties");
-        let log = dir.path().join("log");
-        std::fs::write(
-            &file,
-            format!("listeners=http://127.0.0.1:{}\nwalspring.data.dir={}\n", rest.port, log.display()),
-        )?;
+    pub fn start(program: &Path, place: &Place) -> Result<Worker> {
+        let log = std::fs::File::options().create(true).append(true).open(place.dir.path().join("worker.log"))?;
         let start = Instant::now();
         let child = Command::new(program)
             .arg("worker")
-            .arg(&file)
+            .arg(place.file())
             .stdout(Stdio::null())
-            .stderr(std::fs::File::create(dir.path().join("worker.log"))?)
+            .stderr(log)
             .spawn()
             .map_err(|e| format!("{}: {e}; build it with cargo build --release -p walspring", program.display()))?;
-        let worker = Worker { child, rest, _dir: dir };
+        let mut worker = Worker { child, rest: place.rest.clone(), to_rest_ms: 0.0 };
         wait("the worker's REST", Duration::from_secs(30), || Ok(worker.rest.get("/connectors").is_ok()))?;
-        report(&json!({"subject": "walspring", "to_rest_ms": round(start.elapsed().as_secs_f64() * 1e3, 0),
+        worker.to_rest_ms = start.elapsed().as_secs_f64() * 1e3;
+        Ok(worker)
+    }
+
+    /// On an embedded log, with a line that says how it started.
+    fn start_and_report(program: &Path, place: &Place) -> Result<Worker> {
+        let worker = Worker::start(program, place)?;
+        report(&json!({"subject": "walspring", "to_rest_ms": round(worker.to_rest_ms, 0),
             "at_rest_mib": round(memory_mib(worker.pid(), "VmRSS"), 1)}));
         Ok(worker)
     }
 
-    fn pid(&self) -> u32 {
+    /// The state of the connector's task; an error with its trace where it has failed.
+    pub fn task_state(&self, connector: &str) -> Result<String> {
+        // A connector that was just made has no status yet.
+        let Ok(status) = self.rest.get(&format!("/connectors/{connector}/status")) else { return Ok(String::new()) };
+        let task = &status["tasks"][0];
+        match task["state"].as_str() {
+            Some("FAILED") => Err(task["trace"].to_string().into()),
+            state => Ok(state.unwrap_or_default().to_owned()),
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
@@ -74,28 +118,26 @@ impl Worker {
         wait("all records", Duration::from_secs(1800), || {
             if looked.elapsed() > Duration::from_secs(1) {
                 looked = Instant::now();
-                let status = self.rest.get(&format!("/connectors/{CONNECTOR}/status"))?;
-                if status["tasks"][0]["state"] == "FAILED" {
-                    return Err(status["tasks"][0]["trace"].to_string().into());
-                }
+                self.task_state(CONNECTOR)?;
             }
             Ok(self.records()? >= records)
         })?;
         Ok(start.elapsed().as_secs_f64())
     }
 
-    fn configure(&self, database: &Database, mode: &str, threads: u32) -> Result<()> {
+    /// Makes the connector, with a slot and topics of the same name.
+    pub fn configure(&self, connector: &str, database: &Database, mode: &str, threads: u32) -> Result<()> {
         let config = json!({
             "connector.class": "io.debezium.connector.postgresql.PostgresConnector", "tasks.max": "1",
             "plugin.name": "pgoutput", "database.hostname": "127.0.0.1",
             "database.port": database.server.port().to_string(), "database.user": "postgres",
-            "database.password": "postgres", "database.dbname": DATABASE, "topic.prefix": "bench", "slot.name": SLOT,
-            "publication.name": PUBLICATION, "publication.autocreate.mode": "disabled", "snapshot.mode": mode,
-            "snapshot.max.threads": threads.to_string(),
+            "database.password": "postgres", "database.dbname": DATABASE, "topic.prefix": connector,
+            "slot.name": connector, "publication.name": PUBLICATION, "publication.autocreate.mode": "disabled",
+            "snapshot.mode": mode, "snapshot.max.threads": threads.to_string(),
             "key.converter": "org.apache.kafka.connect.json.JsonConverter", "key.converter.schemas.enable": "false",
             "value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false",
         });
-        self.rest.put(&format!("/connectors/{CONNECTOR}/config"), Some(&config)).map(drop)
+        self.rest.put(&format!("/connectors/{connector}/config"), Some(&config)).map(drop)
     }
 }
 
@@ -107,7 +149,7 @@ impl Drop for Worker {
     }
 }
 
-fn wait(what: &str, limit: Duration, mut ok: impl FnMut() -> Result<bool>) -> Result<()> {
+pub(crate) fn wait(what: &str, limit: Duration, mut ok: impl FnMut() -> Result<bool>) -> Result<()> {
     let start = Instant::now();
     while !ok()? {
         if start.elapsed() > limit {
@@ -118,8 +160,8 @@ fn wait(what: &str, limit: Duration, mut ok: impl FnMut() -> Result<bool>) -> Re
     Ok(())
 }
 
-fn slot_is_active(database: &Database) -> Result<bool> {
-    let active = format!("select active::text from pg_replication_slots where slot_name = '{SLOT}'");
+pub(crate) fn slot_is_active(database: &Database, slot: &str) -> Result<bool> {
+    let active = format!("select active::text from pg_replication_slots where slot_name = '{slot}'");
     Ok(database.value(&active)? == "true")
 }
 
@@ -127,13 +169,14 @@ fn slot_is_active(database: &Database) -> Result<bool> {
 pub fn drain(program: &Path, load: &Load) -> Result<()> {
     let database = Database::start(load)?;
     database.value(&format!("select pg_create_logical_replication_slot('{}', 'pgoutput')::text", limits::SLOT))?;
-    let worker = Worker::start(program)?;
+    let place = Place::new(None)?;
+    let worker = Worker::start_and_report(program, &place)?;
     let stop = format!("/connectors/{CONNECTOR}/stop");
-    worker.configure(&database, "no_data", 1)?;
-    wait("the slot to be read", Duration::from_secs(60), || slot_is_active(&database))?;
+    worker.configure(CONNECTOR, &database, "no_data", 1)?;
+    wait("the slot to be read", Duration::from_secs(60), || slot_is_active(&database, CONNECTOR))?;
     std::thread::sleep(Duration::from_secs(1));
     worker.rest.put(&stop, None)?;
-    wait("the slot to be left", Duration::from_secs(60), || Ok(!slot_is_active(&database)?))?;
+    wait("the slot to be left", Duration::from_secs(60), || Ok(!slot_is_active(&database, CONNECTOR)?))?;
 
     let records = database.change(load)?;
     let end = database.value("select pg_current_wal_lsn()::text")?;
@@ -151,11 +194,12 @@ pub fn drain(program: &Path, load: &Load) -> Result<()> {
 pub fn snapshot(program: &Path, load: &Load, threads: u32) -> Result<()> {
     let database = Database::start(load)?;
     let rows = database.fill(load)?;
-    let worker = Worker::start(program)?;
+    let place = Place::new(None)?;
+    let worker = Worker::start_and_report(program, &place)?;
     let limit = limits::copy(&database, load)?;
     report(&line("COPY text (limit)", rows, limit));
     let (cpu, watch) = (cpu_seconds(worker.pid()), MemoryWatch::start(worker.pid()));
-    worker.configure(&database, "initial", threads)?;
+    worker.configure(CONNECTOR, &database, "initial", threads)?;
     let seconds = worker.until(rows)?;
     finish(&worker, rows, rows, seconds, cpu, watch, Some(limit))
 }

@@ -81,6 +81,8 @@ pub struct Snapshot {
     ranges: Vec<usize>,
     ranges_left: Vec<usize>,
     ranges_left_total: usize,
+    /// The tables of pieces that have been read since it was last asked for.
+    ranges_done: Vec<usize>,
     tables: Arc<Vec<SnapshotTable>>,
     /// Of each table; `None`: it has not begun.
     rows_read: Vec<Option<u64>>,
@@ -157,6 +159,7 @@ impl Snapshot {
             ranges: ranges_left.clone(),
             ranges_left,
             ranges_left_total,
+            ranges_done: Vec::new(),
             rows_read: vec![None; tables.len()],
             tables,
             notices: Vec::new(),
@@ -195,6 +198,7 @@ impl Snapshot {
                 Ok(Message::RangeDone { table }) => {
                     self.ranges_left[table] -= 1;
                     self.ranges_left_total -= 1;
+                    self.ranges_done.push(table);
                     if self.ranges_left[table] == 0 {
                         let rows = self.rows_read[table].unwrap_or_default();
                         self.notices.push(Notice::TableRead { table: self.tables[table].name.clone(), rows });
@@ -220,8 +224,9 @@ impl Snapshot {
         }
     }
 
-    pub fn ranges_left(&self) -> usize {
-        self.ranges_left_total
+    /// The table of each piece that has been read since it was last asked for.
+    pub fn take_chunks_read(&mut self) -> impl Iterator<Item = &str> {
+        self.ranges_done.drain(..).map(|table| self.tables[table].name.as_str())
     }
 
     /// Of each table, the pieces in which it is read, and how many have been.

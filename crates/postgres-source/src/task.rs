@@ -380,11 +380,8 @@ impl PostgresTask {
 
     fn poll_snapshot(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError> {
         let State::Snapshot(phase) = &mut self.state else { return Ok(Poll::Idle) };
-        let ranges_left = phase.snapshot.ranges_left();
         let got = phase.snapshot.next(batch, wait);
-        if phase.snapshot.ranges_left() != ranges_left {
-            self.metrics.chunks(phase.snapshot.chunks());
-        }
+        self.metrics.chunks_read(phase.snapshot.take_chunks_read());
         for notice in phase.snapshot.notices.drain(..) {
             self.notifications.tell(notice);
         }

@@ -187,6 +187,22 @@ impl SourceMetrics {
         state.tables.other().chunks = other;
     }
 
+    /// A piece of each of these tables has been read. What all tables have is not asked for again: of thousands of small
+    /// ones that would take longer than reading them.
+    pub fn chunks_read<'a>(&self, tables: impl Iterator<Item = &'a str>) {
+        let mut tables = tables.peekable();
+        if tables.peek().is_none() {
+            return;
+        }
+        let mut state = self.state();
+        for table in tables {
+            match state.tables.named(table) {
+                Some(counts) => counts.chunks.1 += 1,
+                None => state.tables.other().chunks.1 += 1,
+            }
+        }
+    }
+
     /// A batch of the stream, and what was left out so far.
     pub fn streamed(&self, batch: &ChangeBatch, left_out: LeftOut) {
         if batch.changes.is_empty() && batch.transactions.is_empty() {
@@ -499,6 +515,17 @@ mod tests {
         let (server, tags) = ("s".to_owned(), Tags::default());
         let config = MetricsConfig { server, queue_max: 8192, tables_max: 2, skips_unchanged: false, tags };
         SourceMetrics::new(config, Arc::default())
+    }
+
+    #[test]
+    fn pieces_that_were_read_are_counted_by_table_and_together() {
+        let metrics = metrics();
+        metrics.notice(&Notice::Started);
+        // Two tables have labels of their own.
+        metrics.chunks([("a", 2, 0), ("b", 1, 0), ("c", 3, 0), ("d", 1, 0)].into_iter());
+        metrics.chunks_read(["a", "c", "d", "c"].into_iter());
+        let counts: Vec<_> = metrics.state().tables.iter().map(|(_, counts)| counts.chunks).collect();
+        assert_eq!(counts, [(2, 1), (1, 0), (4, 3)]);
     }
 
     #[test]

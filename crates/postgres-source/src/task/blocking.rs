@@ -168,11 +168,8 @@ impl PostgresTask {
         wait: Duration,
     ) -> Result<Option<bool>, TaskError> {
         let Some(reading) = &mut blocking.reading else { return Ok(None) };
-        let ranges_left = reading.snapshot.ranges_left();
         let got = reading.snapshot.next(batch, wait);
-        if reading.snapshot.ranges_left() != ranges_left {
-            self.metrics.chunks(reading.snapshot.chunks());
-        }
+        self.metrics.chunks_read(reading.snapshot.take_chunks_read());
         for notice in reading.snapshot.notices.drain(..) {
             self.notifications.tell(notice);
         }
