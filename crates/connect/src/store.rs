@@ -33,6 +33,12 @@ pub trait KeyedLog: Send + Sync {
     /// Everything up to the end as of now (the last stable offset), in order within a partition, latest or all. Transactions
     /// that were aborted are not in it.
     fn read_to_end(&self) -> Result<Vec<KeyedRecord>, StoreError>;
+    /// As `read_to_end`, of the records alone whose key is `wanted`, and with all of them settled: while the outcome of a
+    /// transaction with one of them is not in the log, it fails with [`StoreError::Transient`], after a wait of seconds. Open
+    /// transactions that have none of them are not waited for.
+    fn read_settled(&self, wanted: &dyn Fn(&[u8]) -> bool) -> Result<Vec<KeyedRecord>, StoreError> {
+        Ok(self.read_to_end()?.into_iter().filter(|record| wanted(&record.key)).collect())
+    }
     /// Writes records, in order, durably, before it returns.
     fn write(&self, records: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), StoreError>;
     /// Calls `on_record` for each record that comes after what was last read, until dropped. Used for configs written by

@@ -1,14 +1,17 @@
 //! A compacted topic as a [`KeyedLog`]: the internal topics of a worker.
 //!
 //! Reading goes up to where the topic ended when the call was made, open transactions included: their end is waited
-//! for, because a record of ours that is committed may stand behind the open transaction of another task. Writing is
+//! for, because a record of ours that is committed may stand behind the open transaction of another task. Where only some
+//! keys matter ([`KeyedLog::read_settled`]), their transactions alone are waited for. Writing is
 //! idempotent, acknowledged by all replicas, and partitioned as Java does (murmur2), or else compaction would keep our
 //! record beside Java's. With a transactional id, a newer writer fences the older one, whose writes then fail with
 //! [`StoreError::Fenced`].
 //!
 //! Nothing is held at rest but the writer's client.
 
+mod outcomes;
 mod reader;
+mod settled;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -43,6 +46,10 @@ impl KeyedLog for KafkaKeyedLog {
         let (records, next_offsets) = reader::read_to_end(&self.topic, &self.options)?;
         *self.next_offsets.lock().unwrap_or_else(PoisonError::into_inner) = next_offsets;
         Ok(records)
+    }
+
+    fn read_settled(&self, wanted: &dyn Fn(&[u8]) -> bool) -> Result<Vec<KeyedRecord>, StoreError> {
+        settled::read_settled(&self.topic, &self.options, wanted)
     }
 
     fn write(&self, records: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), StoreError> {

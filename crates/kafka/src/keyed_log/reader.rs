@@ -15,7 +15,7 @@ use crate::kept::{KeptError, Until};
 /// For a replay whose end does not come nearer. Longer than Kafka's default `transaction.timeout.ms`, after which the
 /// broker itself ends what a dead task left open.
 const STALLED_MAX: Duration = Duration::from_secs(90);
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// When waiting for someone's transaction deserves a word.
 const STALL_NOTICED: Duration = Duration::from_secs(3);
 /// A follower asks again this often at the latest; new records come at once.
@@ -23,9 +23,9 @@ const FOLLOW_WAIT: Duration = Duration::from_secs(60);
 const RETRY_WAIT: Duration = Duration::from_secs(2);
 
 /// A partition still to be read up to `end`.
-struct Pending {
-    partition: i32,
-    end: i64,
+pub(super) struct Pending {
+    pub partition: i32,
+    pub end: i64,
 }
 
 pub(super) fn read_to_end(topic: &str, options: &ClientOptions) -> Result<(Vec<KeyedRecord>, NextOffsets), StoreError> {
@@ -49,7 +49,11 @@ pub(super) fn read_to_end(topic: &str, options: &ClientOptions) -> Result<(Vec<K
     Ok((records, next_offsets))
 }
 
-fn replay(consumer: &TopicConsumer, topic: &str, mut pending: Vec<Pending>) -> Result<Vec<KeyedRecord>, StoreError> {
+pub(super) fn replay(
+    consumer: &TopicConsumer,
+    topic: &str,
+    mut pending: Vec<Pending>,
+) -> Result<Vec<KeyedRecord>, StoreError> {
     let mut records = Vec::new();
     let mut stalled = Until::after(STALLED_MAX);
     let mut is_noticed = false;

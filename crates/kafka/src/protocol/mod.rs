@@ -6,6 +6,7 @@
 //!
 //! <https://kafka.apache.org/protocol>
 
+pub mod fetch;
 pub mod produce;
 pub mod shape;
 

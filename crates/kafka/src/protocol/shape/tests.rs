@@ -93,6 +93,22 @@ fn configs(version: i16) -> DescribeConfigsResponse {
     DescribeConfigsResponse::default().with_results(vec![result])
 }
 
+fn fetched(version: i16) -> FetchResponse {
+    use fetch_response::*;
+    let aborted = AbortedTransaction::default().with_producer_id(ProducerId(7)).with_first_offset(3);
+    let mut partition = PartitionData::default()
+        .with_partition_index(3)
+        .with_high_watermark(9)
+        .with_aborted_transactions(Some(vec![aborted.clone(), aborted]))
+        .with_records(Some(Bytes::from_static(b"batches")));
+    if version >= 12 {
+        partition = partition.with_current_leader(LeaderIdAndEpoch::default().with_leader_id(BrokerId(4)));
+    }
+    let topic =
+        FetchableTopicResponse::default().with_topic(TopicName(text("t"))).with_partitions(vec![partition.clone()]);
+    FetchResponse::default().with_responses(vec![topic.clone(), topic])
+}
+
 fn every_version<R: Request>(make: impl Fn(i16) -> R::Response) -> Vec<(i16, Bytes)>
 where
     R::Response: Encodable + std::fmt::Debug + PartialEq,
@@ -114,6 +130,7 @@ fn responses_have_their_shapes_in_every_version() {
     every_version::<FindCoordinatorRequest>(coordinator);
     every_version::<AddPartitionsToTxnRequest>(|_| added());
     every_version::<DescribeConfigsRequest>(configs);
+    every_version::<FetchRequest>(fetched);
     every_version::<SaslHandshakeRequest>(|_| {
         SaslHandshakeResponse::default().with_mechanisms(vec![text("PLAIN"), text("SCRAM-SHA-256")])
     });
@@ -153,6 +170,9 @@ proptest! {
         };
         for version in MetadataRequest::VERSION_MIN..=MetadataRequest::VERSION_MAX {
             let _ = decode_response::<MetadataRequest>(damage(&frame(&metadata(), version)), version);
+        }
+        for version in FetchRequest::VERSION_MIN..=FetchRequest::VERSION_MAX {
+            let _ = decode_response::<FetchRequest>(damage(&frame(&fetched(version), version)), version);
         }
         for version in produce::VERSION_MIN..=produce::VERSION_MAX {
             let _ = produce::decode_response(damage(&frame(&produced(version), version)), version);
