@@ -97,7 +97,7 @@ pub fn too_complex(e: MatchError) -> TaskError {
     .hint("write the expression without nested repetition")
 }
 
-fn set_option(connect: &mut ConnectConfig, name: &str, value: &str) {
+pub fn set_option(connect: &mut ConnectConfig, name: &str, value: &str) {
     connect.options.retain(|(option, _)| option != name);
     connect.options.push((name.to_owned(), value.to_owned()));
 }
@@ -122,6 +122,11 @@ fn connect_config(config: &PostgresConnectorConfig) -> ConnectConfig {
     if !c.tcp_keepalive {
         connect.tcp_keepalive = None;
     }
+    connect_options(connect)
+}
+
+/// What a session of ours is called, and has set.
+pub fn connect_options(mut connect: ConnectConfig) -> ConnectConfig {
     connect.application_name = "walspring".to_owned();
     connect.options = SESSION.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     connect

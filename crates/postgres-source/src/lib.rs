@@ -7,6 +7,7 @@ pub mod catalog;
 mod change_reader;
 mod config;
 mod copy_text;
+pub mod doctor;
 mod errors;
 mod events;
 mod feedback;

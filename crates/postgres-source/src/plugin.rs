@@ -1,18 +1,17 @@
 //! The connector's class: checks, task configurations, starting a task.
 
-use std::io::ErrorKind;
-
 use walspring_config::postgres::post_processors;
 use walspring_connect::{SourcePlugin, SourceTask, SourceTaskContext, TaskError};
+use walspring_doctor::Outcome;
 
 use crate::config::SourceConfig;
-use crate::errors::java_message;
+use crate::doctor::{self, words};
 use crate::events::Events;
 use crate::limits::Limits;
 use crate::reselect;
 use crate::strict;
 use crate::task::PostgresTask;
-use crate::wire::{Connection, PgError};
+use crate::wire::Connection;
 
 /// Debezium's PostgreSQL connector by its class name and configuration.
 #[derive(Debug, Default)]
@@ -86,9 +85,12 @@ impl SourcePlugin for PostgresPlugin {
                 .into_iter()
                 .map(|refused| ("walspring.strict".to_owned(), refused))
                 .collect(),
-            Ok(_) => Vec::new(),
+            Ok(mut connection) => {
+                tell_of(&mut connection, &config);
+                Vec::new()
+            }
             Err(e) => {
-                let why = refused(&connect.hosts, &e).unwrap_or_else(|| java_message(&e));
+                let why = words::connection_failed(&connect.hosts, &connect.user, &connect.dbname, &e).message;
                 vec![("database.hostname".into(), format!("Error while validating connector config: {why}"))]
             }
         }
@@ -110,17 +112,13 @@ impl SourcePlugin for PostgresPlugin {
     }
 }
 
-/// Nothing listens at the only address, in the words of the JDBC driver.
-fn refused(hosts: &[(String, u16)], e: &PgError) -> Option<String> {
-    match (hosts, e) {
-        ([(host, port)], PgError::Io { source, .. })
-            if source.kind() == ErrorKind::ConnectionRefused && !host.starts_with('/') =>
-        {
-            Some(format!(
-                "Connection to {host}:{port} refused. Check that the hostname and port are correct and that the \
-                 postmaster is accepting TCP/IP connections."
-            ))
+/// What will stop the task, for the log: the original says the like there, and registers the connector all the same.
+fn tell_of(connection: &mut Connection, config: &SourceConfig) {
+    for finding in doctor::at_validation(connection, config).unwrap_or_default() {
+        match finding.outcome {
+            Outcome::Fail => tracing::error!(mend = finding.hint(), "{}", finding.message),
+            Outcome::Warn => tracing::warn!(mend = finding.hint(), "{}", finding.message),
+            _ => {}
         }
-        _ => None,
     }
 }

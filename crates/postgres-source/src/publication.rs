@@ -6,6 +6,7 @@ use walspring_config::postgres::{
 use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, TaskError};
 
 use crate::catalog::Table;
+use crate::doctor::words;
 use crate::errors::from_pg;
 use crate::wire::{Connection, quote_identifier, quote_literal};
 
@@ -43,11 +44,10 @@ pub fn prepare(
         }
         (_, true) => return Ok(()),
         (PublicationAutocreate::Disabled, false) => {
-            return Err(TaskError::definite(
-                CONNECT_EXCEPTION,
-                "Publication autocreation is disabled, please create one and restart the connector.",
-            )
-            .hint(format!("CREATE PUBLICATION {name} FOR TABLE …;")));
+            let tables: Vec<String> = captured.iter().map(qualified).collect();
+            let missing = words::publication_missing(&config.name, &tables);
+            let hint = missing.hint();
+            return Err(TaskError::definite(CONNECT_EXCEPTION, missing.message).hint(hint));
         }
         (PublicationAutocreate::AllTables, false) => format!("CREATE PUBLICATION {name} FOR ALL TABLES{with}"),
         (PublicationAutocreate::NoTables, false) => format!("CREATE PUBLICATION {name}{with}"),

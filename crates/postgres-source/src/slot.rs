@@ -4,6 +4,7 @@ use walspring_connect::{DEBEZIUM_EXCEPTION, Progress, StopToken, TaskError, faul
 use walspring_record::Lsn;
 
 use crate::catalog::{number, text};
+use crate::doctor::words;
 use crate::errors::{PSQL_EXCEPTION, from_pg, java_message};
 use crate::wire::{ConnectConfig, Connection, PgError, quote_identifier, quote_literal};
 
@@ -95,23 +96,13 @@ pub fn create(
 
 /// The error of the original when its replication connection or slot cannot be had.
 pub fn creation_failed(e: PgError) -> TaskError {
-    let hint = match e.code() {
-        Some("53400") => Some(
-            "drop a slot that nobody uses (select * from pg_replication_slots where not active), or raise max_replication_slots",
-        ),
-        Some("53300") => Some("raise max_wal_senders"),
-        Some("42501") => {
-            Some("ALTER ROLE … REPLICATION; (on a managed service: the role that it offers for replication)")
-        }
-        _ => None,
-    };
     let error = if e.is_transient() {
         TaskError::transient(DEBEZIUM_EXCEPTION, "Creation of replication slot failed")
     } else {
         TaskError::definite(DEBEZIUM_EXCEPTION, "Creation of replication slot failed")
     }
     .caused_by(PSQL_EXCEPTION, java_message(&e));
-    match hint {
+    match words::replication_refused(e.code()) {
         Some(hint) => error.hint(hint),
         None => error,
     }

@@ -2,38 +2,22 @@
 
 use walspring_config::postgres::ReplicaIdentity as Identity;
 use walspring_connect::{DEBEZIUM_EXCEPTION, TaskError};
+use walspring_doctor::Outcome;
 use walspring_record::{Lsn, ReplicaIdentity};
 
 use crate::catalog::Table;
 use crate::config::{SourceConfig, too_complex};
+use crate::doctor::words;
 use crate::errors::from_pg;
 use crate::position::Resume;
 use crate::slot::Slot;
 use crate::wire::{Connection, quote_identifier, quote_literal};
 
-/// The oldest major version whose stream and catalog we know: 14 has pgoutput's logical messages and TID range scans.
-pub const OLDEST_MAJOR: u32 = 14;
-
 /// Checks that do not depend on a slot.
 pub fn check_server(connection: &mut Connection) -> Result<(), TaskError> {
-    let version = connection.server_version_num();
-    if version / 10_000 < OLDEST_MAJOR {
-        return Err(TaskError::definite(
-            DEBEZIUM_EXCEPTION,
-            format!("PostgreSQL {} is not supported: version {OLDEST_MAJOR} or later is needed", version / 10_000),
-        )
-        .hint("upgrade the server; versions before 14 get no fixes any more"));
-    }
+    words::into_result(words::version(connection.server_version_num()))?;
     let rows = connection.query("SHOW wal_level").map_err(|e| from_pg("Reading wal_level", e))?;
-    let level = rows.first().and_then(|r| r.get(0)).unwrap_or_default();
-    if level != "logical" {
-        return Err(TaskError::definite(
-            DEBEZIUM_EXCEPTION,
-            format!("Postgres server wal_level property must be 'logical' but is: '{level}'"),
-        )
-        .hint("ALTER SYSTEM SET wal_level = 'logical'; and restart the server"));
-    }
-    Ok(())
+    words::into_result(words::wal_level(rows.first().and_then(|r| r.get(0)).unwrap_or_default()))
 }
 
 /// The tables that pass the filters, in the order in which a snapshot reads them.
@@ -52,20 +36,11 @@ pub fn captured(tables: &[Table], config: &SourceConfig) -> Result<Vec<Table>, T
 }
 
 fn check_guardrail(count: usize, config: &SourceConfig) -> Result<(), TaskError> {
-    let option = |name| config.typed.raw.get(name).map(str::trim);
-    let max: usize = option("guardrail.collections.max").and_then(|v| v.parse().ok()).unwrap_or(0);
-    if max == 0 || count <= max {
-        return Ok(());
+    let finding = words::guardrail(count, config.typed.guardrail);
+    if finding.outcome == Outcome::Warn {
+        tracing::warn!("{}", finding.message);
     }
-    let message = format!(
-        "Guardrail limit exceeded: {count} tables/collections configured for capture, but maximum allowed is {max}."
-    );
-    if option("guardrail.collections.limit.action").is_some_and(|a| a.eq_ignore_ascii_case("fail")) {
-        return Err(TaskError::definite(DEBEZIUM_EXCEPTION, message)
-            .hint("narrow table.include.list, or raise guardrail.collections.max"));
-    }
-    tracing::warn!("{message}");
-    Ok(())
+    words::into_result(finding)
 }
 
 /// `replica.identity.autoset.values`
@@ -116,21 +91,8 @@ fn uses_index(connection: &mut Connection, table: &Table, index: &str) -> Result
 /// Whether the slot that is there can be read by us.
 pub fn check_slot(slot: &Slot, config: &SourceConfig) -> Result<(), TaskError> {
     let name = &config.typed.slot.name;
-    let unfit = |message: String| {
-        TaskError::definite(DEBEZIUM_EXCEPTION, message).hint(format!(
-            "choose another slot.name, or, if nobody needs the slot: SELECT pg_drop_replication_slot({})",
-            quote_literal(name)
-        ))
-    };
-    if slot.plugin != "pgoutput" {
-        let plugin = if slot.plugin.is_empty() { "no plugin (it is a physical slot)" } else { &slot.plugin };
-        return Err(unfit(format!("Slot {name} uses the plugin {plugin} instead of pgoutput")));
-    }
-    let database = &config.typed.connection.database;
-    if slot.database != *database {
-        return Err(unfit(format!("Slot {name} belongs to the database {} instead of {database}", slot.database)));
-    }
-    Ok(())
+    words::into_result(words::slot_plugin(name, &slot.plugin))?;
+    words::into_result(words::slot_database(name, &slot.database, &config.typed.connection.database))
 }
 
 /// Whether the slot still has what the stored offset needs.
@@ -153,11 +115,7 @@ pub fn check_position(slot: Option<&Slot>, resume: &Resume, stored: Lsn, offset:
         ));
     };
     if slot.wal_status == "lost" || slot.restart_lsn.is_none() {
-        return Err(gone(
-            "the server has invalidated the replication slot (max_slot_wal_keep_size); drop it, and set \
-             snapshot.mode=when_needed to read the tables again"
-                .into(),
-        ));
+        return Err(gone(words::SLOT_LOST.into()));
     }
     if slot.restart_lsn.is_some_and(|restart| restart > stored) {
         return Err(gone(format!(

@@ -166,7 +166,7 @@ impl Stream {
                     batch.drained = true;
                     break;
                 }
-        self.progress.check_flush()?;
+                self.progress.check_flush()?;
             }
             let left = if self.stream.has_buffered() {
                 Duration::ZERO

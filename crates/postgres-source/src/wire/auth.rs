@@ -16,6 +16,7 @@ pub(crate) struct Authentication<'a> {
     /// The server's certificate, DER, if the connection is encrypted.
     certificate: Option<Vec<u8>>,
     step: Step,
+    method: Option<&'static str>,
 }
 
 enum Step {
@@ -37,7 +38,12 @@ pub(crate) enum Next {
 
 impl<'a> Authentication<'a> {
     pub fn new(config: &'a ConnectConfig, certificate: Option<Vec<u8>>) -> Self {
-        Self { config, certificate, step: Step::Begin }
+        Self { config, certificate, step: Step::Begin, method: None }
+    }
+
+    /// How the password was asked for, as in pg_hba.conf; `None` if it was not.
+    pub fn method(&self) -> Option<&'static str> {
+        self.method
     }
 
     /// Takes one `Authentication…` message's body; appends the answer to `out`.
@@ -57,12 +63,14 @@ impl<'a> Authentication<'a> {
             (3, Step::Begin) => {
                 let password = self.password("cleartext")?;
                 frontend::password(out, password)?;
+                self.method = Some("password");
                 self.step = Step::PasswordSent;
             }
             (5, Step::Begin) => {
                 let salt = body.array::<4>()?;
                 let hash = md5_hash(self.config.user.as_bytes(), self.password("md5")?, salt);
                 frontend::password(out, hash.as_bytes())?;
+                self.method = Some("md5");
                 self.step = Step::PasswordSent;
             }
             (10, Step::Begin) => self.begin_scram(body, out)?,
@@ -114,7 +122,9 @@ impl<'a> Authentication<'a> {
         };
         let scram = sasl::ScramSha256::new(self.password("scram-sha-256")?, binding);
         frontend::sasl_initial_response(out, mechanism, scram.message())?;
-        self.step = Step::Scram(Box::new(scram), mechanism == sasl::SCRAM_SHA_256_PLUS);
+        let bound = mechanism == sasl::SCRAM_SHA_256_PLUS;
+        self.method = Some(if bound { "scram-sha-256-plus" } else { "scram-sha-256" });
+        self.step = Step::Scram(Box::new(scram), bound);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
-//! The three facts about a server's certificate that rustls does not tell: the hash its signature uses (for SCRAM
-//! channel binding), its common name, and whether it has alternative names (libpq looks at the former only without the
-//! latter). Reads DER (X.690) just far enough; what it does not understand is `None`.
+//! The facts about a server's certificate that rustls does not tell: the hash its signature uses (for SCRAM channel
+//! binding), when it runs out, its common name, and whether it has alternative names (libpq looks at the name only
+//! without the latter). Reads DER (X.690) just far enough; what it does not understand is `None`.
 
 /// A DER element: its tag, its content, and what follows it.
 struct Element<'a> {
@@ -87,6 +87,45 @@ fn pss_hash(parameters: &[u8]) -> Option<&'static ring::digest::Algorithm> {
     }
 }
 
+/// When it runs out (`notAfter`), in seconds since 1970.
+pub(crate) fn not_after(certificate: &[u8]) -> Option<i64> {
+    let certificate = expect(certificate, SEQUENCE)?;
+    let fields: Vec<_> = children(expect(certificate.content, SEQUENCE)?.content).collect();
+    let first = usize::from(fields.first()?.tag == VERSION);
+    let validity = fields.get(first + 3)?;
+    let end = children(validity.content).nth(1)?;
+    time(end.tag, end.content)
+}
+
+/// UTCTime has two digits of the year, those below 50 in this century (RFC 5280, 4.1.2.5); both end in Z.
+fn time(tag: u8, text: &[u8]) -> Option<i64> {
+    const UTC_TIME: u8 = 0x17;
+    const GENERALIZED_TIME: u8 = 0x18;
+    let digits = text.strip_suffix(b"Z").filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
+    let number = |digits: &[u8]| digits.iter().fold(0_i64, |n, digit| n * 10 + i64::from(digit - b'0'));
+    let (year, rest) = match tag {
+        UTC_TIME => {
+            let (year, rest) = digits.split_at_checked(2)?;
+            let year = number(year);
+            (if year < 50 { 2000 + year } else { 1900 + year }, rest)
+        }
+        GENERALIZED_TIME => {
+            let (year, rest) = digits.split_at_checked(4)?;
+            (number(year), rest)
+        }
+        _ => return None,
+    };
+    let [month, day, hour, minute, second] =
+        <[i64; 5]>::try_from(rest.chunks(2).map(number).collect::<Vec<_>>()).ok()?;
+    // Days from the civil date, with March as the first month: February's length comes last.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
+}
+
 /// The common name, if the certificate has no subject alternative names at all.
 pub(crate) fn common_name_without_alternatives(certificate: &[u8]) -> Option<String> {
     let certificate = expect(certificate, SEQUENCE)?;
@@ -136,7 +175,18 @@ mod tests {
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = end_point_hash(&bytes);
             let _ = common_name_without_alternatives(&bytes);
+            let _ = not_after(&bytes);
         }
+    }
+
+    #[test]
+    fn times_of_both_kinds() {
+        assert_eq!(time(0x17, b"700101000000Z"), Some(0));
+        assert_eq!(time(0x17, b"260301123456Z"), Some(1_772_368_496));
+        assert_eq!(time(0x18, b"20240229235959Z"), Some(1_709_251_199));
+        assert_eq!(time(0x18, b"99991231235959Z"), Some(253_402_300_799));
+        assert_eq!(time(0x17, b"2603011234Z"), None);
+        assert_eq!(time(0x18, b"2026030112345\xffZ"), None);
     }
 
     #[test]

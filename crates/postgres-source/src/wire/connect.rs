@@ -245,7 +245,8 @@ fn start(
     }
     frames.established = true;
     let cancel = CancelToken::new(config, host, address, transport.is_encrypted(), pid, key);
-    Ok(Connection::new(transport, frames, parameters, cancel, config.read_timeout))
+    let connection = Connection::new(transport, frames, parameters, cancel, config.read_timeout);
+    Ok(connection.authenticated_by(authentication.method()))
 }
 
 fn startup_parameters(config: &ConnectConfig) -> Vec<(&str, &str)> {

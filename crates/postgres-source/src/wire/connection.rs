@@ -33,6 +33,7 @@ pub struct Connection {
     /// Why the connection cannot be used any more.
     unusable: Option<String>,
     transaction_status: u8,
+    password_method: Option<&'static str>,
 }
 
 /// Settings the server reports.
@@ -69,7 +70,31 @@ impl Connection {
         cancel: CancelToken,
         read_timeout: Option<Duration>,
     ) -> Self {
-        Self { transport, frames, parameters, cancel, read_timeout, unusable: None, transaction_status: b'I' }
+        Self {
+            transport,
+            frames,
+            parameters,
+            cancel,
+            read_timeout,
+            unusable: None,
+            transaction_status: b'I',
+            password_method: None,
+        }
+    }
+
+    pub(crate) fn authenticated_by(mut self, password_method: Option<&'static str>) -> Self {
+        self.password_method = password_method;
+        self
+    }
+
+    /// How the server had our password proven, as in pg_hba.conf, or `scram-sha-256-plus`; `None` if it did not ask.
+    pub fn password_method(&self) -> Option<&'static str> {
+        self.password_method
+    }
+
+    /// When the server's certificate runs out, in seconds since 1970; `None` without TLS.
+    pub fn peer_certificate_end(&self) -> Option<i64> {
+        super::certificate::not_after(&self.transport.peer_certificate()?)
     }
 
     /// A setting the server reports by itself: `server_version`, `server_encoding`, `TimeZone`, `in_hot_standby` (14

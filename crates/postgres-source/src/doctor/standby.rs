@@ -1,0 +1,272 @@
+//! A standby as the source (16 and later), and failover slots (17 and later): the traps are those that a first failover
+//! shows, when it is too late.
+
+use walspring_doctor::{Finding, Group};
+
+use super::subject::Subject;
+use super::words::some;
+use super::{PgCheck, check};
+use crate::catalog::{number, text};
+use crate::wire::{PgError, quote_literal};
+
+pub const CHECKS: &[PgCheck] = &[
+    check("pg.standby.version", Group::Standby, "a standby can decode", version),
+    check(
+        "pg.standby.hot_standby_feedback",
+        Group::Standby,
+        "the primary keeps the rows that decoding needs",
+        hot_standby_feedback,
+    ),
+    check("pg.standby.primary_slot", Group::Standby, "the primary keeps the log that the standby needs", primary_slot),
+    check("pg.standby.receiver", Group::Standby, "the standby receives the primary's log", receiver),
+    check("pg.standby.replay_lag", Group::Standby, "the standby replays what it receives", replay_lag),
+    check(
+        "pg.standby.slot_creation",
+        Group::Standby,
+        "a slot can be made without waiting for the primary",
+        slot_creation,
+    ),
+    check("pg.failover.sync_slots", Group::Standby, "the standby keeps failover slots in step", sync_slots),
+    check(
+        "pg.failover.conninfo_dbname",
+        Group::Standby,
+        "the standby may ask the primary for its slots",
+        conninfo_dbname,
+    ),
+    check("pg.failover.synced", Group::Standby, "failover slots are ready on the standby", synced),
+    check(
+        "pg.failover.synchronized_standby_slots",
+        Group::Standby,
+        "no standby that is gone holds decoding up",
+        synchronized_standby_slots,
+    ),
+    check("pg.failover.order", Group::Standby, "events do not run ahead of the standby that takes over", order),
+];
+
+const RELOAD: &str = "SELECT pg_reload_conf();";
+
+fn primary() -> Finding {
+    Finding::not_applicable("the server is a primary")
+}
+
+fn version(s: &mut Subject) -> Result<Finding, PgError> {
+    Ok(match s.standby {
+        false => primary(),
+        true if s.major() >= 16 => Finding::pass(format!("a standby of PostgreSQL {} decodes", s.major())),
+        true => Finding::fail(format!("a standby of PostgreSQL {} cannot decode", s.major()))
+            .seen(s.major())
+            .wanted("16 or later, or the primary")
+            .setting("database.hostname=… (the primary)"),
+    })
+}
+
+fn hot_standby_feedback(s: &mut Subject) -> Result<Finding, PgError> {
+    let failover = s.on("sync_replication_slots");
+    Ok(match s.standby {
+        false => primary(),
+        true if s.on("hot_standby_feedback") => Finding::pass("hot_standby_feedback is on"),
+        true => {
+            let what = if failover {
+                "slots cannot be kept in step"
+            } else {
+                "the primary's vacuum invalidates slots here (rows_removed)"
+            };
+            Finding::fail(format!("hot_standby_feedback is off: {what}"))
+                .seen("off")
+                .wanted("on")
+                .sql("ALTER SYSTEM SET hot_standby_feedback = on;")
+                .sql(RELOAD)
+        }
+    })
+}
+
+fn primary_slot(s: &mut Subject) -> Result<Finding, PgError> {
+    if !s.standby {
+        return Ok(primary());
+    }
+    let name = s.setting("primary_slot_name").map(|setting| setting.value.clone()).unwrap_or_default();
+    if !name.is_empty() {
+        return Ok(Finding::pass(format!("the standby has the slot {name} on the primary")).seen(name));
+    }
+    let message =
+        "primary_slot_name is not set: hot_standby_feedback is forgotten whenever the standby is disconnected";
+    let finding = if s.on("sync_replication_slots") {
+        Finding::fail(format!("{message}, and slots are not kept in step"))
+    } else {
+        Finding::warn(message)
+    };
+    Ok(finding
+        .wanted("a physical slot")
+        .advice("on the primary:")
+        .sql("SELECT pg_create_physical_replication_slot('standby1');")
+        .advice("here:")
+        .sql("ALTER SYSTEM SET primary_slot_name = 'standby1';")
+        .sql(RELOAD))
+}
+
+fn receiver(s: &mut Subject) -> Result<Finding, PgError> {
+    if !s.standby {
+        return Ok(primary());
+    }
+    // The status is hidden from most roles; that there is a receiver is not.
+    let rows = s.rows("SELECT r.pid, r.status FROM pg_catalog.pg_stat_wal_receiver r")?;
+    Ok(match rows.first().and_then(|row| row.get(0)) {
+        Some(_) => Finding::pass("the standby is connected to its primary"),
+        None => Finding::warn("the standby is not connected to its primary: nothing new arrives")
+            .advice("see its log; primary_conninfo says where it looks"),
+    })
+}
+
+fn replay_lag(s: &mut Subject) -> Result<Finding, PgError> {
+    const LAG_MAX: i64 = 1 << 30;
+    if !s.standby {
+        return Ok(primary());
+    }
+    let rows = s.rows(
+        "SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())::pg_catalog.int8, \
+         pg_catalog.pg_is_wal_replay_paused()",
+    )?;
+    let lag: i64 = rows.first().map_or(0, |row| number(row, 0));
+    let paused = rows.first().is_some_and(|row| row.get(1) == Some("t"));
+    let seen = super::words::size(lag);
+    Ok(match (paused, lag) {
+        (true, _) => Finding::fail("replay is paused on the standby: nothing new is decoded")
+            .sql("SELECT pg_wal_replay_resume();"),
+        (_, LAG_MAX..) => Finding::warn(format!("{seen} of log are received and not replayed"))
+            .seen(seen)
+            .advice("a long query may hold replay up: max_standby_streaming_delay"),
+        _ => Finding::pass(format!("{seen} of log are received and not replayed")).seen(seen),
+    })
+}
+
+fn slot_creation(s: &mut Subject) -> Result<Finding, PgError> {
+    Ok(match (s.standby, &s.slot) {
+        (false, _) => primary(),
+        (true, Some(_)) => Finding::not_applicable("the slot is there"),
+        (true, None) => {
+            Finding::warn("making a slot on a standby waits until the primary logs its running transactions")
+                .advice("when the connector starts, on the primary:")
+                .sql("SELECT pg_log_standby_snapshot();")
+        }
+    })
+}
+
+fn sync_slots(s: &mut Subject) -> Result<Finding, PgError> {
+    if !s.standby {
+        return Ok(primary());
+    }
+    if s.major() < 17 {
+        return Ok(Finding::not_applicable("failover slots are of 17 and later"));
+    }
+    if s.on("sync_replication_slots") {
+        return Ok(Finding::pass("sync_replication_slots is on"));
+    }
+    if !s.config.typed.slot.failover {
+        return Ok(Finding::not_applicable("slot.failover is not set"));
+    }
+    Ok(Finding::fail("slot.failover is set, and this standby does not keep slots in step")
+        .seen("off")
+        .wanted("on")
+        .sql("ALTER SYSTEM SET sync_replication_slots = on;")
+        .sql(RELOAD))
+}
+
+fn conninfo_dbname(s: &mut Subject) -> Result<Finding, PgError> {
+    if !s.standby || s.major() < 17 || !s.on("sync_replication_slots") {
+        return Ok(Finding::not_applicable("the server does not keep slots in step with a primary's"));
+    }
+    // It holds a password perhaps: never told.
+    let Some(conninfo) = s.setting("primary_conninfo") else {
+        return Ok(Finding::skip("primary_conninfo is hidden from the role")
+            .sql(format!("GRANT pg_read_all_settings TO {};", crate::wire::quote_identifier(&s.role.name))));
+    };
+    if conninfo.value.split_ascii_whitespace().any(|part| part.starts_with("dbname=") && part.len() > "dbname=".len()) {
+        return Ok(Finding::pass("primary_conninfo names a database"));
+    }
+    Ok(Finding::fail("primary_conninfo names no database: slots are not kept in step")
+        .wanted("dbname=postgres in it")
+        .sql("ALTER SYSTEM SET primary_conninfo = '… dbname=postgres';")
+        .sql(RELOAD))
+}
+
+/// The first trap: the copy of a slot stays temporary, for ever, while another slot holds older rows on the primary.
+fn synced(s: &mut Subject) -> Result<Finding, PgError> {
+    if !s.standby || s.major() < 17 {
+        return Ok(Finding::not_applicable("the server keeps no slots in step with a primary's"));
+    }
+    let rows = s.rows(
+        "SELECT s.slot_name, s.temporary, s.invalidation_reason FROM pg_catalog.pg_replication_slots s \
+         WHERE s.synced ORDER BY 1",
+    )?;
+    if rows.is_empty() {
+        let wanted = s.config.typed.slot.failover;
+        let what = "no slot is kept in step with the primary's";
+        return Ok(match wanted {
+            false => Finding::not_applicable(what),
+            true => Finding::fail(what)
+                .advice("the connector on the primary makes it with slot.failover=true; then wait a moment"),
+        });
+    }
+    let ready = |row: &&crate::wire::Row| row.get(1) != Some("t") && row.get(2).is_none();
+    let unready: Vec<String> = rows.iter().filter(|row| !ready(row)).map(|row| text(row, 0)).collect();
+    if unready.is_empty() {
+        let names: Vec<String> = rows.iter().map(|row| text(row, 0)).collect();
+        return Ok(Finding::pass(format!("ready to take over: {}", some(&names))));
+    }
+    Ok(Finding::fail(format!("not ready, and lost at a failover: {}", some(&unready)))
+        .advice(
+            "the copy becomes permanent once the slot on the primary confirms past an older row: let the connector confirm \
+             something (heartbeat.interval.ms), and see on the primary what holds old rows:",
+        )
+        .sql("SELECT slot_name, catalog_xmin, active FROM pg_replication_slots ORDER BY age(catalog_xmin) DESC;"))
+}
+
+/// The second trap: `pg_basebackup` copies the setting to the standby, where it blocks every slot after a promotion.
+fn synchronized_standby_slots(s: &mut Subject) -> Result<Finding, PgError> {
+    let Some(setting) = s.setting("synchronized_standby_slots").map(|setting| setting.value.clone()) else {
+        return Ok(Finding::not_applicable("synchronized_standby_slots is of 17 and later"));
+    };
+    let names: Vec<String> =
+        setting.split(',').map(|name| name.trim().trim_matches('"').to_owned()).filter(|n| !n.is_empty()).collect();
+    if names.is_empty() {
+        return Ok(Finding::not_applicable("synchronized_standby_slots is not set"));
+    }
+    if s.standby {
+        return Ok(Finding::warn("synchronized_standby_slots is set on a standby (copied from its primary): after a promotion it holds every slot up")
+            .seen(setting)
+            .advice("once it is promoted, unless these standbys follow it:")
+            .sql("ALTER SYSTEM RESET synchronized_standby_slots;")
+            .sql(RELOAD));
+    }
+    let list = names.iter().map(|name| quote_literal(name)).collect::<Vec<_>>().join(", ");
+    let rows = s.rows(&format!(
+        "SELECT s.slot_name FROM pg_catalog.pg_replication_slots s WHERE s.slot_name IN ({list}) AND s.slot_type = 'physical' AND s.active"
+    ))?;
+    let there: Vec<String> = rows.iter().map(|row| text(row, 0)).collect();
+    let gone: Vec<&String> = names.iter().filter(|name| !there.contains(name)).collect();
+    if gone.is_empty() {
+        return Ok(Finding::pass(format!("connected: {}", some(&names))).seen(setting));
+    }
+    Ok(Finding::fail(format!("nothing is decoded of failover slots: no standby is connected by {}", some(&gone)))
+        .seen(setting)
+        .wanted("only standbys that are there")
+        .advice("start the standby, or let decoding go on without it:")
+        .sql("ALTER SYSTEM RESET synchronized_standby_slots;")
+        .sql(RELOAD))
+}
+
+fn order(s: &mut Subject) -> Result<Finding, PgError> {
+    if s.standby || !s.config.typed.slot.failover || s.major() < 17 {
+        return Ok(Finding::not_applicable("there is no failover slot on a primary here"));
+    }
+    let set = s.setting("synchronized_standby_slots").is_some_and(|setting| !setting.value.trim().is_empty());
+    if set {
+        return Ok(Finding::pass("decoding waits for the standbys of synchronized_standby_slots"));
+    }
+    Ok(Finding::warn(
+        "synchronized_standby_slots is not set: events may be sent that the standby, once promoted, never had",
+    )
+    .wanted("the physical slots of the standbys that may take over")
+    .sql("ALTER SYSTEM SET synchronized_standby_slots = 'standby1';")
+    .sql(RELOAD))
+}
