@@ -280,6 +280,72 @@ fn what_is_left_out_is_counted() {
     }
 }
 
+#[test]
+fn an_incremental_snapshot_is_followed_through_its_pieces() {
+    let db = postgres(17).database();
+    db.sql(
+        "create table a (id int primary key); insert into a select generate_series(1, 5);
+         create table b (id int primary key); insert into b select generate_series(1, 3);
+         create table signals (id varchar(42) primary key, type varchar(32) not null, data varchar(2048))",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let worker = Worker::start(dir.path(), &[]);
+    let options = [
+        ("snapshot.mode", "no_data"),
+        ("signal.data.collection", "public.signals"),
+        ("incremental.snapshot.chunk.size", "2"),
+        ("custom.metric.tags", "team=books"),
+    ];
+    register(&worker, &db, "asked", &options);
+    wait_page(&worker, "the stream", |page| page.value(&of("Connected"), &STREAMING) == Some(1.0));
+    // The numbers of the snapshot: running, paused, completed, aborted, tables, those that are left.
+    let numbers = |page: &Page| {
+        [
+            "SnapshotRunning",
+            "SnapshotPaused",
+            "SnapshotCompleted",
+            "SnapshotAborted",
+            "TotalTableCount",
+            "RemainingTableCount",
+        ]
+        .map(|attribute| page.value(&of(attribute), &SNAPSHOT).unwrap_or(f64::NAN))
+    };
+    let signal = |kind: &str| {
+        format!(
+            "insert into signals select gen_random_uuid(), '{kind}-snapshot',
+               '{{\"type\": \"incremental\", \"data-collections\": [\"public.a\", \"public.b\"]}}';"
+        )
+    };
+    assert_eq!(numbers(&page(&worker))[..4], [0.0; 4]);
+
+    // In one transaction: nothing has been read when it is paused.
+    db.sql(&format!("begin; {} {} commit", signal("execute"), signal("pause")));
+    let paused = wait_page(&worker, "the pause", |page| numbers(page)[1] == 1.0);
+    assert_eq!(numbers(&paused), [1.0, 1.0, 0.0, 0.0, 2.0, 2.0]);
+    db.sql(&signal("resume"));
+    let read = wait_page(&worker, "its end", |page| numbers(page)[2] == 1.0);
+    assert_eq!(numbers(&read), [0.0, 0.0, 1.0, 0.0, 2.0, 0.0]);
+    for (table, rows, chunks) in [("public.a", 5.0, 3.0), ("public.b", 3.0, 2.0)] {
+        let labels = [SNAPSHOT[0], SNAPSHOT[1], SNAPSHOT[2], ("table", table)];
+        assert_eq!(read.value(&of("RowsScanned"), &labels), Some(rows), "{table}");
+        assert_eq!(read.value(&of("TableChunkCounts"), &labels), Some(chunks), "{table}");
+        assert_eq!(read.value(&of("TableChunksCompletedCounts"), &labels), Some(chunks), "{table}");
+    }
+    let tagged = [SNAPSHOT[0], SNAPSHOT[1], SNAPSHOT[2], ("team", "books")];
+    assert!(read.value(&of("SnapshotDurationInSeconds"), &tagged).is_some());
+    assert!(read.value(&of("SnapshotPausedDurationInSeconds"), &tagged).is_some());
+
+    // One that is stopped was aborted.
+    db.sql(&format!("begin; {} {} commit", signal("execute"), signal("pause")));
+    wait_page(&worker, "another pause", |page| numbers(page)[1] == 1.0);
+    db.sql(&format!(
+        "begin; insert into signals values ('stop', 'stop-snapshot', '{{\"type\": \"incremental\"}}'); {} commit",
+        signal("resume")
+    ));
+    let stopped = wait_page(&worker, "the stop", |page| numbers(page)[3] == 1.0);
+    assert_eq!(numbers(&stopped)[..4], [0.0, 0.0, 0.0, 1.0]);
+}
+
 /// The names by which connectors are watched today: Debezium's attributes, what the usual rules of the JMX exporter and the
 /// Strimzi operator make of Connect's, Debezium's platform, and those that we set out to have.
 const NAMES: &str = "

@@ -566,8 +566,7 @@ const OPTIONS: &[OptionDef] = &[
         .width(Width::Short)
         .at("CONNECTOR_SNAPSHOT", 21)
         .label("Snapshot isolation mode")
-        .doc("Isolation level of the snapshot's transactions.")
-        .no_effect("every reader works on one exported snapshot, which is repeatable read"),
+        .doc("Isolation level of a snapshot that reads without an exported one. Here as in the original it changes nothing where one is exported, which fixes repeatable_read; and here one always is, also for a slot that exists already, so that no mode reads less than one state of the database."),
     OptionDef::string("snapshot.query.mode")
         .default("select_all")
         .checks(&[OneOf(&["custom", "select_all"])])
