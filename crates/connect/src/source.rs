@@ -9,6 +9,7 @@ use walspring_record::{ChangeBatch, SourceOffset};
 use crate::consumer::{ConsumerRequest, RecordConsumer};
 use crate::error::TaskError;
 use crate::numbers::Numbers;
+use crate::signals::{SignalInbox, SourceSignal};
 use crate::store::StoreError;
 
 /// A connector's configuration, in the order in which it was given.
@@ -62,6 +63,8 @@ pub struct SourceTaskContext {
     pub progress: Arc<dyn Progress>,
     /// Joins a group of consumers, for what a source reads beside its database.
     pub join_group: JoinGroup,
+    /// Signals that come through the worker.
+    pub signals: SignalInbox,
     /// What the source keeps over restarts beside its offset; `None`: the worker has no place for it.
     pub state: Option<Arc<dyn SourceState>>,
 }
@@ -118,4 +121,9 @@ pub trait SourcePlugin: Send + Sync {
     /// One map a task; never more than `max`.
     fn task_configs(&self, config: &[(String, String)], max: u32) -> Result<Vec<Vec<(String, String)>>, TaskError>;
     fn start(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>, TaskError>;
+    /// Signals as someone wrote them, one or a list: what is to be handed over, or all that is wrong with them. `None`: tasks
+    /// of this class hear no signals.
+    fn read_signals(&self, _given: &serde_json::Value) -> Option<Result<Vec<SourceSignal>, Vec<String>>> {
+        None
+    }
 }

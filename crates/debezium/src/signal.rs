@@ -64,75 +64,120 @@ impl Signal {
 
     /// What it asks for, or why nothing.
     pub fn action(&self) -> Result<SignalAction, String> {
-        let data = if self.data.trim().is_empty() { "{}" } else { &self.data };
-        let data: Map<String, Json> =
-            serde_json::from_str(data).map_err(|e| format!("its data is no JSON object: {e}"))?;
-        match self.kind.as_str() {
-            "execute-snapshot" => {
-                let tables = tables(&data)?;
-                if tables.is_empty() {
-                    return Err("its data has no \"data-collections\"".into());
-                }
-                Ok(SignalAction::ExecuteSnapshot(SnapshotRequest {
-                    blocking: is_blocking(&data)?,
-                    tables,
-                    conditions: conditions(&data)?,
-                    surrogate_key: text(&data, "surrogate-key").filter(|key| !key.trim().is_empty()),
-                }))
+        self.read().map_err(|mistakes| mistakes.join("; "))
+    }
+
+    /// [`Signal::action`], with all that is wrong.
+    pub fn read(&self) -> Result<SignalAction, Vec<String>> {
+        let mut data = Data::default();
+        if !self.data.trim().is_empty() {
+            match serde_json::from_str(&self.data) {
+                Ok(fields) => data.fields = fields,
+                Err(e) => data.mistakes.push(format!("its data is no JSON object: {e}")),
             }
-            "stop-snapshot" if is_blocking(&data)? => Err("a blocking snapshot cannot be stopped".into()),
-            "stop-snapshot" => Ok(SignalAction::StopSnapshot(tables(&data)?)),
-            "pause-snapshot" => Ok(SignalAction::PauseSnapshot),
-            "resume-snapshot" => Ok(SignalAction::ResumeSnapshot),
-            "log" => text(&data, "message")
-                .filter(|message| !message.is_empty())
-                .map(SignalAction::Log)
-                .ok_or_else(|| "its data has no \"message\"".into()),
-            WINDOW_OPEN | WINDOW_CLOSE => Ok(SignalAction::Watermark),
-            _ => Err(
-                "its type is not known: execute-snapshot, stop-snapshot, pause-snapshot, resume-snapshot and log are"
-                    .into(),
-            ),
+        }
+        let action = match self.kind.as_str() {
+            "execute-snapshot" => SignalAction::ExecuteSnapshot(data.request()),
+            "stop-snapshot" => {
+                if data.is_blocking() {
+                    data.mistakes.push("a blocking snapshot cannot be stopped".into());
+                }
+                SignalAction::StopSnapshot(data.tables())
+            }
+            "pause-snapshot" => SignalAction::PauseSnapshot,
+            "resume-snapshot" => SignalAction::ResumeSnapshot,
+            "log" => {
+                let message = data.text("message").filter(|message| !message.is_empty());
+                if message.is_none() && data.mistakes.is_empty() {
+                    data.mistakes.push("its data has no \"message\"".into());
+                }
+                SignalAction::Log(message.unwrap_or_default())
+            }
+            WINDOW_OPEN | WINDOW_CLOSE => SignalAction::Watermark,
+            _ => {
+                data.mistakes.push(
+                    "its type is not known: execute-snapshot, stop-snapshot, pause-snapshot, resume-snapshot and log are"
+                        .into(),
+                );
+                SignalAction::Watermark
+            }
+        };
+        if data.mistakes.is_empty() { Ok(action) } else { Err(data.mistakes) }
+    }
+}
+
+/// The fields of a signal's data, and what is wrong with them.
+#[derive(Default)]
+struct Data {
+    fields: Map<String, Json>,
+    mistakes: Vec<String>,
+}
+
+impl Data {
+    fn request(&mut self) -> SnapshotRequest {
+        let tables = self.tables();
+        if tables.is_empty() && self.mistakes.is_empty() {
+            self.mistakes.push("its data has no \"data-collections\"".into());
+        }
+        SnapshotRequest {
+            blocking: self.is_blocking(),
+            tables,
+            conditions: self.conditions(),
+            surrogate_key: self.text("surrogate-key").filter(|key| !key.trim().is_empty()),
         }
     }
-}
 
-fn text(data: &Map<String, Json>, name: &str) -> Option<String> {
-    data.get(name).and_then(Json::as_str).map(str::to_owned)
-}
+    fn text(&self, name: &str) -> Option<String> {
+        text(&self.fields, name)
+    }
 
-fn is_blocking(data: &Map<String, Json>) -> Result<bool, String> {
-    match text(data, "type").as_deref().map(str::to_ascii_lowercase).as_deref() {
-        None | Some("incremental") => Ok(false),
-        Some("blocking") => Ok(true),
-        Some(other) => Err(format!("{other} is no type of snapshot: incremental and blocking are")),
+    fn list(&mut self, name: &str) -> Vec<Json> {
+        match self.fields.get(name) {
+            None | Some(Json::Null) => Vec::new(),
+            Some(Json::Array(list)) => list.clone(),
+            Some(_) => {
+                self.mistakes.push(format!("\"{name}\" is no list"));
+                Vec::new()
+            }
+        }
+    }
+
+    fn is_blocking(&mut self) -> bool {
+        match self.text("type").map(|kind| kind.to_ascii_lowercase()).as_deref() {
+            None | Some("incremental") => false,
+            Some("blocking") => true,
+            Some(other) => {
+                self.mistakes.push(format!("{other} is no type of snapshot: incremental and blocking are"));
+                false
+            }
+        }
+    }
+
+    fn tables(&mut self) -> Vec<String> {
+        let list = self.list("data-collections");
+        let tables = list.iter().map(|name| name.as_str().map(|name| name.trim().to_owned())).collect::<Option<_>>();
+        tables.unwrap_or_else(|| {
+            self.mistakes.push("\"data-collections\" holds what is no text".into());
+            Vec::new()
+        })
+    }
+
+    fn conditions(&mut self) -> Vec<Condition> {
+        let condition = |json: &Json| {
+            let json = json.as_object()?;
+            Some(Condition { table: text(json, "data-collection")?, filter: text(json, "filter")? })
+        };
+        let conditions = self.list("additional-conditions").iter().map(condition).collect::<Option<_>>();
+        conditions.unwrap_or_else(|| {
+            let mistake = "each of \"additional-conditions\" has a \"data-collection\" and a \"filter\"";
+            self.mistakes.push(mistake.into());
+            Vec::new()
+        })
     }
 }
 
-fn tables(data: &Map<String, Json>) -> Result<Vec<String>, String> {
-    let list = match data.get("data-collections") {
-        None | Some(Json::Null) => return Ok(Vec::new()),
-        Some(Json::Array(list)) => list,
-        Some(_) => return Err("\"data-collections\" is no list".into()),
-    };
-    let name = |name: &Json| name.as_str().map(|name| name.trim().to_owned());
-    list.iter().map(name).collect::<Option<_>>().ok_or_else(|| "\"data-collections\" holds what is no text".into())
-}
-
-fn conditions(data: &Map<String, Json>) -> Result<Vec<Condition>, String> {
-    let list = match data.get("additional-conditions") {
-        None | Some(Json::Null) => return Ok(Vec::new()),
-        Some(Json::Array(list)) => list,
-        Some(_) => return Err("\"additional-conditions\" is no list".into()),
-    };
-    let condition = |json: &Json| {
-        let json = json.as_object()?;
-        Some(Condition { table: text(json, "data-collection")?, filter: text(json, "filter")? })
-    };
-    list.iter()
-        .map(condition)
-        .collect::<Option<_>>()
-        .ok_or_else(|| "each of \"additional-conditions\" has a \"data-collection\" and a \"filter\"".into())
+fn text(fields: &Map<String, Json>, name: &str) -> Option<String> {
+    fields.get(name).and_then(Json::as_str).map(str::to_owned)
 }
 
 /// The data of a watermark; times in ISO 8601. Spelled as the original does, with a blank after `:` and `,`.
@@ -191,6 +236,20 @@ mod tests {
         }
         assert!(Signal::from_json(b"{}").unwrap_err().contains("type"));
         assert!(Signal::from_json(b"\xff").is_err());
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told() {
+        let data = r#"{"data-collections": [1], "type": "full", "additional-conditions": 2}"#;
+        let signal = Signal { id: "1".into(), kind: "execute-snapshot".into(), data: data.into() };
+        assert_eq!(
+            signal.read().unwrap_err(),
+            [
+                "\"data-collections\" holds what is no text",
+                "full is no type of snapshot: incremental and blocking are",
+                "\"additional-conditions\" is no list",
+            ]
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use walspring_connect::{CONNECT_EXCEPTION, Feedback, TaskError, fault};
 use walspring_debezium::DebeziumOffset;
 use walspring_record::{Lsn, SourceOffset};
 
+use crate::signals::Acknowledged;
 use crate::wire::StandbyWriter;
 
 /// Where the stream stands; written by the reader and by whoever makes offsets durable.
@@ -18,6 +19,8 @@ use crate::wire::StandbyWriter;
 pub struct SlotProgress {
     received: AtomicU64,
     confirmed: AtomicU64,
+    /// Up to which number signals from outside are known to a stored offset; zero: to none.
+    signals: AtomicU64,
     /// `lsn.flush.mode=manual`: others advance the slot.
     manual: bool,
     limit: Option<FlushLimit>,
@@ -61,6 +64,11 @@ impl SlotProgress {
 
     pub fn confirmed_lsn(&self) -> Lsn {
         Lsn(self.confirmed.load(Ordering::Acquire))
+    }
+
+    /// See [`Acknowledged`].
+    pub fn signals(&self) -> Option<u64> {
+        Some(self.signals.load(Ordering::Acquire)).filter(|number| *number > 0)
     }
 
     /// The server wants to hear from us.
@@ -118,6 +126,9 @@ impl SlotProgress {
 impl Feedback for SlotProgress {
     fn stored(&self, offset: &SourceOffset) {
         let offset = DebeziumOffset::parse(offset);
+        if let Some(number) = Acknowledged::load(&offset.rest) {
+            self.signals.fetch_max(number, Ordering::AcqRel);
+        }
         // A finished snapshot's offset says where it read.
         let snapshot = offset.lsn.filter(|_| offset.is_of_initial_snapshot() && offset.snapshot_completed);
         if let Some(lsn) = offset.lsn_commit.or(snapshot) {

@@ -1,7 +1,7 @@
 //! The connector's class: checks, task configurations, starting a task.
 
 use walspring_config::postgres::post_processors;
-use walspring_connect::{SourcePlugin, SourceTask, SourceTaskContext, TaskError};
+use walspring_connect::{SourcePlugin, SourceSignal, SourceTask, SourceTaskContext, TaskError};
 use walspring_doctor::Outcome;
 
 use crate::config::SourceConfig;
@@ -9,6 +9,7 @@ use crate::doctor::{self, words};
 use crate::events::Events;
 use crate::limits::Limits;
 use crate::reselect;
+use crate::signals;
 use crate::strict;
 use crate::task::PostgresTask;
 use crate::wire::Connection;
@@ -109,6 +110,10 @@ impl SourcePlugin for PostgresPlugin {
         reselect::processors(&config)?;
         let events = Events::new(&config, context.task)?;
         Ok(Box::new(PostgresTask::new(config, self.limits, events, context)))
+    }
+
+    fn read_signals(&self, given: &serde_json::Value) -> Option<Result<Vec<SourceSignal>, Vec<String>>> {
+        Some(signals::read_request(given))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use walspring_connect::{DEBEZIUM_EXCEPTION, JoinGroup, Kind, TaskError};
+use walspring_connect::{DEBEZIUM_EXCEPTION, Kind, TaskError};
 use walspring_debezium::{BlockingSnapshot, DebeziumOffset};
 use walspring_record::{ChangeBatch, Lsn};
 
@@ -21,7 +21,7 @@ use crate::metrics::LeftOut;
 use crate::position::Resume;
 use crate::relations::CatalogRelations;
 use crate::reselect::Reselect;
-use crate::signals::Signals;
+use crate::signals::{Outside, Signals};
 use crate::snapshot::now_us;
 use crate::wire::{
     Connection, Frame, PgError, ReplicationStream, publication_names, quote_identifier, quote_replication_literal,
@@ -90,7 +90,7 @@ impl Stream {
         from: StreamStart,
         progress: Arc<SlotProgress>,
         limits: Limits,
-        groups: &(String, JoinGroup),
+        outside: &Outside,
     ) -> Result<Stream, TaskError> {
         let StreamStart { mut resume, slot, last_commit, floor, stored } = from;
         let start = resume.start;
@@ -105,7 +105,7 @@ impl Stream {
         })?;
         tracing::info!(slot = %config.typed.slot.name, %start, "streaming");
         let mut events = relations.events.clone();
-        let signals = Signals::new(config, stored.as_ref(), &groups.0, &groups.1)?.map(Box::new);
+        let signals = Signals::new(config, stored.as_ref(), outside, progress.clone())?.map(Box::new);
         let behind = if signals.is_some() { Some(relations.current_lsn()?) } else { None };
         if let Some(stored) = &stored {
             events.restore(stored);

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use walspring_config::postgres::{PublicationAutocreate, SnapshotLocking, SnapshotMode};
 use walspring_connect::{
-    CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, Feedback, JoinGroup, Poll, Progress, SourcePartition, SourceTask,
-    SourceTaskContext, StopToken, TaskError, fault,
+    CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, Feedback, Poll, Progress, SourcePartition, SourceTask, SourceTaskContext,
+    StopToken, TaskError, fault,
 };
 use walspring_debezium::Condition;
 use walspring_record::{ChangeBatch, Lsn};
@@ -22,6 +22,7 @@ use crate::metrics::SourceMetrics;
 use crate::notifications::{Notice, Notifications};
 use crate::position::Resume;
 use crate::relations::CatalogRelations;
+use crate::signals::Outside;
 use crate::slot::{self, NewSlot, NewSlotOptions, Slot};
 use crate::slot_watch::SlotWatch;
 use crate::snapshot::{Division, Snapshot, SnapshotPoint, now_us};
@@ -59,8 +60,7 @@ struct Context {
     read_offset: walspring_connect::ReadOffset,
     stop: StopToken,
     progress: Arc<dyn Progress>,
-    /// The connector's name, and how it reads topics.
-    groups: (String, JoinGroup),
+    outside: Outside,
 }
 
 enum State {
@@ -117,7 +117,7 @@ impl PostgresTask {
                 read_offset: context.offset,
                 stop: context.stop,
                 progress: context.progress,
-                groups: (context.connector, context.join_group),
+                outside: Outside { connector: context.connector, join: context.join_group, inbox: context.signals },
             },
         }
     }
@@ -446,9 +446,9 @@ impl PostgresTask {
             Some(connection) => connection,
             None => self.replication_connection()?,
         };
-        let (progress, groups) = (self.progress.clone(), &self.context.groups);
+        let (progress, outside) = (self.progress.clone(), &self.context.outside);
         fault::point("stream.begin");
-        let stream = Stream::start(&self.config, relations, replication, from, progress, self.limits, groups)?;
+        let stream = Stream::start(&self.config, relations, replication, from, progress, self.limits, outside)?;
         self.metrics.connected(true);
         if let Some(watch) = &self.slot_watch {
             watch.look();

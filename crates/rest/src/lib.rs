@@ -20,6 +20,7 @@ mod plugins;
 mod root;
 mod routes;
 mod server;
+mod signals;
 mod starting;
 mod status;
 mod tasks;

@@ -12,8 +12,8 @@ use crate::answer::refused_by_http;
 use crate::guard::{self, Access};
 use crate::loggers::LoggerLevels;
 use crate::{
-    config, connector, connectors, health, lifecycle, loggers, metrics, offsets, plugins, root, starting, status,
-    tasks, topics,
+    config, connector, connectors, health, lifecycle, loggers, metrics, offsets, plugins, root, signals, starting,
+    status, tasks, topics,
 };
 
 /// Bodies beyond this are refused, in bytes.
@@ -31,7 +31,7 @@ pub struct Rest {
 
 /// All resources, and `extra` beside them.
 pub fn router(rest: Rest, extra: Router) -> Router {
-    let routes: [(&str, &'static str, MethodRouter<Rest>); 21] = [
+    let routes: [(&str, &'static str, MethodRouter<Rest>); 22] = [
         ("/health", "HEAD, GET, OPTIONS", get(health::get)),
         ("/connectors", "HEAD, POST, GET, OPTIONS", get(connectors::list).post(connectors::create)),
         ("/connectors/{c}", "HEAD, DELETE, GET, OPTIONS", get(connector::get).delete(connector::delete)),
@@ -53,6 +53,7 @@ pub fn router(rest: Rest, extra: Router) -> Router {
             "HEAD, DELETE, GET, OPTIONS, PATCH",
             get(offsets::get).merge(patch(offsets::alter)).merge(delete(offsets::reset)),
         ),
+        ("/connectors/{c}/signals", "HEAD, POST, GET, OPTIONS", get(signals::get).post(signals::send)),
         ("/connectors/{c}/topics", "HEAD, GET, OPTIONS", get(topics::get)),
         ("/connectors/{c}/topics/reset", "OPTIONS, PUT", put(topics::reset)),
         ("/connector-plugins", "HEAD, GET, OPTIONS", get(plugins::list)),

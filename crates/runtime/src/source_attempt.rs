@@ -60,6 +60,7 @@ impl Life<'_> {
             offset: Box::new(read_offset.clone()),
             stop: self.control.stop.clone(),
             progress: self.shared.clone(),
+            signals: self.control.signals.clone(),
             join_group: {
                 let backend = backend.clone();
                 Arc::new(move |request| backend.consumer(request))

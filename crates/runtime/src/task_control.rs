@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use walspring_connect::StopToken;
+use walspring_connect::{SignalInbox, StopToken};
 
 /// What a task should be doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) type Interrupter = Arc<dyn Fn() + Send + Sync>;
 /// How the supervisor steers a task.
 pub(crate) struct TaskControl {
     pub stop: StopToken,
+    /// To a source, for as long as the task lives.
+    pub signals: SignalInbox,
     state: Mutex<ControlState>,
     changed: Condvar,
 }
@@ -35,6 +37,7 @@ impl TaskControl {
     pub fn new(wish: Wish) -> Arc<TaskControl> {
         Arc::new(TaskControl {
             stop: StopToken::default(),
+            signals: SignalInbox::default(),
             state: Mutex::new(ControlState { wish, ended: false, left_behind: false, interrupter: None }),
             changed: Condvar::new(),
         })

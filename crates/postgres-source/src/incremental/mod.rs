@@ -22,6 +22,7 @@ mod window;
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use walspring_config::java_regex::JavaRegex;
 use walspring_connect::{DEBEZIUM_EXCEPTION, TaskError};
 use walspring_debezium::{IncrementalState, SnapshotCollection, SnapshotRequest};
@@ -121,6 +122,19 @@ impl Incremental {
         let mut offset = SourceOffset::new();
         self.state.store(&mut offset);
         (!offset.is_empty()).then_some(offset)
+    }
+
+    /// For whoever asks: null where there is none.
+    pub fn describe(&self) -> Value {
+        let Some(current) = self.state.collections.first() else { return Value::Null };
+        json!({
+            "id": self.state.signal,
+            "state": if self.paused { "PAUSED" } else { "RUNNING" },
+            "data-collections": self.state.collections.iter().map(|c| &c.table).collect::<Vec<_>>(),
+            "current": current.table,
+            "rows_read": self.rows_read,
+            "rows_total": self.state.total_rows,
+        })
     }
 
     /// Each with the signal that caused it.

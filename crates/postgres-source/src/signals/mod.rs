@@ -1,26 +1,40 @@
 //! Signals, from where they come to what they do. `table`: changes of the signal table, as the stream brings them; `file`:
-//! lines of a file; `kafka`: records of a topic. What a signal asks for is done by [`Incremental`], or is a line in the log.
+//! lines of a file; `kafka`: records of a topic; `in-process`: what REST hands over. What a signal asks for is done by [`Incremental`], or is a line in the log.
 //!
 //! Looked at once a frame of the stream, and only where signals are enabled.
 
+mod acknowledged;
 mod file;
 mod kafka;
+mod request;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use walspring_connect::{JoinGroup, TaskError};
+use serde_json::{Value, json};
+use walspring_connect::{JoinGroup, Listening, SignalInbox, SourceSignal, TaskError};
 use walspring_debezium::{BlockingSnapshot, Signal, SignalAction, WINDOW_CLOSE, WINDOW_OPEN};
 use walspring_record::{Change, ChangeBatch, ChangeKind, OldRow, RecordPlan, SourceOffset};
 
 use crate::change_reader::ChangeReader;
 use crate::config::SourceConfig;
 use crate::events::StoredOffset;
+use crate::feedback::SlotProgress;
 use crate::incremental::{Incremental, Notice, StreamPlace, Visible};
 use crate::relations::CatalogRelations;
+pub use acknowledged::Acknowledged;
 use file::SignalFile;
 use kafka::SignalTopic;
+pub use request::read as read_request;
+
+/// What signals come through beside the stream.
+pub struct Outside {
+    /// The connector's name, of which that of the topic's reader is made.
+    pub connector: String,
+    pub join: JoinGroup,
+    pub inbox: SignalInbox,
+}
 
 pub struct Signals {
     config: Arc<SourceConfig>,
@@ -29,9 +43,14 @@ pub struct Signals {
     blocking: VecDeque<BlockingSnapshot>,
     file: Option<SignalFile>,
     topic: Option<SignalTopic>,
+    /// What the worker hands over.
+    inbox: Option<Listening>,
+    /// Of the file, what a process before this one has taken and not stored.
+    left_behind: Vec<Signal>,
     due: Instant,
     /// The plan of the last change, and whether it is the signal table's.
     recent: (u64, bool),
+    outside: Acknowledged,
     /// The offset has changed without an event.
     store: bool,
     warned_of_columns: bool,
@@ -42,8 +61,8 @@ impl Signals {
     pub fn new(
         config: &Arc<SourceConfig>,
         stored: Option<&StoredOffset>,
-        connector: &str,
-        join: &JoinGroup,
+        outside: &Outside,
+        progress: Arc<SlotProgress>,
     ) -> Result<Option<Signals>, TaskError> {
         let state = stored.and_then(StoredOffset::incremental);
         let blocking = stored.map(StoredOffset::blocking).unwrap_or_default();
@@ -52,11 +71,14 @@ impl Signals {
             return Ok(None);
         }
         let topic = match &typed.kafka {
-            Some(kafka) => Some(SignalTopic::start(connector, &config.typed, kafka, join.clone())?),
+            Some(kafka) => Some(SignalTopic::start(&outside.connector, &config.typed, kafka, outside.join.clone())?),
             None => None,
         };
-        Ok(Some(Signals {
+        let mut signals = Signals {
+            outside: Acknowledged::new(progress, stored),
+            left_behind: Vec::new(),
             topic,
+            inbox: typed.in_process.then(|| outside.inbox.listen()),
             blocking: blocking.into(),
             config: config.clone(),
             file: typed.file.as_deref().map(SignalFile::new),
@@ -65,7 +87,22 @@ impl Signals {
             store: false,
             warned_of_columns: false,
             incremental: Incremental::new(config.clone(), state),
-        }))
+        };
+        if let Some(file) = &mut signals.file {
+            let (left_behind, number) = file.left_behind(signals.outside.last)?;
+            signals.left_behind = left_behind;
+            signals.outside.last = number;
+        }
+        signals.say();
+        Ok(Some(signals))
+    }
+
+    /// Tells whoever asks which snapshots there are.
+    fn say(&self) {
+        let Some(inbox) = &self.inbox else { return };
+        let blocking = |b: &BlockingSnapshot| json!({ "id": b.signal, "data-collections": b.tables });
+        let blocking: Vec<Value> = self.blocking.iter().map(blocking).collect();
+        inbox.say(json!({ "incremental_snapshot": self.incremental.describe(), "blocking_snapshots": blocking }));
     }
 
     pub fn take_notices(&mut self) -> Vec<(Option<String>, Notice)> {
@@ -185,6 +222,7 @@ impl Signals {
         // At once, as in the original: a pause that comes next in the stream lets one chunk through.
         self.incremental.go_on(reader.events())?;
         self.note(reader);
+        self.say();
         Ok(())
     }
 
@@ -195,6 +233,7 @@ impl Signals {
         if events.signalled != offset {
             events.signalled = offset;
             self.store = true;
+            self.say();
         }
     }
 
@@ -223,21 +262,35 @@ impl Signals {
         caught_up: bool,
         bytes_max: usize,
     ) -> Result<(), TaskError> {
-        if let Some(file) = &self.file
+        self.acknowledge(reader);
+        for signal in std::mem::take(&mut self.left_behind) {
+            tracing::info!(id = %signal.id, "a signal of the file that was taken before is followed now");
+            self.outside.waits = true;
+            self.act(reader, &signal)?;
+        }
+        if let Some(file) = &mut self.file
             && Instant::now() >= self.due
         {
             self.due = Instant::now() + self.config.typed.signals.poll_interval;
-            for signal in file.take()? {
+            let signals = file.take(self.outside.last + 1)?;
+            if !signals.is_empty() {
+                self.outside.taken();
+            }
+            for signal in signals {
                 self.act(reader, &signal)?;
             }
         }
         while self.blocking.is_empty()
             && let Some(signal) = self.topic.as_ref().map_or(Ok(None), SignalTopic::next)?
         {
+            let number = self.outside.taken();
+            self.outside.of_topic.push_back(number);
             self.act(reader, &signal)?;
-            if let Some(topic) = &self.topic {
-                topic.followed();
-            }
+        }
+        while self.blocking.is_empty()
+            && let Some(SourceSignal { id, kind, data }) = self.inbox.as_ref().and_then(Listening::next)
+        {
+            self.act(reader, &Signal { id, kind, data })?;
         }
         if self.incremental.wants_visible() {
             let visible = reader.relations_mut().visible()?;
@@ -260,9 +313,25 @@ impl Signals {
         Ok(())
     }
 
+    /// Lets go of signals that a stored offset knows of.
+    fn acknowledge(&mut self, reader: &mut ChangeReader<CatalogRelations>) {
+        let Some(number) = self.outside.stored() else { return };
+        if let Some(file) = &mut self.file {
+            file.stored(number);
+        }
+        while self.outside.of_topic.front().is_some_and(|of_topic| *of_topic <= number) {
+            self.outside.of_topic.pop_front();
+            if let Some(topic) = &self.topic {
+                topic.followed();
+            }
+        }
+        self.note(reader);
+    }
+
     /// How far snapshots are, for the offset.
     pub fn offset(&self) -> Option<SourceOffset> {
         let mut offset = self.incremental.offset().unwrap_or_default();
+        self.outside.store(&mut offset);
         BlockingSnapshot::store(self.blocking.iter(), &mut offset);
         (!offset.is_empty()).then_some(offset)
     }

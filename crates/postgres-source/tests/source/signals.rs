@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use walspring_connect::TaskError;
+use walspring_connect::{SourceSignal, TaskError};
 use walspring_record::SourceOffset;
 use walspring_testkit::{Postgres, TempDatabase, postgres};
 
@@ -306,4 +306,88 @@ fn a_signal_table_that_is_not_published_is_named() {
     let error = failure(&mut source).trace();
     assert!(error.contains("ALTER PUBLICATION p ADD TABLE public.signal"), "{error}");
     source.close();
+}
+
+/// Streams with signals from a file and from the worker; without a table of signals.
+fn outside(db: &TempDatabase, file: &std::path::Path) -> Connector {
+    let mut connector = Connector::new(
+        db,
+        &[
+            ("snapshot.mode", "no_data"),
+            ("signal.enabled.channels", "file,in-process"),
+            ("signal.poll.interval.ms", "1"),
+        ],
+    );
+    connector.set("signal.file", file.to_str().expect("a path"));
+    connector
+}
+
+#[test]
+fn a_signal_of_a_file_is_followed_although_the_process_ends_before_an_offset_knows_of_it() {
+    let db = postgres(15).database();
+    db.sql("create table t (id int primary key); insert into t values (1), (2)");
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("signals");
+    let taken = dir.path().join("signals.taken");
+    let connector = outside(&db, &file);
+    let mut source = connector.streaming(None);
+    for kind in ["incremental", "blocking"] {
+        let data = format!(r#"{{"data-collections": ["public.t"], "type": "{kind}"}}"#);
+        std::fs::write(&file, format!(r#"{{"id": "{kind}", "type": "execute-snapshot", "data": {data}}}"#)).unwrap();
+        // Taken, and nothing of it stored: the last offset that was is the one before.
+        let before = source.offset.clone();
+        reads(&mut source, 2);
+        assert_eq!(std::fs::read(&file).unwrap(), b"");
+        assert!(taken.exists());
+        source.close();
+        let mut again = connector.streaming(before.as_ref());
+        reads(&mut again, 2);
+        // Once an offset that knows of it is stored, it is done with.
+        let mut last = None;
+        again.until("an offset", |step| {
+            last = step.offset.clone().or(last.take());
+            step.offset.is_some()
+        });
+        let offset = last.expect("an offset");
+        assert!(offset.contains_key("walspring_signals"), "{offset:?}");
+        again.stored(&offset);
+        again.until("an offset without it", |step| {
+            step.offset.as_ref().is_some_and(|o| !o.contains_key("walspring_signals"))
+        });
+        assert!(!taken.exists());
+        source = again;
+    }
+    source.quiet_for(Duration::from_millis(100));
+    // Killed between the offset and the word that it is stored.
+    std::fs::write(&file, r#"{"id": "l", "type": "log", "data": {"message": "m"}}"#).unwrap();
+    source.until("an offset", |step| step.offset.as_ref().is_some_and(|o| o.contains_key("walspring_signals")));
+    assert!(taken.exists());
+    let offset = source.close();
+    let mut source = connector.streaming(offset.as_ref());
+    source.quiet_for(Duration::from_millis(50));
+    assert!(!taken.exists());
+    source.close();
+}
+
+#[test]
+fn signals_of_the_worker_are_heard_while_the_task_streams() {
+    let db = postgres(15).database();
+    db.sql("create table t (id int primary key); insert into t values (1), (2)");
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut source = outside(&db, &dir.path().join("signals")).streaming(None);
+    let execute = |kind: &str| SourceSignal {
+        id: kind.into(),
+        kind: "execute-snapshot".into(),
+        data: format!(r#"{{"data-collections": ["public.t"], "type": "{kind}"}}"#),
+    };
+    let inbox = source.signals.clone();
+    inbox.offer(vec![execute("blocking"), execute("incremental")]).expect("it listens");
+    let first = reads(&mut source, 2);
+    assert_eq!(first.iter().map(|e| e.mark).collect::<Vec<_>>(), ["first", "last"]);
+    let second = reads(&mut source, 2);
+    assert!(second.iter().all(|e| e.mark == "incremental"), "{second:?}");
+    assert!(inbox.state().is_some());
+    source.close();
+    assert!(inbox.state().is_none());
+    assert!(inbox.offer(vec![execute("blocking")]).is_err());
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use walspring_connect::{
-    Poll, Progress, SourcePartition, SourcePlugin, SourceState, SourceTask, SourceTaskContext, StateKey, StopToken,
-    StoreError, TaskError,
+    Poll, Progress, SignalInbox, SourcePartition, SourcePlugin, SourceState, SourceTask, SourceTaskContext, StateKey,
+    StopToken, StoreError, TaskError,
 };
 use walspring_postgres_source::{Limits, PostgresPlugin};
 use walspring_record::{Change, ChangeBatch, ChangeKind, OldRow, RowRef, SourceOffset, Value};
@@ -110,7 +110,7 @@ impl Connector {
 
     pub fn try_start(&self, stored: Option<&SourceOffset>) -> Result<Source, TaskError> {
         let (stop, heard) = (StopToken::default(), Arc::new(Heard::default()));
-        let stored = stored.cloned();
+        let (stored, signals) = (stored.cloned(), SignalInbox::default());
         let context = SourceTaskContext {
             connector: "c".into(),
             task: 0,
@@ -119,10 +119,11 @@ impl Connector {
             stop: stop.clone(),
             progress: heard.clone(),
             join_group: Arc::new(|_| Err(walspring_connect::StoreError::Definite("no groups here".into()))),
+            signals: signals.clone(),
             state: self.state.clone().map(|state| state as Arc<dyn SourceState>),
         };
         let task = PostgresPlugin::with_limits(self.limits).start(context)?;
-        Ok(Source { task, stop, heard, batch: ChangeBatch::default(), offset: None })
+        Ok(Source { task, stop, heard, signals, batch: ChangeBatch::default(), offset: None })
     }
 
     /// Starts until nothing transient is in the way: the walsender of the task before may still hold the slot.
@@ -174,6 +175,8 @@ pub struct Source {
     pub task: Box<dyn SourceTask>,
     pub stop: StopToken,
     pub heard: Arc<Heard>,
+    /// Through which the worker would signal.
+    pub signals: SignalInbox,
     batch: ChangeBatch,
     /// The newest offset.
     pub offset: Option<SourceOffset>,

@@ -13,6 +13,7 @@ mod offsets;
 mod operations;
 mod reconcile;
 mod report;
+mod signals;
 mod sink_offsets;
 
 use std::collections::{BTreeSet, HashMap};
