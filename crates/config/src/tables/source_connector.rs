@@ -54,7 +54,7 @@ const OWN: &[OptionDef] = &[
         .width(Width::Short)
         .at("Exactly Once Support", 3)
         .label("Transaction Boundary")
-        .doc("What ends a Kafka transaction: poll ends it when nothing more waits, at 250 ms or 8 MiB; interval when transaction.boundary.interval.ms is over, or at 8 MiB. connector is refused, as by the original: its connector defines no transactions."),
+        .doc("What ends a Kafka transaction: poll ends it when nothing more waits, at 250 ms or 8 MiB; interval when transaction.boundary.interval.ms is over, or at 256 MiB. connector is refused, as by the original: its connector defines no transactions."),
     OptionDef::long("transaction.boundary.interval.ms")
         .checks(&[AtLeast(0)])
         .low()
