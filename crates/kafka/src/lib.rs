@@ -5,6 +5,7 @@ pub mod connection;
 pub mod consumer;
 mod dead_letters;
 mod deliveries;
+pub mod doctor;
 mod group;
 mod group_consumer;
 mod kept;

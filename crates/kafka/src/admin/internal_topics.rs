@@ -32,7 +32,7 @@ const STATE_SUFFIX: &str = "-walspring";
 
 impl StoreTopic {
     /// Its options begin with this.
-    fn prefix(self) -> &'static str {
+    pub fn prefix(self) -> &'static str {
         match self {
             Self::Configs => "config.storage.",
             Self::Offsets | Self::State => "offset.storage.",
