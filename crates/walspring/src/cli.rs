@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use walspring_doctor::Group;
 
 use crate::reading::From;
 
@@ -20,6 +21,7 @@ const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usag
   walspring demo --database-url postgres://me@localhost/mine
   walspring worker connect-distributed.properties inventory.json
   walspring tail shop.public.orders --follow
+  walspring doctor inventory.json connect-distributed.properties
 ",
     after_help = "Exit codes: 0 ok, 1 error, 2 usage or configuration invalid, 3 something outside cannot be reached,
 130 and 143 ended by a second signal.
@@ -38,6 +40,7 @@ pub enum Command {
     Worker(WorkerArgs),
     Tail(TailArgs),
     Topics(TopicsArgs),
+    Doctor(DoctorArgs),
     Completions(CompletionsArgs),
     Version(VersionArgs),
 }
@@ -191,6 +194,60 @@ pub struct PlaceArgs {
     /// A worker's file or a client's, for Kafka's servers and how to log in.
     #[arg(long, value_name = "FILE.properties")]
     pub config: Option<PathBuf>,
+}
+
+/// Checks a database, its role, slot, publication and tables, and a Kafka cluster; says what mends what is wrong.
+#[derive(Args)]
+#[command(
+    help_template = TEMPLATE,
+    before_help = "Examples:
+  walspring doctor inventory.json worker.properties      everything that a connector needs
+  walspring doctor inventory.json                        without Kafka
+  walspring doctor worker.properties                     Kafka alone
+  walspring doctor --database-url postgres://me@db/shop
+  walspring doctor --bootstrap-servers kafka:9092
+  walspring doctor inventory.json --only tables,publication
+  walspring doctor inventory.json --set slot.name=other --json | jq '.checks[] | select(.outcome == \"fail\")'
+",
+    after_help = "Nothing is changed anywhere: sessions are read-only, and wait for no lock. The password of --database-url may
+stand in PGPASSWORD. What each check means: docs/doctor.md.
+Exit codes: 0 all pass, or warn; 1 at least one fails; 2 it could not be run (usage, or a file that is not right)."
+)]
+pub struct DoctorArgs {
+    /// A connector: {"name","config"} JSON, or properties with `name`. A worker's file: for Kafka, and for what the
+    /// connector's references (${file:…}) stand for.
+    #[arg(value_name = "CONNECTOR.json|WORKER.properties")]
+    files: Vec<PathBuf>,
+    /// A database, instead of the connector's, or alone.
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// Kafka's servers, instead of the worker's, or alone.
+    #[arg(long, value_name = "HOST:PORT,...")]
+    pub bootstrap_servers: Option<String>,
+    /// An option of the connector, as if it stood in its file.
+    #[arg(long = "set", value_name = "OPTION=VALUE", value_parser = option_value)]
+    pub options: Vec<(String, String)>,
+    /// Only these groups: server, role, publication, slot, tables, limits, standby, kafka.
+    #[arg(long, value_name = "GROUP,...", value_delimiter = ',')]
+    pub only: Vec<Group>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Print which checks there are, and do none.
+    #[arg(long)]
+    pub list: bool,
+}
+
+impl DoctorArgs {
+    /// The files of connectors, and those of workers.
+    pub fn files(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        self.files.iter().cloned().partition(|path| is_connector(path))
+    }
+}
+
+fn option_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("OPTION=VALUE is expected")?;
+    Ok((name.trim().to_owned(), value.to_owned()))
 }
 
 /// Prints what a shell needs to complete our commands.

@@ -26,6 +26,10 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Tail(args) => commands::tail::run(&args),
         Command::Topics(args) => commands::tail::topics(&args),
+        Command::Doctor(args) => match commands::doctor::run(&args) {
+            Ok(code) => return code,
+            Err(failure) => Err(failure),
+        },
         Command::Completions(args) => {
             commands::completions::run(&args);
             Ok(())

@@ -81,9 +81,9 @@ impl Default for Thresholds {
 pub struct Examined<'a> {
     /// A connector's configuration, its references resolved.
     pub config: &'a [(String, String)],
-    /// A connection URI instead of the configuration's `database.*`.
-    pub url: Option<&'a str>,
-    /// The configuration is nobody's: there is only the URI.
+    /// Where to connect, instead of the configuration's `database.*`.
+    pub connect: Option<ConnectConfig>,
+    /// The configuration is nobody's: there is only the place.
     pub bare: bool,
     pub thresholds: Thresholds,
 }
@@ -97,12 +97,9 @@ pub struct Examination {
 /// Does all checks. The error is that of a configuration that cannot be read.
 pub fn examine(examined: &Examined<'_>) -> Result<Examination, TaskError> {
     let mut config = SourceConfig::parse(examined.config)?;
-    if let Some(url) = examined.url {
-        config.connect = connect_options(
-            ConnectConfig::from_url(url)
-                .map_err(|e| TaskError::definite("java.lang.IllegalArgumentException", e.to_string()))?,
-        );
-        config.typed.connection.database.clone_from(&config.connect.dbname);
+    if let Some(connect) = &examined.connect {
+        config.connect = connect_options(connect.clone());
+        config.typed.connection.database.clone_from(&connect.dbname);
     }
     let config = Arc::new(config);
     let mut report = Report::new();
