@@ -1,8 +1,8 @@
 //! Places at which a test ends the process, and bugs that a test switches on to see whether it would be caught.
 //!
 //! `WALSPRING_FAILPOINT=NAME:K` aborts the process when it passes the place for the K-th time (without `:K` the first).
-//! `WALSPRING_PLANT=NAME` makes one of [`PLANTS`] true. Both are for builds with debug assertions only: in a release both
-//! functions are empty and the names are not in the binary. What each is good for stands in docs/reliability.md.
+//! `WALSPRING_PLANT=NAME` makes one of [`PLANTS`] true; `WALSPRING_LIMIT=NAME:N` sets a size that is no option. All of it is
+//! for builds with debug assertions only: in a release these functions are empty and the names are not in the binary. What each is good for stands in docs/reliability.md.
 
 /// Every place, in the order in which a change passes them.
 pub const POINTS: &[&str] = &[
@@ -10,6 +10,7 @@ pub const POINTS: &[&str] = &[
     "snapshot.chunk",
     "snapshot.complete",
     "stream.begin",
+    "stream.change",
     "stream.commit",
     "task.encoded",
     "task.submitted",
@@ -31,25 +32,27 @@ pub const POINTS: &[&str] = &[
 /// Every bug that can be planted.
 pub const PLANTS: &[&str] = &[
     "skip_by_lsn",
-    "skip_transaction_of_stored_event",
+    "skip_rows_of_one_lsn",
+    "skip_rest_of_transaction",
     "count_from_zero",
-    "commit_before_its_rows",
+    "forget_transaction",
     "forget_offset",
+    "offset_runs_ahead",
     "confirm_early",
-    "store_before_durable",
     "durable_when_sent",
-    "commit_again",
+    "commit_without_offset",
+    "acknowledge_unwritten",
     "lose_row",
     "lose_delete",
+    "lose_snapshot_row",
+    "lose_after_restart",
     "repeat_row",
     "swap_rows",
-    "swap_batches",
+    "mix_rows",
     "spoil_value",
     "wrong_kind",
-    "lose_snapshot_row",
+    "wrong_transaction",
     "gap_after_snapshot",
-    "lose_after_restart",
-    "acknowledge_unwritten",
 ];
 
 /// Ends the process here when a test has asked for it.
@@ -69,6 +72,18 @@ pub fn planted(name: &'static str) -> bool {
     {
         let _ = name;
         false
+    }
+}
+
+/// A size, or what a test wants it to be.
+#[inline(always)]
+pub fn limit(name: &'static str, default: usize) -> usize {
+    #[cfg(debug_assertions)]
+    return armed::limit(name).unwrap_or(default);
+    #[cfg(not(debug_assertions))]
+    {
+        let _ = name;
+        default
     }
 }
 
@@ -94,6 +109,11 @@ mod armed {
         if armed.left.fetch_sub(1, Ordering::SeqCst) == 1 {
             std::process::abort();
         }
+    }
+
+    pub fn limit(name: &str) -> Option<usize> {
+        let text = std::env::var("WALSPRING_LIMIT").ok()?;
+        text.split_once(':').filter(|(wanted, _)| *wanted == name)?.1.parse().ok()
     }
 
     pub fn planted(name: &str) -> bool {

@@ -101,7 +101,8 @@ fn run(cell: Cell, arguments: &Arguments) -> bool {
     let mut setup = Setup::new(&program, &server);
     setup.bootstrap = (cell.log == LogKind::Kafka).then(|| kafka().bootstrap());
     setup.delivery = if cell.delivery == Guarantee::Alo { Delivery::AtLeastOnce } else { Delivery::ExactlyOnce };
-    setup.plant = arguments.plant.as_deref();
+    let plant = arguments.plant.as_deref().map(|plant| ("WALSPRING_PLANT", plant));
+    setup.environment = plant.as_slice();
     let points = if arguments.no_points { Vec::new() } else { points(cell.log == LogKind::Kafka, setup.delivery) };
     let mut random = Random::new(cell.seed);
     let (mut left, mut good) = (arguments.kills, true);

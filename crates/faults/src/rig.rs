@@ -33,7 +33,10 @@ pub struct Setup<'a> {
     pub delivery: Delivery,
     /// The port at which the worker finds PostgreSQL, if not its own.
     pub postgres_port: Option<u16>,
-    pub plant: Option<&'a str>,
+    /// Of the worker: what `walspring_connect::fault` reads.
+    pub environment: &'a [(&'a str, &'a str)],
+    /// A database that is prepared already, and the ending of the connector's names in it; else a new one.
+    pub database: Option<(Arc<TempDatabase>, &'a str)>,
     /// More of the connector's configuration.
     pub connector: &'a [(&'a str, &'a str)],
     /// More of the worker's.
@@ -49,7 +52,8 @@ impl<'a> Setup<'a> {
             read_from: None,
             delivery: Delivery::ExactlyOnce,
             postgres_port: None,
-            plant: None,
+            environment: &[],
+            database: None,
             connector: &[],
             worker: &[],
         }
@@ -61,14 +65,17 @@ impl<'a> Setup<'a> {
 }
 
 pub struct Rig {
-    pub db: TempDatabase,
+    pub db: Arc<TempDatabase>,
+    slot: String,
     pub program: Program,
     pub topics: Vec<Topic>,
     offsets: Topic,
-    plant: Option<String>,
+    environment: Vec<(String, String)>,
     delivery: Delivery,
     /// The slot's confirmed position before anything was confirmed.
     first_confirmed: Option<u64>,
+    /// How long anything is waited for.
+    pub patience: Duration,
     _dir: tempfile::TempDir,
 }
 
@@ -87,10 +94,13 @@ pub struct Kills {
 
 impl Rig {
     fn new(setup: &Setup<'_>) -> Rig {
-        let db = setup.postgres.database();
-        ledger::prepare(&db);
+        let (db, ending) = setup.database.clone().unwrap_or_else(|| {
+            let db = Arc::new(setup.postgres.database());
+            ledger::prepare(&db);
+            (db, "s")
+        });
         let dir = tempfile::tempdir().expect("a directory");
-        let (prefix, group) = (db.slot("f"), db.slot("group"));
+        let (slot, prefix, group) = (db.slot(ending), db.slot(&format!("f{ending}")), db.slot(&format!("g{ending}")));
         let exactly_once = setup.delivery == Delivery::ExactlyOnce;
         let (mut lines, log, offsets) = match &setup.bootstrap {
             Some(bootstrap) => {
@@ -124,7 +134,7 @@ impl Rig {
             "database.password": "any",
             "database.dbname": db.name(),
             "topic.prefix": prefix,
-            "slot.name": db.slot("s"),
+            "slot.name": slot,
             "publication.name": db.slot("p"),
             "table.include.list": "public.plain,public.full",
             "publication.autocreate.mode": "filtered",
@@ -139,8 +149,20 @@ impl Rig {
         let program = Program::new(setup.program, dir.path(), &lines, &connector);
         let topic = |name: String| Topic::new(setup.program.to_owned(), log.clone(), name);
         let topics = TABLES.iter().map(|table| topic(format!("{prefix}.public.{table}"))).collect();
-        let (plant, offsets) = (setup.plant.map(str::to_owned), topic(offsets));
-        Rig { db, program, topics, offsets, plant, delivery: setup.delivery, first_confirmed: None, _dir: dir }
+        let offsets = topic(offsets);
+        let environment = setup.environment.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        Rig {
+            db,
+            slot,
+            program,
+            topics,
+            offsets,
+            environment,
+            delivery: setup.delivery,
+            first_confirmed: None,
+            patience: PATIENCE,
+            _dir: dir,
+        }
     }
 
     pub fn start(&self) -> Worker {
@@ -149,15 +171,17 @@ impl Rig {
 
     /// A worker that ends itself at `NAME:K`.
     pub fn start_to(&self, failpoint: Option<&str>) -> Worker {
-        self.program.start(failpoint, self.plant.as_deref())
+        let failpoint = failpoint.map(|value| ("WALSPRING_FAILPOINT", value));
+        let more = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        self.program.start(failpoint.into_iter().chain(more))
     }
 
     pub fn load(&self, options: LoadOptions) -> Load {
         Load::start(&self.db.url(), options)
     }
 
-    pub fn slot(&self) -> String {
-        self.db.slot("s")
+    pub fn slot(&self) -> &str {
+        &self.slot
     }
 
     #[track_caller]
@@ -172,7 +196,7 @@ impl Rig {
 
     #[track_caller]
     fn wait<T>(&self, what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + self.patience;
         loop {
             if let Some(value) = ready() {
                 return value;
@@ -181,10 +205,16 @@ impl Rig {
                 let log = self.program.log();
                 let tail: Vec<&str> = log.lines().rev().take(20).collect();
                 let tail: Vec<&str> = tail.into_iter().rev().collect();
-                panic!("waited {PATIENCE:?} for {what}; the worker's log ends with\n{}", tail.join("\n"));
+                panic!("waited {:?} for {what}; the worker's log ends with\n{}", self.patience, tail.join("\n"));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Waits until the worker's log has this text.
+    #[track_caller]
+    pub fn wait_log(&self, what: &str, text: &str) {
+        self.wait(what, || self.program.log().contains(text).then_some(()));
     }
 
     /// What the server knows to be safe, in bytes of its log; `None`: there is no slot, or no server.
@@ -246,7 +276,7 @@ impl Rig {
             } else if random.below(4) == 0 {
                 std::thread::sleep(Duration::from_micros(random.below(typical.as_micros() as u64)));
             } else {
-                let end = Instant::now() + PATIENCE;
+                let end = Instant::now() + self.patience;
                 while !self.program.log_since(logged).contains("\"streaming\"") && Instant::now() < end {
                     std::thread::sleep(Duration::from_millis(5));
                 }
@@ -275,7 +305,7 @@ impl Rig {
             pk.parse::<i64>().expect("a key")
         });
         let mut verdict = Verdict::default();
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + self.patience;
         for (topic, mark) in self.topics.iter_mut().zip(marks) {
             let mut known = 0;
             while Instant::now() < end {

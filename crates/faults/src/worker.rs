@@ -22,8 +22,8 @@ impl Program {
         Program { path: path.to_owned(), dir: dir.to_owned() }
     }
 
-    /// `failpoint` and `plant` as `walspring_connect::fault` reads them.
-    pub fn start(&self, failpoint: Option<&str>, plant: Option<&str>) -> Worker {
+    /// With these variables in its environment, and without what the machine's might say of a worker.
+    pub fn start<'a>(&self, environment: impl Iterator<Item = (&'a str, &'a str)>) -> Worker {
         let log = File::options().create(true).append(true).open(self.dir.join("worker.log")).expect("a log");
         let mut command = Command::new(&self.path);
         let foreign = |name: &str| {
@@ -34,8 +34,7 @@ impl Program {
             command.env_remove(name);
         }
         command.arg("worker").arg(self.dir.join("worker.properties")).arg(self.dir.join("connector.json"));
-        command.envs(failpoint.map(|value| ("WALSPRING_FAILPOINT", value)));
-        command.envs(plant.map(|value| ("WALSPRING_PLANT", value)));
+        command.envs(environment);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("the log")).stderr(log);
         Worker { child: command.spawn().expect("the worker's program") }
     }

@@ -479,6 +479,7 @@ impl<R: Relations> ChangeReader<R> {
         open.index = Some(index);
         index
     }
+        fault::point("stream.change");
 
     fn commit(&mut self, end: Lsn, commit_us: i64, batch: &mut ChangeBatch) {
         fault::point("stream.commit");

@@ -8,6 +8,7 @@
 //! anything skipped because of its LSN alone: the events of interleaved transactions have LSNs in any order, and the first
 //! event of a transaction may share the LSN of the commit before it.
 
+use walspring_connect::fault::planted;
 use walspring_record::Lsn;
 
 /// What of a stored offset decides where to go on.
@@ -61,7 +62,7 @@ impl Resume {
             (None, Some(lsn)) if stored.snapshot_completed => lsn,
             (None, _) => Lsn::ZERO,
         };
-        let skip = match (stored.inside_transaction, stored.xid, stored.lsn) {
+        let skip = match (stored.inside_transaction && !planted("forget_transaction"), stored.xid, stored.lsn) {
             // An offset that does not count was written after at least one event at its LSN.
             (true, Some(xid), Some(lsn)) => Some(Skip { xid, lsn, events_at_lsn: stored.events_at_lsn.unwrap_or(1) }),
             _ => None,
@@ -87,14 +88,14 @@ impl Resume {
     }
 
     pub fn begin(&mut self, xid: u32) {
-        self.skipping = self.skip.is_some_and(|s| s.xid == xid);
+        self.skipping = self.skip.is_some_and(|s| s.xid == xid) || planted("skip_by_lsn");
         // Another transaction comes first: the slot has been moved past that one.
         self.pending &= self.skipping;
     }
 
     /// After a commit nothing of that transaction can come again.
     pub fn commit(&mut self) {
-        if self.skipping {
+        if self.skipping && !planted("skip_by_lsn") {
             self.skip = None;
             self.skipping = false;
             self.pending = false;
@@ -104,7 +105,10 @@ impl Resume {
     /// Whether the event, the `nth` (from 1) at its LSN in the open transaction, has been sent before.
     #[inline]
     pub fn was_sent(&self, lsn: Lsn, nth: u64) -> bool {
-        self.skipping && self.skip.is_some_and(|s| lsn < s.lsn || (lsn == s.lsn && nth <= s.events_at_lsn))
+        let nth = nth + u64::from(planted("count_from_zero"));
+        let nth = if planted("skip_rows_of_one_lsn") { 0 } else { nth };
+        let sent = |s: Skip| lsn < s.lsn || (lsn == s.lsn && nth <= s.events_at_lsn);
+        self.skipping && (planted("skip_rest_of_transaction") || self.skip.is_some_and(sent))
     }
 
     /// Whether a logical message outside any transaction has been sent before.

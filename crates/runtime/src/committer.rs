@@ -29,6 +29,8 @@ struct State {
     failed: Option<Failure>,
     /// Something was stored or confirmed in this attempt.
     progress: bool,
+    /// What the attempt began from and stored anew: that is no progress.
+    stored_again: Option<SourceOffset>,
     /// Store now, not when it is due.
     hurry: bool,
     phase: Phase,
@@ -78,6 +80,11 @@ impl Commits {
         }
     }
 
+    /// Before [`Self::submitted`] of an offset that was stored by an attempt before this.
+    pub fn will_store_again(&self, offset: SourceOffset) {
+        self.lock().stored_again = Some(offset);
+    }
+
     pub fn made_progress(&self) -> bool {
         self.lock().progress
     }
@@ -122,7 +129,7 @@ impl Commits {
                     fault::point("offset.confirmed");
                     self.change(|state| {
                         state.tracker.confirmed();
-                        state.progress = true;
+                        state.progress |= state.stored_again.as_ref() != Some(&offset);
                     });
                     if store.beside && Instant::now() >= beside_due {
                         beside_due = Instant::now() + store.interval;
@@ -131,7 +138,7 @@ impl Commits {
                         }
                     }
                 }
-                Job::Store(offset) => match store.offsets.store(store.key.clone(), offsets_store::value(&offset)) {
+                Job::Store(offset) => match store.offsets.store(store.key.clone(), stored_value(&offset)) {
                     Ok(()) => {
                         fault::point("offset.stored");
                         self.metrics.offset_stores.add(1);

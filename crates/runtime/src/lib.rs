@@ -17,6 +17,7 @@ pub mod metrics;
 mod metrics_page;
 pub mod offset_tracker;
 pub mod offsets_store;
+mod planted;
 mod plugins;
 mod record_encoder;
 mod refusal;

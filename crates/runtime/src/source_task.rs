@@ -85,6 +85,7 @@ impl SourceLoop<'_> {
         match self.stored_offset.take().filter(|_| self.transactional) {
             None => Ok(()),
             Some(offset) => {
+                self.commits.will_store_again(offset.clone());
                 self.submit(number, Vec::new(), Some(offset))?;
                 self.writer.idle();
                 Ok(())
@@ -94,6 +95,7 @@ impl SourceLoop<'_> {
 
     /// Encodes and submits a batch. The outer error is the writer's, after which nothing can be flushed.
     fn pass_on(&mut self, batch: &mut ChangeBatch, number: &mut u64) -> Result<Result<(), TaskError>, TaskError> {
+        crate::planted::spoil(batch);
         let encoded = self.encoder.encode(batch, self.writer, now_ms());
         let batches = self.encoder.take();
         if encoded.is_err() && (self.transactional || batches.is_empty()) {

@@ -113,11 +113,12 @@ pub fn check_topic(expected: &[Expected], seen: &[Seen], table: &Rows) -> Verdic
     let mut verdict = Verdict { events: seen.len(), ..Verdict::default() };
     let snapshot = seen.iter().rposition(is_read).map_or(0, |last| last + 1);
     let (snapshot, stream) = seen.split_at(snapshot);
+    // What an attempt that was given up has read may be older than the slot. Where it was complete and nobody knew, events
+    // of the stream have followed it: the next attempt is a replay of everything.
+    let (given_up, snapshot) = snapshot.split_at(snapshot.iter().rposition(|event| event.op == 'R').unwrap_or(0));
     if let Some(event) = snapshot.iter().find(|event| !is_read(event)) {
         tell(&mut verdict.disorder, || format!("an event of the stream before the snapshot's end: {event:?}"));
     }
-    // What an attempt that was given up has read may be older than the slot.
-    let snapshot = &snapshot[snapshot.iter().rposition(|event| event.op == 'R').unwrap_or(0)..];
     let places: HashMap<(char, i64, i64), usize> =
         expected.iter().enumerate().map(|(at, e)| ((e.op, e.pk, e.seq), at)).collect();
     // The stream begins where the snapshot ends: what comes first says where that is.
@@ -126,6 +127,13 @@ pub fn check_topic(expected: &[Expected], seen: &[Seen], table: &Rows) -> Verdic
         Some(first) => *first,
         None => expected.len(),
     };
+    for event in given_up.iter().filter(|event| !is_read(event)) {
+        verdict.twice += 1;
+        verdict.replays = 1;
+        if !places.contains_key(&(event.op, event.pk, event.seq)) {
+            tell(&mut verdict.foreign, || format!("{event:?}"));
+        }
+    }
     check_snapshot(&expected[..begin], snapshot, &mut verdict);
     let (mut next, mut reached) = (begin, begin);
     for event in stream {
@@ -271,6 +279,9 @@ mod tests {
         let first = |pk: i64, seq: i64| Seen { op: 'R', ..read(pk, seq) };
         let begun_again = [vec![first(8, 1), first(1, 1), read(2, 1)], stream[2..].to_vec()].concat();
         assert!(check_topic(&list, &begun_again, &table).is_good(0));
+        let again_after_events = [vec![first(1, 1), read(2, 1)], stream[2..3].to_vec(), begun_again.clone()].concat();
+        let verdict = check_topic(&list, &again_after_events, &table);
+        assert!(verdict.is_good(1) && !verdict.is_good(0), "{verdict:?}");
         let row_lost = [vec![read(1, 1)], stream[2..].to_vec()].concat();
         assert!(!check_topic(&list, &row_lost, &table).is_good(0));
         let gap = [vec![read(1, 1), read(2, 1)], stream[3..].to_vec()].concat();

@@ -1,0 +1,1 @@
+//! docs/reliability.md names tests that exist, and counts them rightly.
