@@ -23,7 +23,6 @@ impl Default for Limits {
             quiet_interval: Duration::from_secs(60),
             batch_bytes: 256 * 1024,
             batch_changes: walspring_connect::fault::limit("batch_changes", 16 * 1024),
-            held_bytes: 8 * 1024 * 1024,
             range_pages: 8192,
         }
     }

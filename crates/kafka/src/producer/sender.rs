@@ -21,6 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use walspring_connect::fault;
 use walspring_connect::writer::{DurabilityListener, EncodedBatch, OffsetRecord, Ticket, WriteError};
 use walspring_record_batch::{Codec, EncodedHeaders, RecordBatchBuilder, compress_with_level, partition_for_key};
 
