@@ -418,7 +418,7 @@ impl PostgresTask {
             State::Finished
         } else {
             let from = StreamStart {
-                resume: Resume::at(if fault::planted("gap_after_snapshot") { Lsn(point.lsn.0 + 4096) } else { point.lsn }),
+                resume: Resume::at(Lsn(point.lsn.0 + 4096 * u64::from(fault::planted("gap_after_snapshot")))),
                 slot: point.lsn,
                 last_commit: None,
                 floor: slot_existed.then_some(point.lsn),
