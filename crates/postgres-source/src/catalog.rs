@@ -97,13 +97,33 @@ pub struct TableDetails {
     pub unique_sure: Vec<String>,
     /// Of the index that is the replica identity.
     pub identity_index: Vec<String>,
+    /// The transactions that wrote what was read here.
+    pub written_by: Vec<u32>,
 }
 
 impl TableDetails {
+    /// Whether both say the same, whoever wrote it.
+    pub fn says_the_same(&self, other: &TableDetails) -> bool {
+        self.columns == other.columns
+            && self.primary_key == other.primary_key
+            && self.primary_identifies == other.primary_identifies
+            && self.unique_key == other.unique_key
+            && self.unique_may_repeat == other.unique_may_repeat
+            && self.unique_sure == other.unique_sure
+            && self.identity_index == other.identity_index
+    }
+
+    fn written_by(&mut self, xmin: Option<&str>) {
+        if let Some(xid) = xmin.and_then(|xid| xid.parse().ok())
+            && !self.written_by.contains(&xid)
+        {
+            self.written_by.push(xid);
+        }
+    }
+
     /// `walspring.strict`: a unique index whose rows may share their columns is no key.
-    pub fn take_sure_keys(&mut self) {
-        self.unique_key = std::mem::take(&mut self.unique_sure);
-        self.unique_may_repeat = false;
+    pub fn with_sure_keys(self) -> TableDetails {
+        TableDetails { unique_key: self.unique_sure.clone(), unique_may_repeat: false, ..self }
     }
 
     pub fn column(&self, name: &str) -> Option<&CatalogColumn> {
@@ -120,10 +140,11 @@ pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32,
     }
     let columns = connection.query(&format!(
         "SELECT a.attrelid, a.attname, a.atttypid, a.atttypmod, a.attnotnull, \
-         pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attgenerated, \
-         pg_catalog.col_description(a.attrelid, a.attnum) \
+         pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attgenerated, c.description, a.xmin, d.xmin, c.xmin \
          FROM pg_catalog.pg_attribute a \
          LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+         LEFT JOIN pg_catalog.pg_description c ON c.objoid = a.attrelid AND c.objsubid = a.attnum \
+         AND c.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass \
          WHERE a.attrelid = ANY ('{{{list}}}'::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped \
          ORDER BY a.attrelid, a.attnum"
     ))?;
@@ -138,13 +159,14 @@ pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32,
                 generated: row.get(6).is_some_and(|g| !g.is_empty()),
                 comment: row.get(7).map(str::to_owned),
             });
+            (8..11).for_each(|column| table.written_by(row.get(column)));
         }
     }
     let keys = connection.query(&format!(
         "SELECT i.indrelid, i.indisprimary, c.relname, a.attname, i.indimmediate, i.indisreplident, \
          i.indpred IS NULL AND (SELECT pg_catalog.bool_and(n.attnotnull) \
          FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) AS g(n) \
-         JOIN pg_catalog.pg_attribute n ON n.attrelid = i.indrelid AND n.attnum = i.indkey[g.n]) \
+         JOIN pg_catalog.pg_attribute n ON n.attrelid = i.indrelid AND n.attnum = i.indkey[g.n]), i.xmin \
          FROM pg_catalog.pg_index i \
          JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
          CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS k(n) \
@@ -158,6 +180,7 @@ pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32,
         let oid = number(row, 0);
         let (primary, index, column) = (row.get(1) == Some("t"), text(row, 2), text(row, 3));
         let Some(table) = all.get_mut(&oid) else { continue };
+        table.written_by(row.get(7));
         if row.get(5) == Some("t") {
             table.identity_index.push(column.clone());
         }
@@ -186,6 +209,8 @@ pub struct Types {
     former: HashMap<u32, TypeRef>,
     /// Domains that refuse NULL.
     not_null: HashSet<u32>,
+    /// Of users' types: what they were made of.
+    rows: HashMap<u32, TypeRow>,
 }
 
 impl Types {
@@ -214,11 +239,38 @@ impl Types {
                 .collect();
             found.extend(rows.into_iter().map(|r| (r.oid, r)));
         }
-        let oids: Vec<u32> = found.keys().copied().collect();
-        for oid in oids {
-            self.build(oid, &found, 0);
-        }
+        self.add(found);
         Ok(())
+    }
+
+    fn add(&mut self, found: HashMap<u32, TypeRow>) {
+        for oid in found.keys() {
+            self.build(*oid, &found, 0);
+        }
+        self.rows.extend(found.into_iter().filter(|(oid, _)| *oid >= FIRST_USER_OID));
+    }
+
+    /// These types, but users' types as they were when `rows` were read.
+    pub fn as_of(&self, rows: &[TypeRow]) -> Types {
+        let own = rows.iter().map(|row| row.oid).collect::<HashSet<_>>();
+        let others = self.known.iter().filter(|(oid, _)| !own.contains(oid));
+        let mut types = Types { known: others.map(|(oid, ty)| (*oid, ty.clone())).collect(), ..Types::default() };
+        types.not_null = self.not_null.difference(&own).copied().collect();
+        types.add(rows.iter().map(|row| (row.oid, row.clone())).collect());
+        types
+    }
+
+    /// Users' types among these, and those that they are made of.
+    pub fn user_rows(&self, oids: impl IntoIterator<Item = u32>) -> Vec<TypeRow> {
+        let mut wanted: Vec<u32> = oids.into_iter().collect();
+        let mut rows: Vec<TypeRow> = Vec::new();
+        while let Some(oid) = wanted.pop() {
+            let Some(row) = self.rows.get(&oid).filter(|_| rows.iter().all(|row| row.oid != oid)) else { continue };
+            wanted.extend([row.base, row.element]);
+            rows.push(row.clone());
+        }
+        rows.sort_by_key(|row| row.oid);
+        rows
     }
 
     fn build(&mut self, oid: u32, found: &HashMap<u32, TypeRow>, depth: u32) -> TypeRef {
@@ -252,6 +304,11 @@ impl Types {
         !self.not_null.contains(&oid)
     }
 
+    /// A loaded type that the catalog has.
+    pub fn known(&self, oid: u32) -> Option<TypeRef> {
+        self.known.get(&oid).cloned()
+    }
+
     /// A loaded type; one that the catalog does not have is as it was, or `Other` if it was never known.
     pub fn get(&self, oid: u32) -> TypeRef {
         self.known.get(&oid).or_else(|| self.former.get(&oid)).cloned().unwrap_or_else(|| unknown_type(oid))
@@ -261,25 +318,40 @@ impl Types {
 /// `FirstNormalObjectId` of PostgreSQL: below it stands what initdb made.
 const FIRST_USER_OID: u32 = 16384;
 
-#[derive(Debug)]
-struct TypeRow {
-    oid: u32,
-    name: String,
-    namespace: String,
-    kind: char,
-    category: char,
-    base: u32,
-    modifier: i32,
-    element: u32,
-    not_null: bool,
-    labels: Vec<String>,
+/// A type as `pg_type` and `pg_enum` have it.
+#[derive(Debug, Clone)]
+pub struct TypeRow {
+    pub oid: u32,
+    pub name: String,
+    pub namespace: String,
+    pub kind: char,
+    pub category: char,
+    pub base: u32,
+    pub modifier: i32,
+    pub element: u32,
+    pub not_null: bool,
+    pub labels: Vec<String>,
+    /// The transactions that wrote this.
+    pub written_by: Vec<u32>,
+}
+
+impl PartialEq for TypeRow {
+    /// Whoever wrote it.
+    fn eq(&self, other: &TypeRow) -> bool {
+        let parts =
+            |row: &TypeRow| (row.oid, row.kind, row.category, row.base, row.modifier, row.element, row.not_null);
+        parts(self) == parts(other)
+            && self.name == other.name
+            && self.namespace == other.namespace
+            && self.labels == other.labels
+    }
 }
 
 fn type_rows(connection: &mut Connection, oids: &[u32]) -> Result<Vec<TypeRow>, PgError> {
     let list = oids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
     let rows = connection.query(&format!(
         "SELECT t.oid, t.typname, n.nspname, t.typtype, t.typcategory, t.typbasetype, t.typtypmod, t.typelem, \
-         t.typnotnull \
+         t.typnotnull, t.xmin \
          FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
          WHERE t.oid = ANY ('{{{list}}}'::pg_catalog.oid[])"
     ))?;
@@ -296,17 +368,19 @@ fn type_rows(connection: &mut Connection, oids: &[u32]) -> Result<Vec<TypeRow>, 
             element: number(row, 7),
             not_null: row.get(8) == Some("t"),
             labels: Vec::new(),
+            written_by: vec![number(row, 9)],
         })
         .collect();
     if types.iter().any(|t| t.kind == 'e') {
         let labels = connection.query(&format!(
-            "SELECT e.enumtypid, e.enumlabel FROM pg_catalog.pg_enum e \
+            "SELECT e.enumtypid, e.enumlabel, e.xmin FROM pg_catalog.pg_enum e \
              WHERE e.enumtypid = ANY ('{{{list}}}'::pg_catalog.oid[]) ORDER BY e.enumtypid, e.enumsortorder"
         ))?;
         for row in &labels {
             let oid: u32 = number(row, 0);
             if let Some(ty) = types.iter_mut().find(|t| t.oid == oid) {
                 ty.labels.push(text(row, 1));
+                ty.written_by.push(number(row, 2));
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Runs on an ordinary connection, which is opened again when it is lost. Asked once per version of a relation.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,15 @@ use crate::config::{SourceConfig, too_complex};
 use crate::errors::from_pg;
 use crate::events::Events;
 use crate::incremental::Visible;
+use crate::keeper::{Keeper, Kept};
+use crate::kept_tables::{Choice, KeptTable, Moment, Shape, Today, Version, agrees, choose};
 use crate::read_twice::ReadTwice;
 use crate::snapshot::SnapshotTable;
 use crate::wire::{Connection, PgError, quote_identifier};
 use crate::{publication, slot};
+
+/// How long rows wait for a new version of their table to be written.
+const KEEPING_WAIT: Duration = Duration::from_secs(2);
 
 /// Relations completed from the catalog, over an ordinary connection that is opened again when it is lost.
 pub struct CatalogRelations {
@@ -27,12 +32,19 @@ pub struct CatalogRelations {
     pub events: Events,
     types: Types,
     /// Of the captured tables, as of the start; taken when the stream describes the table the same way, in a transaction
-    /// that `preloaded_xmin` says it has seen.
+    /// that this reading has seen.
     preloaded: HashMap<u32, TableDetails>,
-    /// The oldest transaction that the preloaded details may not have seen.
-    preloaded_xmin: u32,
-    /// The same of what was read last, be it of one table.
-    read_xmin: u32,
+    /// When that was read.
+    preloaded_at: Moment,
+    /// When the details were read that were read last, be it of one table.
+    read_at: Moment,
+    /// Of captured tables, by oid, and of those that were captured before.
+    kept: HashMap<u32, KeptTable>,
+    /// Those that differ from what is written.
+    kept_anew: BTreeSet<u32>,
+    keeper: Arc<Keeper>,
+    /// The server and the database that records are of.
+    source: String,
     plans: HashMap<u32, Arc<RecordPlan>>,
     /// Of the captured tables.
     twice: ReadTwice,
@@ -57,8 +69,12 @@ impl CatalogRelations {
             events,
             types: Types::new(),
             preloaded: HashMap::new(),
-            preloaded_xmin: 0,
-            read_xmin: 0,
+            preloaded_at: Moment::default(),
+            read_at: Moment::default(),
+            kept: HashMap::new(),
+            kept_anew: BTreeSet::new(),
+            keeper: Arc::new(Keeper::start(None)),
+            source: String::new(),
             plans: HashMap::new(),
             twice: ReadTwice::default(),
             wal_sender_timeout: Duration::from_millis(timeout_ms),
@@ -71,7 +87,7 @@ impl CatalogRelations {
     pub fn preload(&mut self, captured: &[Table]) -> Result<(), TaskError> {
         let oids: Vec<u32> = captured.iter().map(|t| t.oid).collect();
         self.preloaded = self.read_details(&oids)?;
-        self.preloaded_xmin = self.read_xmin;
+        self.preloaded_at = self.read_at.clone();
         let connection = &mut self.connection;
         let via_root = self.config.typed.publication.via_partition_root;
         self.twice = ReadTwice::find(connection, captured, via_root)
@@ -84,14 +100,14 @@ impl CatalogRelations {
     /// What was read of the table before, unless the transaction may have altered it since: that does not show in columns
     /// and types alone.
     fn preloaded_for(&mut self, oid: u32, xid: Option<u32>) -> Option<TableDetails> {
-        let seen = xid.is_some_and(|xid| precedes(xid, self.preloaded_xmin));
+        let seen = xid.is_some_and(|xid| precedes(xid, self.preloaded_at.oldest()));
         self.preloaded.remove(&oid).filter(|_| seen)
     }
 
     /// The table as the catalog has it now. When the stream is behind what was read last, the other tables that have not
     /// been described are read with it: they are likely to come up, and would each be asked about.
     fn details_now(&mut self, oid: u32, xid: Option<u32>) -> Result<TableDetails, TaskError> {
-        let is_behind = xid.is_some_and(|xid| precedes(xid, self.read_xmin));
+        let is_behind = xid.is_some_and(|xid| precedes(xid, self.read_at.oldest()));
         let mut oids = vec![oid];
         if is_behind {
             oids.extend(self.preloaded.keys());
@@ -100,7 +116,7 @@ impl CatalogRelations {
         let mut all = self.read_details(&oids)?;
         let details = all.remove(&oid).unwrap_or_default();
         if is_behind {
-            self.preloaded_xmin = self.read_xmin;
+            self.preloaded_at = self.read_at.clone();
             self.preloaded = all;
         }
         Ok(details)
@@ -108,15 +124,102 @@ impl CatalogRelations {
 
     fn read_details(&mut self, oids: &[u32]) -> Result<HashMap<u32, TableDetails>, TaskError> {
         // The snapshot first: what the details have seen is that much at least.
-        let (xmin, mut all) = self.with_connection("Reading the columns", |c| {
-            let xmin = snapshot_xmin(c)?;
-            Ok((xmin, catalog::details(c, oids)?))
+        let (at, all) = self.with_connection("Reading the columns", |c| {
+            let at = moment(c)?;
+            Ok((at, catalog::details(c, oids)?))
         })?;
-        if self.config.typed.strict {
-            all.values_mut().for_each(TableDetails::take_sure_keys);
-        }
-        self.read_xmin = xmin;
+        self.read_at = at;
         Ok(all)
+    }
+
+    /// From now on what the catalog says of tables is kept over restarts; `kept` is what there is. `tables`: all that the
+    /// database has. `position`: where the stream begins.
+    pub fn keep(&mut self, keeper: Arc<Keeper>, kept: &Kept, source: String, tables: &[Table], position: Lsn) {
+        self.kept = kept.iter().filter_map(|(key, value)| KeptTable::read(key, value, &source)).collect();
+        (self.keeper, self.source) = (keeper, source);
+        if !self.keeper.is_there() {
+            return;
+        }
+        let there: HashSet<u32> = tables.iter().map(|table| table.oid).collect();
+        let (mut gone, end) = (Vec::new(), self.read_at.lsn);
+        for (oid, table) in &mut self.kept {
+            let is_there = there.contains(oid);
+            if !is_there && table.gone.is_some_and(|gone| gone <= position) {
+                gone.push(*oid);
+                continue;
+            }
+            let mut newer = table.without_older_than(position);
+            newer.gone = if is_there { None } else { table.gone.or(Some(end)) };
+            if newer != *table {
+                *table = newer;
+                self.kept_anew.insert(*oid);
+            }
+        }
+        gone.iter().for_each(|oid| drop(self.kept.remove(oid)));
+        self.keeper.keep(gone.into_iter().map(|oid| (KeptTable::key(oid), None)));
+        for (oid, details) in &self.preloaded {
+            if !self.kept.contains_key(oid) {
+                let types = self.types.user_rows(details.columns.iter().map(|c| c.type_oid));
+                let today = Today { moment: &self.preloaded_at, details, types: &types };
+                self.kept.insert(*oid, KeptTable::new(&[today.version(0, None)]));
+                self.kept_anew.insert(*oid);
+            }
+        }
+        // Nobody has to wait for these: without them the catalog is asked again, as now.
+        self.pass_kept();
+    }
+
+    fn pass_kept(&mut self) {
+        let (kept, source) = (&self.kept, &self.source);
+        let record = |oid: u32| (KeptTable::key(oid), kept.get(&oid).and_then(|table| table.record(source)));
+        self.keeper.keep(std::mem::take(&mut self.kept_anew).into_iter().map(record));
+    }
+
+    /// Has new versions written before the records that go by them; what takes longer is written later.
+    pub fn write_kept(&mut self) {
+        if !self.kept_anew.is_empty() {
+            self.pass_kept();
+            self.keeper.settle(KEEPING_WAIT);
+        }
+    }
+
+    fn note(&mut self, oid: u32, version: Version) {
+        let older = self.kept.remove(&oid).unwrap_or_else(|| KeptTable::new(&[]));
+        self.kept.insert(oid, older.with(version));
+        self.kept_anew.insert(oid);
+    }
+
+    /// The version of the table that the transaction saw, where the catalog has a later one.
+    fn former(
+        &mut self,
+        oid: u32,
+        xid: Option<u32>,
+        shape: &Shape<'_>,
+        details: &TableDetails,
+        at: &Moment,
+    ) -> Option<Version> {
+        let xid = xid.filter(|_| self.keeper.is_there())?;
+        let versions = self.kept.get(&oid).map(KeptTable::versions).unwrap_or_default();
+        let types = self.types.user_rows(shape.columns.iter().map(|c| c.type_oid));
+        match choose(&versions, xid, shape, &Today { moment: at, details, types: &types }) {
+            Choice::Today(version) => {
+                version.into_iter().for_each(|version| self.note(oid, version));
+                None
+            }
+            Choice::Kept(version) => Some(version),
+        }
+    }
+
+    /// Labels have changed: without a word in the stream.
+    fn note_labels(&mut self, oid: u32, columns: impl Iterator<Item = u32>) {
+        let Some(last) = self.kept.get(&oid).and_then(|table| table.versions().pop()) else { return };
+        let types = self.types.user_rows(columns);
+        if !self.keeper.is_there() || last.types == types {
+            return;
+        }
+        let details = last.details.clone();
+        let version = Today { moment: &self.read_at, details: &details, types: &types }.follower(&last);
+        self.note(oid, version);
     }
 
     /// Asks for the tables' real sizes: the catalog's are estimates of the last vacuum.
@@ -191,7 +294,8 @@ impl CatalogRelations {
                 },
             })
             .collect();
-        let relation = self.relation(table.oid, &table.namespace, &table.name, table.identity, &columns, &details)?;
+        let (namespace, name) = (&table.namespace, &table.name);
+        let relation = self.relation(table.oid, namespace, name, table.identity, &columns, &details, &self.types)?;
         let mut plan = self.events.snapshot_plan(Arc::new(relation))?;
         let parts = table.kind == 'r' && self.twice.with_children.contains(&table.oid);
         let strict = self.config.typed.strict;
@@ -225,6 +329,7 @@ impl CatalogRelations {
         columns.iter().map(|c| rules.captures(namespace, table, &c.name).map_err(too_complex)).collect()
     }
 
+    #[allow(clippy::too_many_arguments, reason = "what the stream says, then what the catalog says")]
     fn relation(
         &self,
         oid: u32,
@@ -233,10 +338,13 @@ impl CatalogRelations {
         identity: walspring_record::ReplicaIdentity,
         columns: &[StreamColumn],
         details: &TableDetails,
+        types: &Types,
     ) -> Result<Relation, TaskError> {
         let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
         let custom = self.config.typed.key_columns.of_table(namespace, name, &names).map_err(too_complex)?;
-        Ok(catalog::relation(oid, namespace, name, identity, columns, details, custom, &self.types))
+        let sure = self.config.typed.strict.then(|| details.clone().with_sure_keys());
+        let details = sure.as_ref().unwrap_or(details);
+        Ok(catalog::relation(oid, namespace, name, identity, columns, details, custom, types))
     }
 
     /// Runs what needs the catalog, once more on a new connection when the old one turns out to be gone.
@@ -332,27 +440,45 @@ impl Relations for CatalogRelations {
             walspring_pgoutput::ReplicaIdentity::Full => walspring_record::ReplicaIdentity::Full,
             walspring_pgoutput::ReplicaIdentity::Index => walspring_record::ReplicaIdentity::Index,
         };
-        let details = match self.preloaded_for(m.oid, xid).filter(|d| agrees(d, &columns)) {
-            Some(details) => details,
-            None => self.details_now(m.oid, xid)?,
+        let (details, at) = match self.preloaded_for(m.oid, xid).filter(|d| agrees(d, &columns)) {
+            Some(details) => (details, self.preloaded_at.clone()),
+            None => (self.details_now(m.oid, xid)?, self.read_at.clone()),
         };
         let oids: Vec<u32> = columns.iter().map(|c| c.type_oid).collect();
         let mut types = std::mem::take(&mut self.types);
         let loaded = self.with_connection("Reading the types", |c| types.load(c, oids.iter().copied()));
         self.types = types;
         loaded?;
-        let mut relation = self.relation(m.oid, &namespace, &name, identity, &columns, &details)?;
-        for (column, captured) in relation.columns.iter_mut().zip(self.captured(&namespace, &name, &columns)?) {
-            if !captured {
-                // The original looks up captured columns only; of others, which a key may have, it knows the type.
-                column.nullable = true;
-                column.default = None;
+        let captured = self.captured(&namespace, &name, &columns)?;
+        let complete = |this: &CatalogRelations, details: &TableDetails, types: &Types| {
+            let mut relation = this.relation(m.oid, &namespace, &name, identity, &columns, details, types)?;
+            for (column, captured) in relation.columns.iter_mut().zip(&captured) {
+                if !captured {
+                    // The original looks up captured columns only; of others, which a key may have, it knows the type.
+                    column.nullable = true;
+                    column.default = None;
+                }
+            }
+            Ok::<_, TaskError>(relation)
+        };
+        let mut relation = complete(self, &details, &self.types)?;
+        let shape = Shape::new(&namespace, &name, identity, &columns);
+        let mut later = Vec::new();
+        if let Some(former) = self.former(m.oid, xid, &shape, &details, &at) {
+            let former = complete(self, &former.details, &self.types.as_of(&former.types))?;
+            if self.config.typed.strict {
+                relation = former;
+            } else {
+                later = differing(&former, &relation);
             }
         }
         if let Some(plan) = self.plans.get(&m.oid).filter(|p| *p.relation == relation) {
             return Ok(Some(plan.clone()));
         }
-        let plan = self.events.plan(Arc::new(relation))?;
+        let mut plan = self.events.plan(Arc::new(relation))?;
+        if let Some(plan) = Arc::get_mut(&mut plan) {
+            plan.surprises.extend(later.into_iter().map(|column| (column, Surprise::CatalogLater)));
+        }
         self.plans.insert(m.oid, plan.clone());
         Ok(Some(plan))
     }
@@ -362,12 +488,17 @@ impl Relations for CatalogRelations {
         let oids: Vec<u32> = relation.columns.iter().map(|c| c.ty.oid).collect();
         let mut types = std::mem::take(&mut self.types);
         types.forget_user_types();
-        let loaded = self.with_connection("Reading the types", |c| types.load(c, oids.iter().copied()));
+        let loaded = self.with_connection("Reading the types", |c| {
+            let at = moment(c)?;
+            types.load(c, oids.iter().copied()).map(|()| at)
+        });
         self.types = types;
-        loaded?;
+        self.read_at = loaded?;
         for column in &mut relation.columns {
-            column.ty = self.types.get(column.ty.oid);
+            // One that has been dropped since stays as it was.
+            column.ty = self.types.known(column.ty.oid).unwrap_or_else(|| column.ty.clone());
         }
+        self.note_labels(relation.oid, oids.into_iter());
         if relation == *plan.relation {
             return Ok(plan.clone());
         }
@@ -375,6 +506,26 @@ impl Relations for CatalogRelations {
         self.plans.insert(plan.relation.oid, plan.clone());
         Ok(plan)
     }
+}
+
+/// The columns that the two have in different versions; `*`: the key.
+fn differing(one: &Relation, other: &Relation) -> Vec<Arc<str>> {
+    let pairs = one.columns.iter().zip(&other.columns);
+    let mut names: Vec<Arc<str>> = pairs.filter(|(a, b)| a != b).map(|(a, _)| a.name.clone()).collect();
+    if one.key != other.key || one.key_may_repeat != other.key_may_repeat {
+        names.push("*".into());
+    }
+    names
+}
+
+/// Now, to the catalog.
+fn moment(connection: &mut Connection) -> Result<Moment, PgError> {
+    let row = connection.query_one(
+        "SELECT pg_catalog.pg_current_snapshot(), CASE WHEN pg_catalog.pg_is_in_recovery() \
+         THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END",
+    )?;
+    let lsn = row.get(1).and_then(|lsn| lsn.parse().ok()).unwrap_or_default();
+    Ok(row.get(0).and_then(|snapshot| Moment::parse(snapshot, lsn)).unwrap_or_default())
 }
 
 /// The oldest transaction that may not be over.
@@ -386,12 +537,4 @@ fn snapshot_xmin(connection: &mut Connection) -> Result<u32, PgError> {
 /// Whether a transaction's id is the older one: ids go round.
 fn precedes(xid: u32, other: u32) -> bool {
     (xid.wrapping_sub(other) as i32) < 0
-}
-
-/// Whether what was read of the catalog at the start is what the stream describes.
-fn agrees(details: &TableDetails, columns: &[StreamColumn]) -> bool {
-    columns
-        .iter()
-        .all(|c| details.column(&c.name).is_some_and(|k| k.type_oid == c.type_oid && k.modifier == c.modifier))
-        && columns.len() == details.columns.iter().filter(|c| !c.generated).count()
 }

@@ -18,6 +18,7 @@ use crate::errors::from_pg;
 use crate::events::{Events, StoredOffset};
 use crate::feedback::SlotProgress;
 use crate::limits::Limits;
+use crate::memory::Memory;
 use crate::metrics::SourceMetrics;
 use crate::notifications::{Notice, Notifications};
 use crate::position::Resume;
@@ -60,6 +61,7 @@ struct Context {
     read_offset: walspring_connect::ReadOffset,
     stop: StopToken,
     progress: Arc<dyn Progress>,
+    state: Option<Arc<dyn walspring_connect::SourceState>>,
     outside: Outside,
 }
 
@@ -117,6 +119,7 @@ impl PostgresTask {
                 read_offset: context.offset,
                 stop: context.stop,
                 progress: context.progress,
+                state: context.state,
                 outside: Outside { connector: context.connector, join: context.join_group, inbox: context.signals },
             },
         }
@@ -129,6 +132,7 @@ impl PostgresTask {
             .events
             .take()
             .ok_or_else(|| TaskError::definite(CONNECT_EXCEPTION, "The task was started a second time"))?;
+        let memory = Memory::begin(self.context.state.take().filter(|_| self.streams()));
         let mut connection = config.open("Connecting to the database")?;
         startup::check_server(&mut connection)?;
         let all = catalog::tables(&mut connection).map_err(|e| from_pg("Reading the tables", e))?;
@@ -150,6 +154,9 @@ impl PostgresTask {
         let (snapshot, stored) = self.plan(stored, existing.as_ref())?;
 
         let mut relations = CatalogRelations::new(config.clone(), connection, events, &captured)?;
+        let memory = memory.end()?;
+        let position = stored.as_ref().map_or(Lsn::ZERO, |s| Resume::after(&s.position).start);
+        memory.remember_tables(&mut relations, &config, &all, position)?;
         startup::set_identities(&mut relations.connection, &config, &captured)?;
         // A role that may not replicate hears that first, as from the original, and no publication is left behind.
         let makes_slot = streams && (snapshot || existing.is_none());
@@ -487,6 +494,7 @@ impl PostgresTask {
             return Ok(Poll::Idle);
         }
         stream.poll(&self.config, batch, wait)?;
+        stream.relations_mut().write_kept();
         for (signal, notice) in stream.take_notices() {
             self.notifications.tell_incremental(signal, notice);
         }

@@ -17,6 +17,7 @@ pub enum Surprise {
     ArrayNull,
     ArrayTimeCut,
     BeforeMadeUp,
+    CatalogLater,
     DateInfinite,
     DateOld,
     DefaultMisread,
@@ -49,11 +50,12 @@ pub enum Surprise {
 use Surprise::*;
 
 impl Surprise {
-    pub const ALL: [Surprise; 31] = [
+    pub const ALL: [Surprise; 32] = [
         ArrayDimensions,
         ArrayNull,
         ArrayTimeCut,
         BeforeMadeUp,
+        CatalogLater,
         DateInfinite,
         DateOld,
         DefaultMisread,
@@ -90,6 +92,7 @@ impl Surprise {
             ArrayNull => "array_null",
             ArrayTimeCut => "array_time_cut",
             BeforeMadeUp => "before_made_up",
+            CatalogLater => "catalog_later",
             DateInfinite => "date_infinite",
             DateOld => "date_old",
             DefaultMisread => "default_misread",
@@ -127,6 +130,7 @@ impl Surprise {
             ArrayNull => "an array with a NULL element becomes null as a whole",
             ArrayTimeCut => "times in an array lose what is below a millisecond, and the end of the day",
             BeforeMadeUp => "`before` holds made-up zeros where the old row is not known",
+            CatalogLater => "rows of before an ALTER have the key, default, nullability, labels or comment of after it",
             DateInfinite => "an infinite date becomes a number that differs between snapshot and stream",
             DateOld => "a date before 1582-10-15 loses its era or is moved",
             DefaultMisread => "the schema's default is not what the database would put in",
@@ -167,6 +171,7 @@ impl Surprise {
                 "set walspring.strict=true, which writes the value as it is"
             }
             BeforeMadeUp => "ALTER TABLE … REPLICA IDENTITY FULL, or set walspring.strict=true, which writes null",
+            CatalogLater => "set walspring.strict=true, which goes by what the table was like at each row",
             DateInfinite | TimestampInfinite => {
                 "set walspring.strict=true, which writes the ends of the type, or `infinity` in text"
             }

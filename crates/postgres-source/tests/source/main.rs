@@ -5,6 +5,7 @@ mod ddl;
 mod errors;
 mod hypertables;
 mod liveness;
+mod kept;
 mod notifications;
 mod oracle_ddl;
 mod oracle_filters;

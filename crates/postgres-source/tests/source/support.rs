@@ -8,7 +8,7 @@ use walspring_connect::{
     StopToken, StoreError, TaskError,
 };
 use walspring_postgres_source::{Limits, PostgresPlugin};
-use walspring_record::{Change, ChangeBatch, ChangeKind, OldRow, RowRef, SourceOffset, Value};
+use walspring_record::{Change, ChangeBatch, ChangeKind, Column, OldRow, RowRef, SourceOffset, TypeKind, Value};
 use walspring_testkit::TempDatabase;
 
 pub const WAIT: Duration = Duration::from_secs(30);
@@ -22,6 +22,10 @@ pub struct Event {
     pub row: Vec<(String, Option<String>)>,
     pub key: Vec<String>,
     pub types: Vec<String>,
+    /// What the schema says of each column beside its type: `default`, `required`, labels, comment.
+    pub details: Vec<String>,
+    /// Short names of what the plan tells of.
+    pub surprises: Vec<String>,
     pub lsn: u64,
     pub xid: Option<u32>,
     pub mark: &'static str,
@@ -305,6 +309,8 @@ fn event(batch: &ChangeBatch, change: &Change) -> Event {
             row,
             key: Vec::new(),
             types: Vec::new(),
+            details: Vec::new(),
+            surprises: Vec::new(),
             lsn: change.change_lsn.0,
             xid: None,
             mark: "false",
@@ -312,6 +318,7 @@ fn event(batch: &ChangeBatch, change: &Change) -> Event {
     }
     let relation = &batch.plans[change.plan as usize].relation;
     let columns = relation.columns.len();
+    let surprises = batch.plans[change.plan as usize].surprises.iter();
     let (op, first) = match change.kind {
         ChangeKind::Read => ('r', Some(change.new)),
         ChangeKind::Insert => ('c', Some(change.new)),
@@ -330,10 +337,25 @@ fn event(batch: &ChangeBatch, change: &Change) -> Event {
         row: names.zip(values).collect(),
         key: relation.key.iter().map(|&i| relation.columns[i].name.to_string()).collect(),
         types: relation.columns.iter().map(|c| c.ty.name.to_string()).collect(),
+        details: relation.columns.iter().map(details).collect(),
+        surprises: surprises.map(|(column, surprise)| format!("{column} {}", surprise.name())).collect(),
         lsn: change.change_lsn.0,
         xid: transaction.and_then(|t| t.xid),
         mark: change.snapshot.as_str(),
     }
+}
+
+fn details(column: &Column) -> String {
+    let mut parts = Vec::new();
+    if !column.nullable {
+        parts.push("required".to_owned());
+    }
+    parts.extend(column.default.as_deref().map(|default| format!("default {default}")));
+    if let TypeKind::Enum(labels) = &column.ty.kind {
+        parts.push(labels.join("|"));
+    }
+    parts.extend(column.comment.as_deref().map(|comment| format!("-- {comment}")));
+    parts.join(" ")
 }
 
 fn bytes(value: &Value, out: &mut Vec<u8>) {
