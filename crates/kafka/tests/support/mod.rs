@@ -14,6 +14,10 @@ use rdkafka::message::Message;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use walspring_connect::writer::{DurabilityListener, EncodedBatch, OffsetRecord, RecordWriter, Ticket, WriteError};
+use walspring_connect::{KeyedLog, StoreError};
+use walspring_kafka::client_config::keys::Owner;
+use walspring_kafka::client_config::{ClientOptions, Properties};
+use walspring_kafka::keyed_log::{KafkaKeyedLog, LogWriter};
 use walspring_kafka::producer::{Delivery, KafkaProducer, ProducerConfig, TransactionConfig};
 use walspring_record_batch::{EncodedHeaders, RecordBatchBuilder};
 
@@ -170,7 +174,7 @@ impl Place {
         }
     }
 
-    /// The offset that a restarted task would go on from.
+    /// The newest offset that a reader of committed records sees.
     pub fn stored_offset(&self) -> Option<u64> {
         let (key, _) = offset_bytes(0);
         let mut found = None;
@@ -178,12 +182,27 @@ impl Place {
             for (record_key, value) in read(&self.bootstrap, &self.offsets, partition, true) {
                 assert_eq!(record_key, key);
                 assert_eq!(partition, walspring_record_batch::partition_for_key(&key, 5));
-                let text = std::str::from_utf8(&value).unwrap();
-                found = Some(text.trim_start_matches(r#"{"lsn":"#).trim_end_matches('}').parse().unwrap());
+                found = Some(lsn(&value));
             }
         }
         found
     }
+
+    /// The offset that a restarted task goes on from, read as a task reads it: not while a newer one has no outcome.
+    pub fn settled_offset(&self) -> Result<Option<u64>, StoreError> {
+        let worker = Properties::from([("bootstrap.servers".to_owned(), self.bootstrap.clone())]);
+        let options = |owner| ClientOptions::internal(owner, &worker).unwrap();
+        let writer = Arc::new(LogWriter::new(options(Owner::Producer), None));
+        let log = KafkaKeyedLog::new(self.offsets.clone(), options(Owner::Consumer), writer);
+        let (key, _) = offset_bytes(0);
+        let records = log.read_settled(&|of_record| of_record == key)?;
+        Ok(records.last().and_then(|record| record.value.as_deref()).map(lsn))
+    }
+}
+
+fn lsn(value: &[u8]) -> u64 {
+    let text = std::str::from_utf8(value).unwrap();
+    text.trim_start_matches(r#"{"lsn":"#).trim_end_matches('}').parse().unwrap()
 }
 
 /// Records older than the broker's retention may be deleted under a test.
@@ -245,7 +264,11 @@ pub fn run_as_task(place: &Place, config: &ProducerConfig, total: u64, per_ticke
             Err(WriteError::Transient(_)) => continue,
             Err(error) => panic!("{error}"),
         };
-        let mut next = place.stored_offset().unwrap_or(0);
+        let mut next = match place.settled_offset() {
+            Ok(offset) => offset.unwrap_or(0),
+            Err(StoreError::Transient(_)) => continue,
+            Err(error) => panic!("{error}"),
+        };
         let mut number = 0;
         let result = loop {
             if next >= total {
