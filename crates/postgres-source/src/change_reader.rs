@@ -429,6 +429,7 @@ impl<R: Relations> ChangeReader<R> {
         old: Option<(Row, OldRow)>,
         batch: &mut ChangeBatch,
     ) {
+        fault::point("stream.change");
         let transaction = self.transaction(batch);
         let (old, old_row) = old.map_or((0, OldRow::None), |(row, kind)| (row.first, kind));
         let new = new.map_or(0, |r| r.first);
@@ -479,7 +480,6 @@ impl<R: Relations> ChangeReader<R> {
         open.index = Some(index);
         index
     }
-        fault::point("stream.change");
 
     fn commit(&mut self, end: Lsn, commit_us: i64, batch: &mut ChangeBatch) {
         fault::point("stream.commit");
