@@ -1,0 +1,103 @@
+//! A standby as the source, and the traps of failover slots.
+
+use std::process::Command;
+
+use walspring_doctor::Outcome::{Fail, Pass, Skip, Warn};
+use walspring_testkit::{Postgres, PostgresServer, Shutdown};
+
+use crate::support::{check, config, report, until};
+
+/// Makes `copy` a standby of `primary`, of which it has all settings but the port. Both are started.
+fn follow(primary: &PostgresServer, copy: &PostgresServer, settings: &str) {
+    primary.stop(Shutdown::Fast);
+    copy.stop(Shutdown::Fast);
+    let read = |name: &str| std::fs::read(copy.data_dir().join(name)).expect("a file of the copy's");
+    let own = ["walspring.conf"].map(|name| (name, read(name)));
+    let run = |command: &mut Command| assert!(command.status().expect("a command").success(), "{command:?}");
+    run(Command::new("rm").arg("-rf").arg(copy.data_dir()));
+    run(Command::new("cp").arg("-a").arg(primary.data_dir()).arg(copy.data_dir()));
+    for (name, content) in own {
+        // Not replaced: the file stays its owner's.
+        std::fs::write(copy.data_dir().join(name), content).expect("a file of the copy's");
+    }
+    let conf = copy.data_dir().join("postgresql.auto.conf");
+    let before = std::fs::read_to_string(&conf).expect("a file of the copy's");
+    std::fs::write(conf, format!("{before}\n{settings}\n")).expect("a file of the copy's");
+    // A file of the server's account, whoever runs the test; what is in it does not matter.
+    let auto = copy.data_dir().join("postgresql.auto.conf");
+    run(Command::new("cp").arg("-a").arg(auto).arg(copy.data_dir().join("standby.signal")));
+    primary.start().expect("the primary starts");
+    copy.start().expect("the standby starts");
+}
+
+#[test]
+fn the_traps_of_a_standby_are_found() {
+    let primary = Postgres::start(Postgres::builder(17));
+    let standby = Postgres::start(Postgres::builder(17));
+    primary.sql("postgres", "create table t (id int primary key); create publication p for table t");
+    primary.sql("postgres", "create role reader login replication; grant select on t to reader");
+    primary.sql("postgres", "select pg_create_physical_replication_slot('stby')");
+    let at = format!("host={} port={} user=postgres", primary.host(), primary.port());
+    let settings =
+        format!("primary_conninfo = '{at}'\nsync_replication_slots = on\nsynchronized_standby_slots = 'stby'");
+    follow(primary.server(), standby.server(), &settings);
+    until("the standby to follow", || standby.value("postgres", "select count(*) from pg_stat_wal_receiver") == "1");
+    let more = [("publication.name", "p"), ("slot.name", "fo"), ("slot.failover", "true")];
+    let found = report(&config(&standby, "postgres", &more));
+    check(
+        &found,
+        &[
+            ("pg.connection", Pass, ""),
+            ("pg.standby.version", Pass, ""),
+            ("pg.standby.hot_standby_feedback", Fail, "hot_standby_feedback = on"),
+            ("pg.standby.primary_slot", Fail, "pg_create_physical_replication_slot"),
+            ("pg.standby.receiver", Pass, ""),
+            ("pg.standby.replay_lag", Pass, ""),
+            ("pg.standby.slot_creation", Warn, "pg_log_standby_snapshot"),
+            ("pg.failover.sync_slots", Pass, ""),
+            ("pg.failover.conninfo_dbname", Fail, "dbname=postgres"),
+            ("pg.failover.synced", Fail, "slot.failover=true"),
+            ("pg.failover.synchronized_standby_slots", Warn, "RESET synchronized_standby_slots"),
+            ("pg.publication.exists", Pass, ""),
+        ],
+    );
+    // A role that may not see it is told who grants that; the setting itself is never told.
+    let found = report(&config(&standby, "reader", &more));
+    check(&found, &[("pg.failover.conninfo_dbname", Skip, "GRANT pg_read_all_settings")]);
+    assert!(!format!("{}", found.to_json()).contains("user=postgres"), "primary_conninfo is told");
+    // Of the primary: the standby that the order waits for is not connected by its slot.
+    let found = report(&config(&primary, "postgres", &more));
+    check(&found, &[("pg.failover.order", Warn, "ALTER SYSTEM SET synchronized_standby_slots")]);
+
+    // Everything mended.
+    let conninfo = format!("{at} dbname=postgres");
+    for setting in [
+        format!("primary_conninfo = '{conninfo}'"),
+        "hot_standby_feedback = on".into(),
+        "primary_slot_name = 'stby'".into(),
+    ] {
+        standby.sql("postgres", &format!("alter system set {setting}"));
+    }
+    standby.sql("postgres", "alter system reset synchronized_standby_slots");
+    primary.sql("postgres", "select pg_create_logical_replication_slot('fo', 'pgoutput', false, false, true)");
+    standby.sql("postgres", "select pg_reload_conf()");
+    until("the slot to be ready on the standby", || {
+        let ready = "select count(*) from pg_replication_slots where slot_name = 'fo' and synced and not temporary";
+        primary.sql(
+            "postgres",
+            "select pg_log_standby_snapshot(), pg_replication_slot_advance('fo', pg_current_wal_lsn())",
+        );
+        standby.value("postgres", ready) == "1"
+    });
+    let found = report(&config(&standby, "postgres", &more));
+    check(
+        &found,
+        &[
+            ("pg.standby.hot_standby_feedback", Pass, ""),
+            ("pg.standby.primary_slot", Pass, "stby"),
+            ("pg.failover.conninfo_dbname", Pass, ""),
+            ("pg.failover.synced", Pass, "ready to take over: fo"),
+            ("pg.slot.failover", Pass, ""),
+        ],
+    );
+}
