@@ -282,6 +282,27 @@ fn a_write_whose_outcome_is_not_known_is_read_again() {
     assert!(worker.shutdown(Duration::from_secs(10)));
 }
 
+/// A broker that has not said yet what became of the newest offset: the task is not started from the one before.
+#[test]
+fn an_offset_that_is_not_settled_is_waited_for() {
+    let world = World::new();
+    let worker = world.start();
+    world.source.add(0..10);
+    world.offsets.put(r#"["a",{"list":"x"}]"#, r#"{"n":3}"#);
+    world.offsets.fail(Some(StoreError::Transient("the outcome of the last transaction is not yet in the log".into())));
+    worker.create("a", config(), None).unwrap();
+    world.wait_status(&worker, &["RUNNING", "RESTARTING"]);
+    let trace = worker.task_status("a", 0).unwrap().trace.unwrap();
+    assert!(trace.contains("the outcome of the last transaction is not yet in the log"), "{trace}");
+    assert!(world.values().is_empty());
+    world.offsets.put(r#"["a",{"list":"x"}]"#, r#"{"n":7}"#);
+    world.offsets.fail(None);
+    wait_until("the rest", || world.values().len() == 3);
+    world.wait_status(&worker, &["RUNNING", "RUNNING"]);
+    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert_eq!(world.values().len(), 3);
+}
+
 #[test]
 fn a_task_that_hangs_does_not_hold_up_the_end_for_ever() {
     let world = World::new();
