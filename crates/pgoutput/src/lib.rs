@@ -11,6 +11,7 @@
 
 mod decode;
 mod message;
+mod piece;
 mod reader;
 mod tuple;
 
@@ -20,4 +21,5 @@ pub use message::{
     OldTuple, Origin, Prepare, Relation, ReplicaIdentity, RollbackPrepared, StreamAbort, StreamCommit, StreamStart,
     Timestamp, Truncate, Type, Update,
 };
+pub use piece::Piece;
 pub use tuple::{Cell, CellKind, Cells, Tuple};

@@ -4,7 +4,7 @@ mod encoder;
 
 use encoder::{OwnedCell, OwnedMessage, encode};
 use proptest::prelude::*;
-use walspring_pgoutput::{Cell, CellKind, DecodeError, Decoder, Message, OldTuple, Tuple};
+use walspring_pgoutput::{Cell, CellKind, DecodeError, Decoder, Message, OldTuple, Piece, Tuple};
 
 proptest! {
     #[test]
@@ -51,6 +51,45 @@ proptest! {
         let short_abort = payload[0] == b'A' && cut == 9;
         let decoded = encoder::decoder(in_stream).decode(&payload[..cut]).map(|_| ());
         prop_assert_eq!(decoded.is_ok(), short_abort);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_piece_is_the_message_without_its_xid(message in encoder::message()) {
+        let inside = encode(&message, true);
+        let outside = encode(&message, false);
+        let Ok(piece) = Piece::split(&inside) else {
+            // What has no place in a block is the same in both.
+            prop_assert_eq!(&inside, &outside);
+            return Ok(());
+        };
+        let mut put_together = vec![piece.tag];
+        put_together.extend_from_slice(piece.rest);
+        prop_assert_eq!(&put_together, &outside);
+        prop_assert!(Decoder::new().decode(&put_together).is_ok());
+        let event = matches!(Decoder::new().decode(&put_together), Ok(
+            Message::Insert(_) | Message::Update(_) | Message::Delete(_) | Message::Truncate(_) | Message::Logical(_)
+        ));
+        prop_assert_eq!(Piece::is_event(piece.tag), event);
+        let xid = match encoder::decoder(true).decode(&inside) {
+            Ok(Message::Insert(m)) => m.xid,
+            Ok(Message::Update(m)) => m.xid,
+            Ok(Message::Delete(m)) => m.xid,
+            Ok(Message::Truncate(m)) => m.xid,
+            Ok(Message::Logical(m)) => m.xid,
+            Ok(Message::Relation(m)) => m.xid,
+            Ok(Message::Type(m)) => m.xid,
+            _ => None,
+        };
+        prop_assert_eq!(piece.xid, xid);
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_taken_apart_or_refused(payload in prop::collection::vec(any::<u8>(), 0..20)) {
+        if let Ok(piece) = Piece::split(&payload) {
+            prop_assert_eq!(1 + piece.xid.map_or(0, |_| 4) + piece.rest.len(), payload.len());
+        }
     }
 }
 

@@ -63,12 +63,13 @@ pub struct ChangeReader<R> {
     events: Events,
     skipped: SkippedOperations,
     decoder: Decoder,
-    /// By the table's oid; `None`: not captured.
-    known: HashMap<u32, Option<Arc<RecordPlan>>>,
+    tables: Tables,
+    /// What the other transactions go by, while one that was streamed is read.
+    aside: Option<Tables>,
+    /// Relations that have been described, in a streamed block or outside.
+    pub relations_described: u64,
     /// The relation of the last change: nearly always the next one's too.
     recent: Option<(u32, Arc<RecordPlan>)>,
-    /// Of tables that have any: the columns whose type is an enumeration.
-    enumerations: HashMap<u32, Vec<u32>>,
     /// Labels that the catalog does not have any more; asked for once.
     lost_labels: HashSet<(u32, Box<[u8]>)>,
     resume: Resume,
@@ -81,6 +82,33 @@ pub struct ChangeReader<R> {
     floor: Option<Lsn>,
     pub transactions_seen: u64,
     pub left_out: LeftOut,
+}
+
+/// The tables as the stream has described them.
+#[derive(Default)]
+struct Tables {
+    /// By the table's oid.
+    known: HashMap<u32, Known>,
+    /// Of tables that have any: the columns whose type is an enumeration.
+    enumerations: HashMap<u32, Vec<u32>>,
+}
+
+struct Known {
+    /// `None`: not captured.
+    plan: Option<Arc<RecordPlan>>,
+    /// The how manieth description it was, by the time it came.
+    described: u64,
+}
+
+impl Tables {
+    fn insert(&mut self, oid: u32, known: Known) {
+        self.enumerations.remove(&oid);
+        let columns = known.plan.as_ref().map(|plan| enumerations(plan)).unwrap_or_default();
+        if !columns.is_empty() {
+            self.enumerations.insert(oid, columns);
+        }
+        self.known.insert(oid, known);
+    }
 }
 
 /// How many labels that are gone are remembered.
@@ -112,9 +140,10 @@ impl<R: Relations> ChangeReader<R> {
             events,
             skipped,
             decoder: Decoder::new(),
-            known: HashMap::new(),
+            tables: Tables::default(),
+            aside: None,
+            relations_described: 0,
             recent: None,
-            enumerations: HashMap::new(),
             lost_labels: HashSet::new(),
             resume,
             counter: EventCounter::default(),
@@ -269,30 +298,18 @@ impl<R: Relations> ChangeReader<R> {
                 };
                 self.change(ChangeKind::Delete, &plan, wal_start, nth, seen_us, None, old, batch);
             }
-            Message::Begin(m) => {
-                self.resume.begin(m.xid);
-                self.counter.reset();
-                self.open = Some(OpenTransaction {
-                    xid: m.xid,
-                    commit_us: m.commit_ts.unix_us(),
-                    origin: None,
-                    origin_lsn: None,
-                    index: None,
-                });
-                if let Some(record) = self.events.begin(m.xid, wal_start, m.commit_ts.unix_us()) {
-                    push_record(record, wal_start, batch);
-                }
-            }
+            Message::Begin(m) => self.begin(m.xid, wal_start, m.commit_ts.unix_us(), batch),
             Message::Commit(m) => self.commit(Lsn(m.end_lsn), m.commit_ts.unix_us(), batch),
             Message::Relation(m) => {
                 let plan = self.relations.describe(&m, self.open.as_ref().map(|open| open.xid))?;
                 self.recent = None;
-                self.enumerations.remove(&m.oid);
-                let columns = plan.as_ref().map(|plan| enumerations(plan)).unwrap_or_default();
-                if !columns.is_empty() {
-                    self.enumerations.insert(m.oid, columns);
-                }
-                self.known.insert(m.oid, plan);
+                let described = if self.aside.is_some() {
+                    wal_start.0
+                } else {
+                    self.relations_described += 1;
+                    self.relations_described
+                };
+                self.tables.insert(m.oid, Known { plan, described });
             }
             Message::Truncate(m) => {
                 for oid in m.relations() {
@@ -316,7 +333,7 @@ impl<R: Relations> ChangeReader<R> {
                 }
             }
             Message::Type(_) => {}
-            // Asked for protocol 1, the server sends none of them.
+            // Where they were asked for, `streamed` has taken them.
             Message::StreamStart(_)
             | Message::StreamStop
             | Message::StreamCommit(_)
@@ -333,6 +350,37 @@ impl<R: Relations> ChangeReader<R> {
             }
         }
         Ok(())
+    }
+
+    fn begin(&mut self, xid: u32, lsn: Lsn, commit_us: i64, batch: &mut ChangeBatch) {
+        self.resume.begin(xid);
+        self.counter.reset();
+        self.open = Some(OpenTransaction { xid, commit_us, origin: None, origin_lsn: None, index: None });
+        if let Some(record) = self.events.begin(xid, lsn, commit_us) {
+            push_record(record, lsn, batch);
+        }
+    }
+
+    /// What is read from here on to [`ChangeReader::commit_streamed`] was sent before it committed. `lsn`: where its first
+    /// event stands. In place of a position, relations have the number that [`ChangeReader::relations_described`] was then.
+    pub fn begin_streamed(&mut self, xid: u32, lsn: Lsn, commit_us: i64, batch: &mut ChangeBatch) {
+        // It describes each table that it changes, whatever has been said outside of it.
+        self.aside = Some(std::mem::take(&mut self.tables));
+        self.recent = None;
+        self.begin(xid, lsn, commit_us, batch);
+    }
+
+    /// From now on the server takes the transaction's descriptions to be known to all, unless the table has changed since,
+    /// and then it describes it again. A newer description that came outside of it therefore stays.
+    pub fn commit_streamed(&mut self, end: Lsn, commit_us: i64, batch: &mut ChangeBatch) {
+        self.commit(end, commit_us, batch);
+        let Some(aside) = self.aside.take() else { return };
+        self.recent = None;
+        for (oid, known) in std::mem::replace(&mut self.tables, aside).known {
+            if self.tables.known.get(&oid).is_none_or(|other| other.described < known.described) {
+                self.tables.insert(oid, known);
+            }
+        }
     }
 
     fn filtered(&mut self) -> Result<(), TaskError> {
@@ -353,7 +401,7 @@ impl<R: Relations> ChangeReader<R> {
         {
             return Ok(Some(plan.clone()));
         }
-        match self.known.get(&oid) {
+        match self.tables.known.get(&oid).map(|known| &known.plan) {
             Some(Some(plan)) => {
                 let plan = plan.clone();
                 self.recent = Some((oid, plan.clone()));
@@ -375,7 +423,7 @@ impl<R: Relations> ChangeReader<R> {
         row: &Row,
         batch: &ChangeBatch,
     ) -> Result<Arc<RecordPlan>, TaskError> {
-        if self.enumerations.is_empty() { Ok(plan) } else { self.check_labels(plan, row, batch) }
+        if self.tables.enumerations.is_empty() { Ok(plan) } else { self.check_labels(plan, row, batch) }
     }
 
     fn check_labels(
@@ -385,7 +433,7 @@ impl<R: Relations> ChangeReader<R> {
         batch: &ChangeBatch,
     ) -> Result<Arc<RecordPlan>, TaskError> {
         let oid = plan.relation.oid;
-        let columns = self.enumerations.get(&oid).map(Vec::as_slice).unwrap_or_default();
+        let columns = self.tables.enumerations.get(&oid).map(Vec::as_slice).unwrap_or_default();
         let unlisted = |plan: &RecordPlan, column: u32| {
             let label = batch.cells[(row.first + column) as usize].get(&batch.bytes)?;
             let listed = match &plan.relation.columns[column as usize].ty.kind {
@@ -404,7 +452,9 @@ impl<R: Relations> ChangeReader<R> {
             self.lost_labels.clear();
         }
         self.lost_labels.extend(lost);
-        self.known.insert(oid, Some(newer.clone()));
+        if let Some(known) = self.tables.known.get_mut(&oid) {
+            known.plan = Some(newer.clone());
+        }
         self.recent = None;
         Ok(newer)
     }

@@ -9,6 +9,7 @@ use walspring_connect::{CONNECT_EXCEPTION, TaskError};
 
 use crate::errors::from_pg;
 use crate::metrics::{MetricsConfig, Tags};
+use crate::streamed::Streaming;
 use crate::wire::{self, ConnectConfig, Connection, SslMode};
 
 const SLOT_WATCH_INTERVAL: &str = "walspring.slot.watch.interval.ms";
@@ -23,6 +24,7 @@ pub struct SourceConfig {
     pub slot_watch_interval: Duration,
     /// `walspring.metrics.tables.max`
     pub metrics_tables_max: usize,
+    pub streaming: Streaming,
 }
 
 /// All our sessions: text output as pgoutput has it, no time limits that would cut a snapshot, and rows that a policy hides
@@ -53,6 +55,7 @@ impl SourceConfig {
         Ok(SourceConfig {
             slot_watch_interval: Duration::from_millis(number(SLOT_WATCH_INTERVAL, 10_000)),
             metrics_tables_max: number(METRICS_TABLES_MAX, 100) as usize,
+            streaming: Streaming::parse(&config, &typed.slot.stream_params),
             typed,
             connect,
             slot_temporary,

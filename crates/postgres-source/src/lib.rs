@@ -37,6 +37,7 @@ mod strict;
 mod task;
 pub mod wire;
 
+mod streamed;
 pub use hypertables::TimescaleCatalog;
 pub use limits::Limits;
 pub use plugin::PostgresPlugin;

@@ -11,6 +11,8 @@ pub struct Limits {
     /// cost of a batch is spread over some hundred rows. Rows without bytes (truncates) are bounded by their number.
     pub batch_bytes: usize,
     pub batch_changes: usize,
+    /// Of transactions in progress, all of them together: what is beyond is written to disk.
+    pub held_bytes: usize,
     /// A snapshot by several threads reads larger tables in ranges of at least so many pages: 64 MiB, so that starting
     /// a range costs nothing.
     pub range_pages: u64,
@@ -23,6 +25,7 @@ impl Default for Limits {
             quiet_interval: Duration::from_secs(60),
             batch_bytes: 256 * 1024,
             batch_changes: walspring_connect::fault::limit("batch_changes", 16 * 1024),
+            held_bytes: 8 * 1024 * 1024,
             range_pages: 8192,
         }
     }

@@ -1,5 +1,7 @@
 //! The connector's class: checks, task configurations, starting a task.
 
+use std::path::PathBuf;
+
 use walspring_config::postgres::post_processors;
 use walspring_connect::{SourcePlugin, SourceSignal, SourceTask, SourceTaskContext, TaskError};
 use walspring_doctor::Outcome;
@@ -10,6 +12,7 @@ use crate::events::Events;
 use crate::limits::Limits;
 use crate::reselect;
 use crate::signals;
+use crate::streamed::Refusals;
 use crate::strict;
 use crate::task::PostgresTask;
 use crate::wire::Connection;
@@ -19,6 +22,8 @@ use crate::wire::Connection;
 pub struct PostgresPlugin {
     limits: Limits,
     strict: bool,
+    spill_dir: Option<PathBuf>,
+    refusals: Refusals,
 }
 
 impl PostgresPlugin {
@@ -39,6 +44,11 @@ impl PostgresPlugin {
     /// The worker's `walspring.strict`, for connectors that do not say.
     pub fn strict(self, strict: bool) -> PostgresPlugin {
         PostgresPlugin { strict, ..self }
+    }
+
+    /// The worker's `walspring.spill.dir`: where what is kept of transactions in progress goes beyond memory.
+    pub fn spill_dir(self, spill_dir: Option<PathBuf>) -> PostgresPlugin {
+        PostgresPlugin { spill_dir, ..self }
     }
 
     fn parse(&self, config: &[(String, String)]) -> Result<SourceConfig, TaskError> {
@@ -105,7 +115,9 @@ impl SourcePlugin for PostgresPlugin {
     }
 
     fn start(&self, context: SourceTaskContext) -> Result<Box<dyn SourceTask>, TaskError> {
-        let config = self.parse(&context.config)?;
+        let mut config = self.parse(&context.config)?;
+        config.streaming.refused = self.refusals.of(&context.connector, &context.config);
+        config.streaming.dir = self.spill_dir.clone().unwrap_or(config.streaming.dir);
         strict::check_settings(&config)?;
         reselect::processors(&config)?;
         let events = Events::new(&config, context.task)?;

@@ -18,7 +18,7 @@ use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, TaskError};
 use walspring_debezium::{Unavailable, UnavailableValues};
 use walspring_record::{ChangeBatch, ChangeKind};
 
-use crate::change_reader::LastEvent;
+use crate::change_reader::{ChangeReader, LastEvent, Relations};
 use crate::config::SourceConfig;
 use crate::errors::{PSQL_EXCEPTION, from_pg, java_message};
 use crate::wire::Connection;
@@ -98,9 +98,10 @@ impl Reselect {
         self.stages.iter_mut().for_each(|stage| stage.waiting.clear());
     }
 
-    /// Whether [`Reselect::look`] has to know the event before.
-    pub fn may_fail(&self) -> bool {
-        self.stages.iter().any(|stage| stage.options.fails)
+    /// The event before the next one, where [`Reselect::look`] has to know it.
+    pub fn before<R: Relations>(&self, reader: &ChangeReader<R>) -> Option<LastEvent> {
+        let may_fail = self.stages.iter().any(|stage| stage.options.fails);
+        if may_fail { reader.last_event().cloned() } else { None }
     }
 
     /// Looks at the changes that were added; `true`: enough lack something for a query.

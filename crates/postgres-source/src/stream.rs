@@ -10,7 +10,7 @@ use walspring_connect::{DEBEZIUM_EXCEPTION, Kind, TaskError};
 use walspring_debezium::{BlockingSnapshot, DebeziumOffset};
 use walspring_record::{ChangeBatch, Lsn};
 
-use crate::change_reader::ChangeReader;
+use crate::change_reader::{ChangeReader, LastEvent};
 use crate::config::SourceConfig;
 use crate::errors::from_pg;
 use crate::events::StoredOffset;
@@ -23,9 +23,14 @@ use crate::relations::CatalogRelations;
 use crate::reselect::Reselect;
 use crate::signals::{Outside, Signals};
 use crate::snapshot::now_us;
+use crate::streamed::{Spill, Streamed};
 use crate::wire::{
     Connection, Frame, PgError, ReplicationStream, publication_names, quote_identifier, quote_replication_literal,
 };
+
+mod in_progress;
+
+use in_progress::InProgress;
 
 /// A server that shuts down asks again as soon as it is answered.
 const ASKED_INTERVAL: Duration = Duration::from_millis(100);
@@ -68,8 +73,19 @@ pub struct Stream {
     signals: Option<Box<Signals>>,
     /// The end of the log when the stream was started, until the stream has passed it.
     behind: Option<Lsn>,
+    /// Where transactions are sent before they end.
+    in_progress: Option<Box<InProgress>>,
     /// From where it was started.
     stored: Option<StoredOffset>,
+}
+
+/// Whether a batch goes on after a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    On,
+    Enough,
+    /// It is complete as it is, and nothing may be added.
+    Over,
 }
 
 impl Stream {
@@ -98,12 +114,19 @@ impl Stream {
             // What was sent had been committed before now.
             resume.sent_before(relations.current_lsn()?);
         }
-        let stream = replication.start_replication(&start_sql(config, start)).map_err(|e| {
+        let (streaming, version) = (&config.streaming, replication.server_version_num());
+        let streams = streaming.wanted(version, config.typed.events.transaction_metadata);
+        let stream = replication.start_replication(&start_sql(config, start, streams)).map_err(|e| {
             let busy = e.code() == Some("55006");
             let error = from_pg("Starting the replication stream", e);
             if busy { error.hint("another session reads the slot; it is retried until that one ends") } else { error }
         })?;
-        tracing::info!(slot = %config.typed.slot.name, %start, "streaming");
+        tracing::info!(slot = %config.typed.slot.name, %start, in_progress = streams, "streaming");
+        let in_progress = streams.then(|| {
+            let (dir, disk_max) = (streaming.dir.clone(), streaming.disk_max);
+            let streamed = Streamed::new(Spill { dir, memory_max: limits.held_bytes, disk_max });
+            Box::new(InProgress::new(streamed, streaming.refused.clone(), version))
+        });
         let mut events = relations.events.clone();
         let signals = Signals::new(config, stored.as_ref(), outside, progress.clone())?.map(Box::new);
         let behind = if signals.is_some() { Some(relations.current_lsn()?) } else { None };
@@ -133,6 +156,7 @@ impl Stream {
             failed: None,
             signals,
             behind,
+            in_progress,
             stored,
         })
     }
@@ -158,11 +182,20 @@ impl Stream {
         let mut received = Lsn::ZERO;
         loop {
             let buffered = self.stream.has_buffered();
+            if self.in_progress.as_ref().is_some_and(|p| p.is_releasing()) {
+                match self.release(batch, deadline)? {
+                    Flow::On => {}
+                    Flow::Enough => break,
+                    Flow::Over => return Ok(()),
+                }
+            }
             if !buffered {
                 if received != Lsn::ZERO {
                     self.progress.received(received);
                 }
-                if !batch.changes.is_empty() && !self.stream.try_fill().map_err(stream_failed)? {
+                if !batch.changes.is_empty()
+                    && !self.stream.try_fill().map_err(|e| stream_failed(e, self.in_progress.as_deref()))?
+                {
                     batch.drained = true;
                     break;
                 }
@@ -173,7 +206,7 @@ impl Stream {
             } else {
                 deadline.saturating_duration_since(Instant::now())
             };
-            let Some(frame) = self.stream.next(left).map_err(stream_failed)? else {
+            let Some(frame) = self.stream.next(left).map_err(|e| stream_failed(e, self.in_progress.as_deref()))? else {
                 batch.drained = true;
                 break;
             };
@@ -184,23 +217,23 @@ impl Stream {
             match frame {
                 Frame::XLogData { wal_start, wal_end, payload, .. } => {
                     received = received.max(Lsn(wal_end.max(wal_start)));
-                    let before = match &self.reselect {
-                        Some(reselect) if reselect.may_fail() => self.reader.last_event().cloned(),
-                        _ => None,
-                    };
-                    let changes = batch.changes.len();
-                    self.reader.read(Lsn(wal_start), payload, seen_us, batch)?;
-                    if let Some(reselect) = &mut self.reselect
-                        && reselect.look(batch, before.as_ref())?
-                        && !self.read_again(batch)?
+                    if let Some(in_progress) = &mut self.in_progress
+                        && in_progress.streamed.is_streamed(payload)
                     {
-                        return Ok(());
-                    }
-                    if let Some(signals) = &mut self.signals
-                        && (signals.after_frame(&mut self.reader, batch, changes)?
-                            || signals.waits_for().is_some_and(|at| self.reader.passed_at_commit() >= Some(at)))
-                    {
-                        break;
+                        let described = &mut self.reader.relations_described;
+                        let taken = in_progress.streamed.take(wal_start, payload, described)?;
+                        if self.taken(taken, batch) != Flow::On {
+                            break;
+                        }
+                    } else {
+                        let before = self.reselect.as_ref().and_then(|reselect| reselect.before(&self.reader));
+                        let changes = batch.changes.len();
+                        self.reader.read(Lsn(wal_start), payload, seen_us, batch)?;
+                        match self.after_read(before, changes, batch)? {
+                            Flow::On => {}
+                            Flow::Enough => break,
+                            Flow::Over => return Ok(()),
+                        }
                     }
                 }
                 Frame::KeepAlive { wal_end, reply_requested, .. } => {
@@ -219,7 +252,7 @@ impl Stream {
                     }
                 }
             }
-            if batch.bytes.len() >= self.limits.batch_bytes || batch.changes.len() >= self.limits.batch_changes {
+            if self.is_full(batch) {
                 break;
             }
             // A flood of what is not captured, or was sent before, must not keep the caller from stopping.
@@ -241,6 +274,34 @@ impl Stream {
             batch.offset = self.reader.offset();
         }
         Ok(())
+    }
+
+    #[inline]
+    fn is_full(&self, batch: &ChangeBatch) -> bool {
+        batch.bytes.len() >= self.limits.batch_bytes || batch.changes.len() >= self.limits.batch_changes
+    }
+
+    /// What follows from a message. `before`: the last event before it; `changes`: how many the batch had.
+    #[inline]
+    fn after_read(
+        &mut self,
+        before: Option<LastEvent>,
+        changes: usize,
+        batch: &mut ChangeBatch,
+    ) -> Result<Flow, TaskError> {
+        if let Some(reselect) = &mut self.reselect
+            && reselect.look(batch, before.as_ref())?
+            && !self.read_again(batch)?
+        {
+            return Ok(Flow::Over);
+        }
+        if let Some(signals) = &mut self.signals
+            && (signals.after_frame(&mut self.reader, batch, changes)?
+                || signals.waits_for().is_some_and(|at| self.reader.passed_at_commit() >= Some(at)))
+        {
+            return Ok(Flow::Enough);
+        }
+        Ok(Flow::On)
     }
 
     /// Reads the columns that changes lack; `false`: one stays incomplete, which fails the task after what comes before it.
@@ -388,10 +449,15 @@ impl Stream {
     }
 }
 
-fn start_sql(config: &SourceConfig, start: Lsn) -> String {
+/// `in_progress`: with transactions that have not ended.
+fn start_sql(config: &SourceConfig, start: Lsn, in_progress: bool) -> String {
     let slot = &config.typed.slot;
+    let version = if in_progress { 2 } else { 1 };
     let mut options =
-        format!("proto_version '1', publication_names {}", publication_names([&config.typed.publication.name]));
+        format!("proto_version '{version}', publication_names {}", publication_names([&config.typed.publication.name]));
+    if in_progress {
+        options.push_str(", streaming 'on'");
+    }
     options.push_str(", messages 'true'");
     // As in the original, what the connector asks for itself is not overridden.
     let own = ["proto_version", "publication_names", "messages"];
@@ -401,7 +467,10 @@ fn start_sql(config: &SourceConfig, start: Lsn) -> String {
     format!("START_REPLICATION SLOT {} LOGICAL {start} ({options})", quote_identifier(&slot.name))
 }
 
-fn stream_failed(e: PgError) -> TaskError {
+fn stream_failed(e: PgError, in_progress: Option<&InProgress>) -> TaskError {
+    if let Some(error) = in_progress.and_then(|in_progress| in_progress.failed_at_server(&e)) {
+        return error;
+    }
     // The decoder looks the publication up as it was at the time of the change.
     if e.code() == Some("42704") {
         return TaskError::definite(DEBEZIUM_EXCEPTION, "Reading the replication stream failed")

@@ -516,7 +516,7 @@ impl PostgresTask {
         progress.add("source_events_total", batch.changes.len() as u64);
         if let State::Stream(stream) = &self.state {
             progress.gauge("source_columns_unmasked", stream.columns_unmasked() as f64);
-            self.metrics.streamed(batch, stream.left_out());
+            self.metrics.streamed(batch, stream.left_out(), stream.streamed_numbers());
         }
     }
 }

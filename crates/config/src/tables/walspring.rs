@@ -19,6 +19,10 @@ pub const WALSPRING_WORKER: OptionTable = OptionTable::new(&[
         .default("false")
         .checks(&[Boolean])
         .doc("The default of the connectors' option of this name."),
+    OptionDef::string("walspring.spill.dir").doc(
+        "Directory on a disk for what is held of transactions in progress beyond memory; by default TMPDIR, or /var/tmp. The \
+         files have no names and end with their transactions.",
+    ),
     OptionDef::list("walspring.http.allow.addresses").default("public,private").doc(
         "Whom HTTP sinks may call, whatever a connector says: public, private, loopback, networks such as 10.1.0.0/16, \
               addresses. Link-local addresses and clouds' metadata only where they are named by network or address.",
@@ -43,6 +47,14 @@ pub const WALSPRING_CONNECTOR: OptionTable = OptionTable::new(&[
         .unlisted()
         .checks(&[Int, NonNegativeInt])
         .doc("Most tables that have metrics under their own name, by default 100; the others are counted together."),
+    OptionDef::long("walspring.spill.max.bytes")
+        .unlisted()
+        .checks(&[Long, NonNegativeLong])
+        .doc("Most disk for transactions in progress, in bytes; by default 4 GiB. Beyond that the server keeps them."),
+    OptionDef::boolean("walspring.streaming")
+        .unlisted()
+        .checks(&[Boolean])
+        .doc("Take large transactions from the server before they end, so that it does not write them to its disk; by default true. See large-transactions.md."),
     OptionDef::boolean("walspring.strict")
         .unlisted()
         .checks(&[Boolean])

@@ -57,6 +57,8 @@ pub struct WorkerConfig {
     pub producer_kind: ProducerKind,
     /// The default of the connectors.
     pub strict: bool,
+    /// `walspring.spill.dir`
+    pub spill_dir: Option<PathBuf>,
     /// Options of the worker's own clients, for the internal topics, in Java's names.
     pub own_clients: Config,
     /// Options of the connectors' clients.
@@ -197,6 +199,7 @@ fn read(config: &Config) -> Result<WorkerConfig, ConfigErrors> {
             _ => ProducerKind::Native,
         },
         strict: own.boolean("walspring.strict")?,
+        spill_dir: own.optional_nonempty("walspring.spill.dir").map(PathBuf::from),
         own_clients: own_clients(config),
         producer: client(config, "producer."),
         consumer: client(config, "consumer."),

@@ -85,6 +85,12 @@ families! {
     SLOT_CONFIRMED Gauge "walspring_slot_confirmed_lsn" "The slot's confirmed_flush_lsn, as a number.";
     SLOT_RESTART Gauge "walspring_slot_restart_lsn" "The slot's restart_lsn, as a number.";
     SLOT_XMIN_AGE Gauge "walspring_slot_catalog_xmin_age" "Transactions since the slot's catalog_xmin, which VACUUM of catalogs must leave alone.";
+    STREAMED Counter "walspring_streamed_transactions_total" "Transactions that began to come before their end.";
+    STREAMED_ROLLED_BACK Counter "walspring_streamed_rollbacks_total" "Of these, those that were rolled back.";
+    STREAMED_OPEN Gauge "walspring_streamed_transactions" "Of these, those that are open.";
+    HELD Gauge "walspring_held_bytes" "Held of transactions in progress, and of one that has committed and is being sent, in memory and on disk.";
+    SPILL Gauge "walspring_spill_bytes" "Of these, the bytes on disk.";
+    SPILLED Counter "walspring_spilled_bytes_total" "Bytes of transactions in progress that were written to disk.";
     SLOT_SPILLED Counter "walspring_slot_spilled_transactions_total" "Transactions that the server wrote to disk while it decoded them.";
     SLOT_SPILLED_BYTES Counter "walspring_slot_spilled_bytes_total" "Bytes of them.";
 }

@@ -23,6 +23,7 @@ use crate::feedback::SlotProgress;
 use crate::incremental;
 use crate::notifications::Notice;
 use crate::snapshot::now_us;
+use crate::streamed::StreamedNumbers;
 
 /// Upper bounds of the end-to-end latency, in seconds.
 const LATENCY_BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
@@ -50,6 +51,7 @@ struct State {
     streamed: Events,
     scanned: Events,
     left_out: LeftOut,
+    in_progress: StreamedNumbers,
     tables: Tables,
     lag: Lag,
     transactions: u64,
@@ -203,14 +205,13 @@ impl SourceMetrics {
         }
     }
 
-    /// A batch of the stream, and what was left out so far.
-    pub fn streamed(&self, batch: &ChangeBatch, left_out: LeftOut) {
+    /// A batch of the stream, what was left out so far, and what is held of transactions in progress.
+    pub fn streamed(&self, batch: &ChangeBatch, left_out: LeftOut, in_progress: StreamedNumbers) {
+        let mut state = self.state();
+        (state.left_out, state.in_progress) = (left_out, in_progress);
         if batch.changes.is_empty() && batch.transactions.is_empty() {
-            self.state().left_out = left_out;
             return;
         }
-        let mut state = self.state();
-        state.left_out = left_out;
         let counts = state.tables.count(batch);
         state.streamed.add(&counts);
         for transaction in &batch.transactions {
@@ -297,6 +298,8 @@ impl SourceMetrics {
         self.connected(false);
         self.slot().forget();
         let mut state = self.state();
+        let StreamedNumbers { transactions, rolled_back, spilled_bytes, .. } = state.in_progress;
+        state.in_progress = StreamedNumbers { transactions, rolled_back, spilled_bytes, ..StreamedNumbers::default() };
         if state.snapshot.running {
             state.snapshot.ends();
             state.snapshot.aborted = true;
@@ -420,6 +423,17 @@ impl SourceMetrics {
             (&f::PLATFORM_CONNECTED, connected),
         ] {
             sheet.number(family, &[], value);
+        }
+        let in_progress = &state.in_progress;
+        for (family, count) in [
+            (&f::STREAMED, in_progress.transactions),
+            (&f::STREAMED_ROLLED_BACK, in_progress.rolled_back),
+            (&f::STREAMED_OPEN, in_progress.open),
+            (&f::HELD, in_progress.held_bytes),
+            (&f::SPILL, in_progress.disk_bytes),
+            (&f::SPILLED, in_progress.spilled_bytes),
+        ] {
+            plain(sheet, family, count as f64);
         }
     }
 

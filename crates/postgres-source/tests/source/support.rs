@@ -1,7 +1,7 @@
 //! A runtime in small: polls a task, collects its changes, keeps offsets, says what is stored, starts again from anywhere.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use walspring_connect::{
     Poll, Progress, SignalInbox, SourcePartition, SourcePlugin, SourceState, SourceTask, SourceTaskContext, StateKey,
@@ -50,6 +50,8 @@ impl Event {
 pub struct Connector {
     pub config: Vec<(String, String)>,
     pub limits: Limits,
+    /// One for all starts, as in a worker.
+    plugin: OnceLock<PostgresPlugin>,
     /// `None`: a worker without the topic.
     pub state: Option<Arc<MemoryState>>,
 }
@@ -82,7 +84,8 @@ impl SourceState for MemoryState {
 impl Connector {
     /// A connector of its own slot and publication, filtered to what `options` say.
     pub fn new(db: &TempDatabase, options: &[(&str, &str)]) -> Connector {
-        let mut connector = Connector { config: Vec::new(), limits: Limits::default(), state: Some(Arc::default()) };
+        let (limits, plugin, state) = (Limits::default(), OnceLock::new(), Some(Arc::default()));
+        let mut connector = Connector { config: Vec::new(), limits, plugin, state };
         connector.set("topic.prefix", "t");
         connector.set("database.hostname", db.server().host());
         connector.set("database.port", &db.server().port().to_string());
@@ -126,7 +129,7 @@ impl Connector {
             signals: signals.clone(),
             state: self.state.clone().map(|state| state as Arc<dyn SourceState>),
         };
-        let task = PostgresPlugin::with_limits(self.limits).start(context)?;
+        let task = self.plugin.get_or_init(|| PostgresPlugin::with_limits(self.limits)).start(context)?;
         Ok(Source { task, stop, heard, signals, batch: ChangeBatch::default(), offset: None })
     }
 

@@ -29,7 +29,8 @@ pub fn plugins(file: &WorkerFile) -> Plugins {
 }
 
 fn sources(file: &WorkerFile) -> Vec<Arc<dyn SourcePlugin>> {
-    vec![Arc::new(PostgresPlugin::new().strict(file.typed.strict))]
+    let postgres = PostgresPlugin::new().strict(file.typed.strict).spill_dir(file.typed.spill_dir.clone());
+    vec![Arc::new(postgres)]
 }
 
 fn converters() -> Vec<Plugin<MakeConverter>> {
