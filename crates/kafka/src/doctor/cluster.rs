@@ -106,11 +106,11 @@ fn options(facts: &Facts) -> Finding {
 fn brokers(facts: &Facts) -> Finding {
     of(facts, |cluster| match cluster.brokers.len() {
         count @ 3.. => Finding::pass(format!("{count} brokers")).seen(count),
-        count => {
-            Finding::warn(format!("{count} of brokers only: one that is lost takes records with it, or stops writing"))
-                .seen(count)
-                .wanted("3 or more")
-        }
+        count => Finding::warn(format!(
+            "{count} of at least 3 brokers: one that is lost takes records with it, or stops writing"
+        ))
+        .seen(count)
+        .wanted("3 or more"),
     })
 }
 
