@@ -44,7 +44,8 @@ pub(crate) struct RecordEncoder {
 
     plans: Vec<CompiledPlan>,
     plan_ids: HashMap<u64, usize>,
-    topics: HashMap<Arc<str>, TopicId>,
+    /// With the largest batch that each takes.
+    topics: HashMap<Arc<str>, (TopicId, usize)>,
     no_headers: HeadersId,
     /// For the open batch: the compiled plan of each of its plans.
     of_batch: Vec<usize>,
@@ -62,6 +63,8 @@ pub(crate) enum Unreadable {
 
 struct CompiledPlan {
     topic: TopicId,
+    /// Where larger records are left out.
+    record_bytes_max: Option<usize>,
     headers: HeadersId,
     key: Option<Box<dyn RowEncoder>>,
     value: Option<Box<dyn RowEncoder>>,
@@ -216,20 +219,23 @@ impl RecordEncoder {
     fn compile(&mut self, plan: &Arc<RecordPlan>, writer: &mut dyn RecordWriter) -> Result<CompiledPlan, TaskError> {
         let headers =
             encode_headers(&*self.converters.header, &plan.topic, &plan.headers).map_err(|e| tolerance_exceeded(&e))?;
+        let (topic, batch_bytes_max) = self.topic(&plan.topic, writer)?;
         Ok(CompiledPlan {
-            topic: self.topic(&plan.topic, writer)?,
+            topic,
+            record_bytes_max: self.errors.record_bytes_max(batch_bytes_max),
             headers: self.assembler.headers(&headers),
             key: self.converters.key.row_encoder(plan, Side::Key),
             value: self.converters.value.row_encoder(plan, Side::Value),
         })
     }
 
-    fn topic(&mut self, name: &Arc<str>, writer: &mut dyn RecordWriter) -> Result<TopicId, TaskError> {
+    /// And the largest batch that it takes.
+    fn topic(&mut self, name: &Arc<str>, writer: &mut dyn RecordWriter) -> Result<(TopicId, usize), TaskError> {
         if let Some(topic) = self.topics.get(name) {
             return Ok(*topic);
         }
         let info = writer.topic(name).map_err(|e| write_error(&e))?;
-        let topic = self.assembler.topic(name, &info);
+        let topic = (self.assembler.topic(name, &info), info.batch_bytes_max);
         self.topics.insert(name.clone(), topic);
         (self.on_topic)(name);
         Ok(topic)
@@ -292,7 +298,7 @@ impl RecordEncoder {
             own_headers: &own_headers,
             headers: compiled.headers,
         };
-        append(&mut *self.assembler, &record, self.errors.record_bytes_max())
+        append(&mut *self.assembler, &record, compiled.record_bytes_max)
     }
 
     fn append_tree(
@@ -315,7 +321,7 @@ impl RecordEncoder {
         let mut headers = retry
             .run(|| encode_headers(&*self.converters.header, &record.topic, &record.headers))
             .map_err(Failed::at(Stage::HeaderConverter))?;
-        let topic = self.topic(&record.topic, writer).map_err(Failed::Task)?;
+        let (topic, batch_bytes_max) = self.topic(&record.topic, writer).map_err(Failed::Task)?;
         if let Some(tracing) = &self.tracing {
             headers.extend(tracing.header(&*self.converters.header, &record.topic, committed_us));
         }
@@ -328,7 +334,7 @@ impl RecordEncoder {
             own_headers: &headers,
             headers: self.no_headers,
         };
-        append(&mut *self.assembler, &record, self.errors.record_bytes_max())
+        append(&mut *self.assembler, &record, self.errors.record_bytes_max(batch_bytes_max))
     }
 
     fn leaves_out(&self, change: &Change, plan: &RecordPlan, why: &LeafError) -> bool {

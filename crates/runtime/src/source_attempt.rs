@@ -196,5 +196,10 @@ fn tolerance(config: &[(String, String)], settings: &WorkerSettings) -> Toleranc
     let given = value(config, "producer.override.max.request.size")
         .or_else(|| settings.worker_value("producer.max.request.size"));
     // The default of Java's producer.
-    Tolerance::All { record_bytes_max: given.and_then(|v| v.trim().parse().ok()).unwrap_or(1_048_576) }
+    let codec = value(config, "producer.override.compression.type")
+        .or_else(|| settings.worker_value("producer.compression.type"));
+    Tolerance::All {
+        record_bytes_max: given.and_then(|v| v.trim().parse().ok()).unwrap_or(1_048_576),
+        uncompressed: codec.is_none_or(|codec| codec.trim().eq_ignore_ascii_case("none")),
+    }
 }

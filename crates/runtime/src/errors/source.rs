@@ -18,11 +18,17 @@ pub(crate) const TOO_LARGE: &str = "org.apache.kafka.common.errors.RecordTooLarg
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tolerance {
     None,
-    /// It is left out; so is one that would be larger than this, in bytes.
+    /// It is left out; so is one that would be larger than this, in bytes, or than its topic takes.
     All {
         record_bytes_max: usize,
+        /// Whether batches are sent as they are, so that what a topic takes is known here.
+        uncompressed: bool,
     },
 }
+
+/// What [`size_alone`](walspring_connect::writer::BatchAssembler::size_alone) may say too much. A record that may fit is
+/// for Kafka to judge.
+const SIZE_SLACK: usize = 64;
 
 pub(crate) struct SourceErrors {
     pub retry: Retry,
@@ -37,11 +43,14 @@ impl SourceErrors {
         SourceErrors { retry, tolerance, log, errors: metrics.errors.clone(), left_out: metrics.skipped.clone() }
     }
 
-    /// The most bytes of a record, if larger ones are left out.
-    pub fn record_bytes_max(&self) -> Option<usize> {
+    /// The most bytes of a record in a topic that takes batches of so many, if larger ones are left out.
+    pub fn record_bytes_max(&self, batch_bytes_max: usize) -> Option<usize> {
         match self.tolerance {
             Tolerance::None => None,
-            Tolerance::All { record_bytes_max } => Some(record_bytes_max),
+            Tolerance::All { record_bytes_max, uncompressed: false } => Some(record_bytes_max),
+            Tolerance::All { record_bytes_max, uncompressed: true } => {
+                Some(record_bytes_max.min(batch_bytes_max.saturating_add(SIZE_SLACK)))
+            }
         }
     }
 
@@ -72,11 +81,16 @@ impl SourceErrors {
     /// A record has so many bytes, which is too many.
     pub fn too_large(&mut self, bytes: usize, place: impl FnOnce() -> String) {
         self.errors.failed();
-        let max = self.record_bytes_max().unwrap_or_default();
-        let text = format!(
-            "{TOO_LARGE}: The message is {bytes} bytes when serialized which is larger than {max}, which is the value of \
-             the max.request.size configuration."
-        );
+        let text = match self.tolerance {
+            Tolerance::All { record_bytes_max, .. } if bytes > record_bytes_max => format!(
+                "{TOO_LARGE}: The message is {bytes} bytes when serialized which is larger than {record_bytes_max}, which \
+                 is the value of the max.request.size configuration."
+            ),
+            _ => format!(
+                "{TOO_LARGE}: The message is {bytes} bytes when serialized which is larger than the topic's \
+                 max.message.bytes."
+            ),
+        };
         let failed = FailedRecord { stage: Stage::KafkaProduce, class: PRODUCER_CLASS, error: &text, left_out: true };
         self.log.tell(&failed, place, &self.errors);
         self.leave_out();
@@ -90,4 +104,29 @@ impl SourceErrors {
 
 pub(crate) fn tolerance_exceeded(e: &ConvertError) -> TaskError {
     TaskError::definite(CONNECT_EXCEPTION, "Tolerance exceeded in error handler").caused_by(e.class, &e.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use walspring_connect::StopToken;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn limit(tolerance: Tolerance, batch_bytes_max: usize) -> Option<usize> {
+        let metrics = TaskMetrics::new(&Arc::new(Metrics::default()), "a", 0, true);
+        let retry = Retry::read(&[], StopToken::default(), metrics.errors.clone());
+        SourceErrors::new(tolerance, retry, ErrorLog::read("a", 0, &[]), &metrics).record_bytes_max(batch_bytes_max)
+    }
+
+    #[test]
+    fn what_may_fit_is_not_left_out() {
+        let all = |uncompressed| Tolerance::All { record_bytes_max: 5000, uncompressed };
+        assert_eq!(limit(Tolerance::None, 10), None);
+        assert_eq!(limit(all(true), 3000), Some(3000 + SIZE_SLACK));
+        assert_eq!(limit(all(true), usize::MAX), Some(5000));
+        assert_eq!(limit(all(false), 3000), Some(5000), "compressed it may be small enough");
+    }
 }

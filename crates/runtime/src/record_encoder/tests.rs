@@ -118,7 +118,7 @@ struct NoWriter(Vec<String>);
 impl RecordWriter for NoWriter {
     fn topic(&mut self, name: &str) -> Result<TopicInfo, WriteError> {
         self.0.push(name.to_owned());
-        Ok(TopicInfo { partitions: 1, batch_bytes_max: 1 })
+        Ok(TopicInfo { partitions: 1, batch_bytes_max: 1 << 20 })
     }
     fn submit(&mut self, _: Ticket) -> Result<(), WriteError> {
         Ok(())
@@ -315,6 +315,10 @@ fn encode_with(
     (lines, result)
 }
 
+fn tolerant(record_bytes_max: usize) -> Tolerance {
+    Tolerance::All { record_bytes_max, uncompressed: true }
+}
+
 #[test]
 fn every_way_gives_the_same() {
     let batch = batch(&[
@@ -399,7 +403,7 @@ fn what_the_source_cannot_read_is_never_tolerated() {
     let serde_json::Value::Object(offset) = serde_json::json!({"lsn": 7, "messageType": "INSERT"}) else { panic!() };
     batch.offset = Some(offset);
     for way in [Way::ByPlan, Way::ByTree, Way::Transformed] {
-        let (lines, result) = encode(way, &batch, Tolerance::All { record_bytes_max: 1 << 20 });
+        let (lines, result) = encode(way, &batch, tolerant(1 << 20));
         assert_eq!(lines.len(), 1);
         let trace = result.unwrap_err().trace();
         assert!(
@@ -438,14 +442,10 @@ fn what_a_converter_refuses_and_what_is_too_large_may_be_left_out() {
     let rows =
         batch(&[(ChangeKind::Insert, Some(["poison", "1"]), None), (ChangeKind::Insert, Some(["b", "2"]), None)]);
     for way in [Way::ByTree, Way::Transformed] {
-        let (lines, result) = encode(way, &rows, Tolerance::All { record_bytes_max: 1 << 20 });
+        let (lines, result) = encode(way, &rows, tolerant(1 << 20));
         assert_eq!((lines.len(), result.is_ok()), (1, true));
         assert!(encode(way, &rows, Tolerance::None).1.unwrap_err().trace().contains("Tolerance exceeded"));
     }
-    let (lines, result) = encode(
-        Way::ByPlan,
-        &batch(&[(ChangeKind::Insert, Some(["b", "2"]), None)]),
-        Tolerance::All { record_bytes_max: 5 },
-    );
+    let (lines, result) = encode(Way::ByPlan, &batch(&[(ChangeKind::Insert, Some(["b", "2"]), None)]), tolerant(5));
     assert_eq!((lines.len(), result.is_ok()), (0, true));
 }
