@@ -135,7 +135,7 @@ fn usual_kinds() -> Vec<(Leaf, Schema, Vec<&'static str>)> {
     let cut =
         |leaf, length_max| Truncated(Arc::new(walspring_record::leaf::Truncated { leaf, length_max, bytes: true }));
     let hash = |algorithm, input, length_max| {
-        Hashed(Arc::new(walspring_record::leaf::Hashed { algorithm, input, salt: "s".into(), length_max }))
+        Hashed(Arc::new(walspring_record::leaf::Hashed::new(algorithm, input, "s", length_max)))
     };
     let zoned = |precision| TimestampTz { form: ZonedForm::Text, precision };
     vec![

@@ -65,12 +65,9 @@ fn hashed(hash: &ColumnHash, column: &Column, mut field: ColumnField, reader: Re
     field.schema = field.schema.parameter("masked", "true");
     if is_text(&column.ty) {
         let length = dimensions(&column.ty, column.modifier, reader).length;
-        let hashed = Hashed {
-            algorithm: algorithm(hash.algorithm),
-            input: if hash.plain { HashInput::Plain } else { HashInput::JavaSerialized },
-            salt: hash.salt.expose().into(),
-            length_max: usize::try_from(length).ok().filter(|length| *length > 0).unwrap_or(usize::MAX),
-        };
+        let input = if hash.plain { HashInput::Plain } else { HashInput::JavaSerialized };
+        let length_max = usize::try_from(length).ok().filter(|length| *length > 0).unwrap_or(usize::MAX);
+        let hashed = Hashed::new(algorithm(hash.algorithm), input, hash.salt.expose(), length_max);
         field.null = hashed.value(field.null);
         field.unavailable = hashed.value(field.unavailable);
         if field.leaf == Leaf::Text {

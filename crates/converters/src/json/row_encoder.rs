@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use walspring_connect::{ConvertError, Presence, RowEncoder, Side};
-use walspring_record::leaf::{Scalar, Scratch, ZonedForm};
+use walspring_record::leaf::{Hashed, Scalar, Scratch, ZonedForm};
 use walspring_record::{
     Change, ChangeBatch, ConversionFailure, Leaf, Op, RecordPlan, RowPlan, RowRef, Schema, SchemaRef, SnapshotMark,
     SourcePlan, Step, Surprise, Transaction, Type, Value, Warnings,
@@ -128,10 +128,13 @@ struct FieldText {
 }
 
 /// How a cell's bytes become text in one step, where they are of PostgreSQL's usual form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 enum FastPath {
     None,
     Text,
+    /// Text that is the same for every cell: a mask.
+    Constant(Box<[u8]>),
+    Hashed(Arc<Hashed>),
     Boolean,
     /// Integers of at most so many digits, which cannot be too large for their type.
     Integer {
@@ -154,6 +157,8 @@ impl FastPath {
     fn of(options: &JsonOptions, leaf: &Leaf, schema: &Schema) -> FastPath {
         match (leaf.usual(), schema.ty, Logical::of(schema)) {
             (Leaf::Text, Type::String, None) => FastPath::Text,
+            (Leaf::Constant(value), ..) => constant(options, schema, value).map_or(FastPath::None, FastPath::Constant),
+            (Leaf::Hashed(hashed), Type::String, _) => FastPath::Hashed(hashed.clone()),
             (Leaf::Boolean, Type::Boolean, None) => FastPath::Boolean,
             (Leaf::Int16, Type::Int16, None) => FastPath::Integer { digits_max: 4 },
             (Leaf::Int32, Type::Int32, None) => FastPath::Integer { digits_max: 9 },
@@ -178,10 +183,25 @@ impl FastPath {
 
     /// False, with nothing written, if the text is not of the usual form.
     #[inline]
-    fn write(self, text: &[u8], out: &mut Vec<u8>) -> bool {
+    fn write(&self, text: &[u8], out: &mut Vec<u8>) -> bool {
         match self {
             FastPath::None => false,
             FastPath::Text => write_bytes_as_string(out, text),
+            FastPath::Constant(constant) => {
+                out.extend_from_slice(constant);
+                true
+            }
+            FastPath::Hashed(hashed) => {
+                let start = out.len();
+                out.push(b'"');
+                let usual = hashed.write(text, out).is_ok();
+                if usual {
+                    out.push(b'"')
+                } else {
+                    out.truncate(start)
+                }
+                usual
+            }
             FastPath::Boolean => match text {
                 b"t" => {
                     out.extend_from_slice(b"true");
@@ -197,7 +217,7 @@ impl FastPath {
                 let digits = text.strip_prefix(b"-").unwrap_or(text);
                 let usual = match digits {
                     [b'0'] => text.len() == 1,
-                    [b'1'..=b'9', rest @ ..] => rest.len() < digits_max && rest.iter().all(u8::is_ascii_digit),
+                    [b'1'..=b'9', rest @ ..] => rest.len() < *digits_max && rest.iter().all(u8::is_ascii_digit),
                     _ => false,
                 };
                 if usual {
@@ -205,7 +225,7 @@ impl FastPath {
                 }
                 usual
             }
-            FastPath::Decimal { scale } => match unscaled(text, scale) {
+            FastPath::Decimal { scale } => match unscaled(text, *scale) {
                 Some(n) => {
                     let redundant = if n < 0 { n.leading_ones() } else { n.leading_zeros() } as usize;
                     write_base64(out, &n.to_be_bytes()[(redundant - 1) / 8..]);
@@ -216,13 +236,13 @@ impl FastPath {
             FastPath::NumericDecimal { scale } => {
                 let digits = text.strip_prefix(b"-").unwrap_or(text);
                 let zeros = digits.len() > 1 && digits[0] == b'0' && digits[1] != b'.';
-                let usual = !zeros && unscaled(text, scale).is_some_and(|n| n != 0 || text.len() == digits.len());
+                let usual = !zeros && unscaled(text, *scale).is_some_and(|n| n != 0 || text.len() == digits.len());
                 if usual {
                     out.extend_from_slice(text);
                 }
                 usual
             }
-            FastPath::TimestampTz { precision } => write_timestamp_tz(text, precision, out),
+            FastPath::TimestampTz { precision } => write_timestamp_tz(text, *precision, out),
         }
     }
 }

@@ -25,7 +25,7 @@ pub struct Truncated {
 
 impl Truncated {
     pub(super) fn read<'a>(&self, text: &'a [u8], scratch: &'a mut Scratch) -> Result<Scalar<'a>, LeafError> {
-        if text.len() > self.length_max && self.leaf == Leaf::Text && self.cuts_between_units(text) {
+        if self.leaf == Leaf::Text && text.len() > self.length_max && self.cuts_between_units(text) {
             scratch.surprise(Surprise::TruncateUnits);
         }
         Ok(match self.leaf.read(text, scratch)? {
@@ -38,8 +38,9 @@ impl Truncated {
 
     /// Whether counting characters would leave more.
     fn cuts_between_units(&self, text: &[u8]) -> bool {
-        // Of two units are the characters of four bytes.
-        text.iter().any(|b| *b >= 0xF0)
+        // Of two units are the characters of four bytes. What is left has none where it is ASCII.
+        !text[..self.length_max].is_ascii()
+            && text.iter().any(|b| *b >= 0xF0)
             && scalar::str(text).is_ok_and(|text| cut(text, self.length_max) != cut_characters(text, self.length_max))
     }
 
@@ -58,6 +59,10 @@ fn cut(text: &str, units_max: usize) -> &str {
     // A unit has at least one byte of UTF-8, and at most three.
     if text.len() <= units_max {
         return text;
+    }
+    // Nearly always: bytes, characters and units are the same.
+    if text.as_bytes()[..units_max].is_ascii() {
+        return &text[..units_max];
     }
     let mut units = 0;
     for (at, character) in text.char_indices() {
@@ -100,13 +105,13 @@ pub enum HashInput {
 }
 
 /// Text replaced by the digest of a salt and of it, in hexadecimal.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Hashed {
-    pub algorithm: HashAlgorithm,
-    pub input: HashInput,
-    pub salt: Arc<str>,
-    /// Characters of the digest: the column's own length.
-    pub length_max: usize,
+    algorithm: HashAlgorithm,
+    input: HashInput,
+    salt: Arc<str>,
+    length_max: usize,
+    salted: Salted,
 }
 
 impl fmt::Debug for Hashed {
@@ -116,21 +121,38 @@ impl fmt::Debug for Hashed {
     }
 }
 
+impl PartialEq for Hashed {
+    fn eq(&self, other: &Hashed) -> bool {
+        let made_of = |h: &Hashed| (h.algorithm, h.input, h.salt.clone(), h.length_max);
+        made_of(self) == made_of(other)
+    }
+}
+
 impl Hashed {
-    pub(super) fn read<'a>(&self, text: &[u8], scratch: &'a mut Scratch) -> Result<Scalar<'a>, LeafError> {
+    /// `length_max`: characters of the digest, the column's own length.
+    pub fn new(algorithm: HashAlgorithm, input: HashInput, salt: &str, length_max: usize) -> Hashed {
+        Hashed { algorithm, input, salt: salt.into(), length_max, salted: Salted::new(algorithm, salt) }
+    }
+
+    /// Appends the digest of a cell's text. Nothing is appended to text that is not UTF-8.
+    #[inline]
+    pub fn write(&self, text: &[u8], out: &mut Vec<u8>) -> Result<(), LeafError> {
         let text = scalar::str(text)?;
-        let out = scratch.start();
-        match self.algorithm {
-            HashAlgorithm::Md5 => self.digest(md5::Md5::new(), text, out),
-            HashAlgorithm::Sha1 => self.digest(sha1::Sha1::new(), text, out),
-            HashAlgorithm::Sha224 => self.digest(sha2::Sha224::new(), text, out),
-            HashAlgorithm::Sha256 => self.digest(sha2::Sha256::new(), text, out),
-            HashAlgorithm::Sha384 => self.digest(sha2::Sha384::new(), text, out),
-            HashAlgorithm::Sha512 => self.digest(sha2::Sha512::new(), text, out),
-            HashAlgorithm::Sha512Of224 => self.digest(sha2::Sha512_224::new(), text, out),
-            HashAlgorithm::Sha512Of256 => self.digest(sha2::Sha512_256::new(), text, out),
+        match &self.salted {
+            Salted::Md5(salted) => self.digest(salted, text, out),
+            Salted::Sha1(salted) => self.digest(salted, text, out),
+            Salted::Sha224(salted) => self.digest(salted, text, out),
+            Salted::Sha256(salted) => self.digest(salted, text, out),
+            Salted::Sha384(salted) => self.digest(salted, text, out),
+            Salted::Sha512(salted) => self.digest(salted, text, out),
+            Salted::Sha512Of224(salted) => self.digest(salted, text, out),
+            Salted::Sha512Of256(salted) => self.digest(salted, text, out),
         }
-        out.truncate(self.length_max);
+        Ok(())
+    }
+
+    pub(super) fn read<'a>(&self, text: &[u8], scratch: &'a mut Scratch) -> Result<Scalar<'a>, LeafError> {
+        self.write(text, scratch.start())?;
         scratch.written()
     }
 
@@ -144,40 +166,92 @@ impl Hashed {
         }
     }
 
-    fn digest<D: Digest>(&self, mut digest: D, text: &str, out: &mut Vec<u8>) {
-        digest.update(self.salt.as_bytes());
+    fn digest<D: Digest + Clone>(&self, salted: &D, text: &str, out: &mut Vec<u8>) {
+        let mut digest = salted.clone();
         match self.input {
             HashInput::Plain => digest.update(text),
+            HashInput::JavaSerialized if is_modified_utf8(text) => update_serialized(&mut digest, text.as_bytes()),
             HashInput::JavaSerialized => {
-                modified_utf8(text, out);
-                digest.update(STREAM_HEADER);
-                match u16::try_from(out.len()) {
-                    Ok(length) => {
-                        digest.update([TC_STRING]);
-                        digest.update(length.to_be_bytes());
-                    }
-                    Err(_) => {
-                        digest.update([TC_LONGSTRING]);
-                        digest.update((out.len() as u64).to_be_bytes());
-                    }
-                }
-                digest.update(&*out);
-                out.clear();
+                let mut modified = Vec::with_capacity(text.len() * 2);
+                modified_utf8(text, &mut modified);
+                update_serialized(&mut digest, &modified);
             }
         }
-        for byte in digest.finalize() {
-            out.push(HEX[usize::from(byte >> 4)]);
-            out.push(HEX[usize::from(byte & 15)]);
+        push_hexadecimal(&digest.finalize(), self.length_max, out);
+    }
+}
+
+/// A digest that has taken the salt in: each value goes on from a copy.
+#[derive(Clone)]
+enum Salted {
+    Md5(md5::Md5),
+    Sha1(sha1::Sha1),
+    Sha224(sha2::Sha224),
+    Sha256(sha2::Sha256),
+    Sha384(sha2::Sha384),
+    Sha512(sha2::Sha512),
+    Sha512Of224(sha2::Sha512_224),
+    Sha512Of256(sha2::Sha512_256),
+}
+
+impl Salted {
+    fn new(algorithm: HashAlgorithm, salt: &str) -> Salted {
+        fn with<D: Digest>(salt: &str) -> D {
+            D::new_with_prefix(salt)
+        }
+        match algorithm {
+            HashAlgorithm::Md5 => Salted::Md5(with(salt)),
+            HashAlgorithm::Sha1 => Salted::Sha1(with(salt)),
+            HashAlgorithm::Sha224 => Salted::Sha224(with(salt)),
+            HashAlgorithm::Sha256 => Salted::Sha256(with(salt)),
+            HashAlgorithm::Sha384 => Salted::Sha384(with(salt)),
+            HashAlgorithm::Sha512 => Salted::Sha512(with(salt)),
+            HashAlgorithm::Sha512Of224 => Salted::Sha512Of224(with(salt)),
+            HashAlgorithm::Sha512Of256 => Salted::Sha512Of256(with(salt)),
         }
     }
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// As `ObjectOutputStream` writes a string of which these are the bytes.
+fn update_serialized(digest: &mut impl Digest, modified: &[u8]) {
+    digest.update(STREAM_HEADER);
+    match u16::try_from(modified.len()) {
+        Ok(length) => {
+            digest.update([TC_STRING]);
+            digest.update(length.to_be_bytes());
+        }
+        Err(_) => {
+            digest.update([TC_LONGSTRING]);
+            digest.update((modified.len() as u64).to_be_bytes());
+        }
+    }
+    digest.update(modified);
+}
+
+/// The longest digest has 64 bytes.
+const DIGITS_MAX: usize = 128;
+
+/// Appends at most so many digits. Without a table or a branch, so that the compiler takes many digits a step.
+#[inline]
+fn push_hexadecimal(digest: &[u8], digits_max: usize, out: &mut Vec<u8>) {
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    let mut digits = [0; DIGITS_MAX];
+    for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
+    }
+    out.extend_from_slice(&digits[..(digest.len() * 2).min(digits_max)]);
+}
 
 // "Java Object Serialization Specification", 6.4.2.
 const STREAM_HEADER: [u8; 4] = [0xAC, 0xED, 0x00, 0x05];
 const TC_STRING: u8 = 0x74;
 const TC_LONGSTRING: u8 = 0x7C;
+
+/// Whether the text is written as it stands: nearly every one.
+fn is_modified_utf8(text: &str) -> bool {
+    // Without a way out on the first that is not: sixteen bytes a step.
+    text.bytes().fold(true, |all, byte| all & (byte != 0) & (byte < 0xF0))
+}
 
 /// UTF-8 with surrogates encoded each by itself (and NUL, which PostgreSQL does not have, in two bytes).
 fn modified_utf8(text: &str, out: &mut Vec<u8>) {
@@ -219,7 +293,7 @@ mod tests {
     }
 
     fn hashed(algorithm: HashAlgorithm, input: HashInput, salt: &str, text: &str) -> Value {
-        let hashed = Hashed { algorithm, input, salt: salt.into(), length_max: usize::MAX };
+        let hashed = Hashed::new(algorithm, input, salt, usize::MAX);
         Leaf::Hashed(Arc::new(hashed)).value(text.as_bytes()).unwrap()
     }
 

@@ -67,27 +67,40 @@ impl Strict {
             (TimestampForm::Iso, b"infinity") => Ok(Scalar::String("infinity")),
             (TimestampForm::Iso, b"-infinity") => Ok(Scalar::String("-infinity")),
             (TimestampForm::Micros, _) => {
-                let micros = match moment::timestamp(text, form, precision, scratch)? {
-                    Scalar::Int64(micros) => micros,
-                    _ => return Err(date_error()),
-                };
-                match scratch.take_surprise() {
-                    Some(surprise) => Err(self.refusal(surprise)),
-                    None => Ok(Scalar::Int64(micros)),
-                }
+                let micros =
+                    self.unsurprised(scratch, |scratch| match moment::timestamp(text, form, precision, scratch)? {
+                        Scalar::Int64(micros) => Ok(micros),
+                        _ => Err(date_error()),
+                    });
+                micros.map(Scalar::Int64)
             }
             _ => moment::timestamp(text, form, precision, scratch).map_err(|e| self.failed(text, e)),
         }
     }
 
     fn double(&self, text: &[u8], scratch: &mut Scratch) -> Result<Scalar<'static>, LeafError> {
-        let number = match self.leaf.read(text, scratch)? {
-            Scalar::Float64(number) => number,
-            _ => return Err(LeafError::form("a number")),
-        };
-        match scratch.take_surprise() {
-            Some(surprise) => Err(self.refusal(surprise)),
-            None => Ok(Scalar::Float64(number)),
+        let number = self.unsurprised(scratch, |scratch| match self.leaf.read(text, scratch)? {
+            Scalar::Float64(number) => Ok(number),
+            _ => Err(LeafError::form("a number")),
+        });
+        number.map(Scalar::Float64)
+    }
+
+    /// What surprises in reading is refused; what surprised in a column before stays told.
+    fn unsurprised<T>(
+        &self,
+        scratch: &mut Scratch,
+        read: impl FnOnce(&mut Scratch) -> Result<T, LeafError>,
+    ) -> Result<T, LeafError> {
+        let earlier = scratch.take_surprise();
+        let value = read(scratch);
+        let own = scratch.take_surprise();
+        if let Some(earlier) = earlier {
+            scratch.surprise(earlier);
+        }
+        match own {
+            Some(surprise) if value.is_ok() => Err(self.refusal(surprise)),
+            _ => value,
         }
     }
 
