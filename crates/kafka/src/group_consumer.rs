@@ -25,7 +25,7 @@ use crate::consumer::record;
 use crate::group::partition_list::{self, NO_OFFSET, PartitionList};
 use crate::group::rebalance::{self, Heard, Rebalance, Turn};
 use crate::group::topic_watch::TopicWatch;
-use crate::group::{errors, options};
+use crate::group::{errors, leaving, options};
 use crate::kept::{Kept, KeptError, Kind, Until, millis, text};
 
 /// What one call to the client brings at most: 8 bytes each, and a look at the group between.
@@ -38,6 +38,8 @@ const STOP_CHECK: Duration = Duration::from_millis(500);
 const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Leaving a group that does not answer; the broker finds out after the session's timeout.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// After this the client is taken for one whose farewell waits behind a share that it has asked for.
+const LEAVE_ALONE: Duration = Duration::from_millis(200);
 
 pub struct GroupConsumer {
     // Dropped in this order: what uses the client must not outlive it, nor the client what it calls back.
@@ -46,6 +48,8 @@ pub struct GroupConsumer {
     client: Arc<Kept>,
     heard: Arc<Heard>,
     group: String,
+    /// For a farewell that the client cannot send itself.
+    options: ClientOptions,
     stop: StopToken,
     records_max: usize,
     /// What was told to the caller, and is carried out with the next poll.
@@ -134,6 +138,7 @@ impl GroupConsumer {
             client,
             heard,
             group,
+            options: options.clone(),
             stop,
             records_max,
             announced: None,
@@ -520,6 +525,20 @@ impl GroupConsumer {
         }
     }
 
+    /// Who the group says that we are, once it has.
+    fn member_id(&self) -> Option<String> {
+        // SAFETY: the handle lives; the text is ours, and freed once.
+        let id = unsafe {
+            let id = rdsys::rd_kafka_memberid(self.client.ptr());
+            let copy = text(id);
+            if !id.is_null() {
+                rdsys::rd_kafka_mem_free(self.client.ptr(), id.cast());
+            }
+            copy
+        };
+        (!id.is_empty()).then_some(id)
+    }
+
     /// Leaves the group, once, and waits until the broker knows.
     fn leave(&mut self) {
         if std::mem::replace(&mut self.left, true) {
@@ -530,7 +549,9 @@ impl GroupConsumer {
         // for a new share, and could not leave before it has one.
         let mut waiting: Vec<_> = self.announced.take().into_iter().collect();
         waiting.extend(std::iter::from_fn(|| self.heard.take()));
-        let until = Instant::now() + LEAVE_TIMEOUT;
+        let now = Instant::now();
+        let (alone_until, until) = (now + LEAVE_ALONE, now + LEAVE_TIMEOUT);
+        let mut member_id = leaving::is_possible(&self.options).then(|| self.member_id()).flatten();
         // SAFETY: the handles live; each event is destroyed once.
         unsafe {
             let queue = Queue(rdsys::rd_kafka_queue_new(self.client.ptr()));
@@ -545,6 +566,12 @@ impl GroupConsumer {
             while rdsys::rd_kafka_consumer_closed(self.client.ptr()) == 0 && Instant::now() < until {
                 let event = rdsys::rd_kafka_queue_poll(queue.0, 100);
                 if event.is_null() {
+                    if Instant::now() >= alone_until
+                        && let Some(member_id) = member_id.take()
+                        && let Err(reason) = leaving::leave(&self.options, &self.group, &member_id, LEAVE_TIMEOUT / 2)
+                    {
+                        tracing::debug!(group = self.group, reason, "the group was not left");
+                    }
                     continue;
                 }
                 if rdsys::rd_kafka_event_type(event) == rdsys::RD_KAFKA_EVENT_REBALANCE {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use walspring_connect::{
     Backend, Consumed, ConsumedRecord, ConsumerRequest, DeadLetter, DeadLetterRequest, GroupOffset, RecordConsumer,
@@ -588,6 +589,35 @@ fn a_restart_of_the_broker_is_survived() {
     }
     consumer.close();
     assert_eq!(place.stored(), [(at(&topic, 0), 10)]);
+}
+
+/// Its share is held back until all others have asked for theirs, which one that does not poll does not; its farewell must
+/// not wait behind that.
+#[test]
+fn a_member_that_waits_for_its_share_leaves_at_once() {
+    let place = Place::on(&kafka());
+    let topic = place.topic("farewell", 2);
+    let mut first = place.join(named(&topic), &[]);
+    assigned(&mut *first);
+    let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &place.bootstrap).create().unwrap();
+    let group = || {
+        let list = client.fetch_group_list(Some(&place.group), PATIENCE).unwrap();
+        list.groups().first().map(|group| (group.state().to_owned(), group.members().len())).unwrap()
+    };
+    let mut second = place.join(named(&topic), &[]);
+    let start = Instant::now();
+    while group() != ("PreparingRebalance".to_owned(), 2) {
+        assert!(start.elapsed() < PATIENCE, "{:?}", group());
+        let consumed = second.poll(&mut Vec::new(), 10, Duration::from_millis(50)).unwrap();
+        assert_eq!(consumed, Consumed::Nothing);
+    }
+    let closing = Instant::now();
+    second.close();
+    assert!(closing.elapsed() < Duration::from_secs(3), "{:?}", closing.elapsed());
+    assert_eq!(group().1, 1);
+    // The first goes on with everything.
+    place.write(&topic, 0, 0..3);
+    assert_eq!(offsets(&mut *first, 3), [0, 1, 2]);
 }
 
 /// Not a check: says how fast records come. Polling of the client is C; what is ours is in the profile of the test.

@@ -7,25 +7,20 @@
 
 use std::time::Duration;
 
-use kafka_protocol::messages::leave_group_request::MemberIdentity;
-use kafka_protocol::messages::{DescribeGroupsRequest, GroupId, LeaveGroupRequest};
+use kafka_protocol::messages::{DescribeGroupsRequest, GroupId};
 use kafka_protocol::protocol::StrBytes;
 
-use crate::client_config::{ClientOptions, LoginOptions};
+use super::leaving;
+use crate::client_config::ClientOptions;
 use crate::membership::coordinator;
 
 /// It is a matter of seconds saved: a cluster that does not answer is not waited for.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Members of others cannot be removed one by one below this version of LeaveGroup.
-const LEAVE_GROUP_OF_OTHERS: i16 = 3;
 
 /// Removes members of `group` whose client id is that of `role`. How many there were; none where nothing can be done.
 pub fn evict(options: &ClientOptions, role: &str, group: &str) -> usize {
-    // An id that others may have too, members that are meant to stay, and a login that our own connection does not have.
-    let is_shared = options.get("client.id").is_some_and(|id| !id.is_empty());
-    let is_static = options.get("group.instance.id").is_some_and(|id| !id.is_empty());
-    let is_new_protocol = options.get("group.protocol").is_some_and(|name| name.eq_ignore_ascii_case("consumer"));
-    if is_shared || is_static || is_new_protocol || matches!(options.login, Some(LoginOptions::Kerberos { .. })) {
+    // An id that others may have too says nothing.
+    if options.get("client.id").is_some_and(|id| !id.is_empty()) || !leaving::is_possible(options) {
         return 0;
     }
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return 0 };
@@ -47,22 +42,18 @@ pub fn evict(options: &ClientOptions, role: &str, group: &str) -> usize {
 
 async fn remove(options: &ClientOptions, role: &str, group: &str) -> Result<usize, String> {
     let connection = coordinator::open(options, group, role).await?;
-    if connection.pick::<LeaveGroupRequest>().map_err(|e| e.to_string())? < LEAVE_GROUP_OF_OTHERS {
-        return Err("the broker does not remove members of others".into());
-    }
     let id = GroupId(StrBytes::from_string(group.to_owned()));
-    let request = DescribeGroupsRequest::default().with_groups(vec![id.clone()]);
+    let request = DescribeGroupsRequest::default().with_groups(vec![id]);
     let described = connection.call(&request).await.map_err(|e| e.to_string())?;
     let client_id = options.client_id(role);
     let dead: Vec<_> = (described.groups.iter().flat_map(|group| &group.members))
         .filter(|member| member.client_id.as_str() == client_id)
-        .map(|member| MemberIdentity::default().with_member_id(member.member_id.clone()))
+        .map(|member| member.member_id.clone())
         .collect();
     if dead.is_empty() {
         return Ok(0);
     }
     let count = dead.len();
-    let request = LeaveGroupRequest::default().with_group_id(id).with_members(dead);
-    connection.call(&request).await.map_err(|e| e.to_string())?;
+    leaving::remove(&connection, group, dead).await?;
     Ok(count)
 }
