@@ -22,7 +22,7 @@ fn version_and_completions() {
 
 #[test]
 fn help_begins_with_examples() {
-    for args in [&["--help"][..], &["worker", "--help"], &["demo", "--help"], &["tail", "-h"]] {
+    for args in [&["--help"][..], &["worker", "--help"], &["demo", "--help"], &["tail", "-h"], &["doctor", "--help"]] {
         let help = stdout(args);
         let (examples, usage) = (help.find("Examples:").unwrap(), help.find("Usage:").unwrap());
         assert!(examples < usage, "{help}");
@@ -44,4 +44,9 @@ fn exit_codes() {
     check(&["tail", "t", "--worker", "http://127.0.0.1:1"], 3, "127.0.0.1:1");
     check(&["demo", "--database-url", "postgres://me@127.0.0.1:1/db"], 3, "127.0.0.1:1");
     check(&["demo", "--database-url", "nonsense"], 2, "postgres://");
+    check(&["doctor"], 2, "nothing to look at");
+    check(&["doctor", "/nowhere.json"], 2, "/nowhere.json");
+    check(&["doctor", "--database-url", "nonsense"], 2, "postgres://");
+    check(&["doctor", "--only", "severs", "--list"], 2, "server, role");
+    check(&["doctor", "--database-url", "postgres://me@127.0.0.1:1/db"], 1, "");
 }
