@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_blocking_snapshot_leaves_the_stream_its_place() {
-        // As the original stored it (`conformance/cases/signal_blocking_offsets`).
+        // As the original stores it, but for the counters, which it leaves out.
         let json = r#"{"lsn_proc":7,"messageType":"INSERT","lsn_commit":5,"lsn_events_processed":1,"lsn":7,"txId":3,"ts_usec":1,
             "snapshot":"BLOCKING","last_snapshot_record":false,"snapshot_completed":false,"transaction_id":"5"}"#;
         let offset = DebeziumOffset::parse(&map(json));

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use walspring_debezium::{EventConfig, Notification, notification};
+use walspring_record::leaf::java_hash::{iteration_order, string_hash};
 use walspring_record::{ChangeBatch, Lsn, Record};
 
 use crate::change_reader::push_record;
@@ -23,8 +24,11 @@ pub enum Notice {
     /// No snapshot is read in this start.
     Skipped,
     Started,
-    /// The tables to read, in their order.
-    Resolved(Vec<String>),
+    /// The tables to read, in their order; those that are captured, which may have the table of signals beside them.
+    Resolved {
+        read: Vec<String>,
+        captured: Vec<String>,
+    },
     TableBegins(String),
     TableRead {
         table: String,
@@ -39,8 +43,9 @@ pub struct Notifications {
     format: Arc<EventConfig>,
     topic: Option<String>,
     log: bool,
-    /// Of the running snapshot, separated by commas.
-    tables: String,
+    /// Of the running snapshot, separated by commas: what is read, as the original's set has it, and what is captured.
+    read: String,
+    captured: String,
     begun: bool,
     waiting: Vec<Record>,
     metrics: Arc<SourceMetrics>,
@@ -53,7 +58,8 @@ impl Notifications {
             format: events.format(),
             topic: typed.topic.clone(),
             log: typed.log,
-            tables: String::new(),
+            read: String::new(),
+            captured: String::new(),
             begun: false,
             waiting: Vec::new(),
             metrics,
@@ -68,7 +74,11 @@ impl Notifications {
         match &notice {
             Notice::Started => self.begun = true,
             Notice::Completed | Notice::Aborted => self.begun = false,
-            Notice::Resolved(tables) => self.tables = tables.join(","),
+            Notice::Resolved { read, captured } => {
+                let hashes: Vec<i32> = read.iter().map(|table| string_hash(table)).collect();
+                let read: Vec<&str> = iteration_order(&hashes, 16).into_iter().map(|n| read[n].as_str()).collect();
+                (self.read, self.captured) = (read.join(","), captured.join(","));
+            }
             _ => {}
         }
         let (kind, additional) = self.describe(notice);
@@ -114,20 +124,26 @@ impl Notifications {
 
     fn describe(&self, notice: Notice) -> (&'static str, Vec<(&'static str, String)>) {
         let connector = ("connector_name", self.format.topics.prefix.to_string());
-        let tables = || ("data_collections", self.tables.clone());
+        let tables = |tables: &str| ("data_collections", tables.to_owned());
         match notice {
             Notice::Skipped => ("SKIPPED", vec![connector]),
             Notice::Started => ("STARTED", vec![connector]),
             Notice::Completed => ("COMPLETED", vec![connector]),
             Notice::Aborted => ("ABORTED", vec![connector]),
-            Notice::Resolved(_) => ("DATA_COLLECTIONS_RESOLVED", vec![connector, tables()]),
+            Notice::Resolved { mut captured, .. } => {
+                captured.sort_unstable();
+                ("DATA_COLLECTIONS_RESOLVED", vec![connector, tables(&captured.join(","))])
+            }
             Notice::TableBegins(table) => {
-                ("IN_PROGRESS", vec![connector, ("current_collection_in_progress", table), tables()])
+                ("IN_PROGRESS", vec![connector, ("current_collection_in_progress", table), tables(&self.read)])
             }
             Notice::TableRead { table, rows } => {
                 let rows = ("total_rows_scanned", rows.to_string());
                 let status = ("status", "SUCCEEDED".to_owned());
-                ("TABLE_SCAN_COMPLETED", vec![connector, ("scanned_collection", table), rows, status, tables()])
+                (
+                    "TABLE_SCAN_COMPLETED",
+                    vec![connector, ("scanned_collection", table), rows, status, tables(&self.captured)],
+                )
             }
             Notice::TableFailed(table) => {
                 let status = ("status", "SQL_EXCEPTION".to_owned());

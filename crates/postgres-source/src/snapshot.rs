@@ -210,7 +210,10 @@ impl Snapshot {
                 }
                 Ok(Message::Failed { table, error, connection_lost }) => {
                     self.connection_lost |= connection_lost;
-                    self.notices.push(Notice::TableFailed(self.tables[table].name.clone()));
+                    // As in the original: only of what the server has refused.
+                    if error.causes.iter().any(|(class, _)| *class == PSQL_EXCEPTION) {
+                        self.notices.push(Notice::TableFailed(self.tables[table].name.clone()));
+                    }
                     return Err(error);
                 }
                 Err(RecvTimeoutError::Timeout) => return Ok(false),

@@ -360,10 +360,14 @@ impl PostgresTask {
         if typed.snapshot.threads > 1 && !typed.snapshot.one_thread_per_table {
             relations.count_pages(captured)?;
         }
-        let mut tables = Vec::new();
+        let (mut tables, mut listed) = (Vec::new(), Vec::new());
         for table in &*captured {
-            let listed = || typed.filters.in_snapshot(&table.namespace, &table.name).map_err(too_complex);
-            if (queries.is_none() && !listed()?) || relations.is_read_elsewhere(table) {
+            let name = table.qualified_name();
+            if queries.is_none() && !typed.filters.snapshot_tables.admits(&name).map_err(too_complex)? {
+                continue;
+            }
+            listed.push(name.clone());
+            if typed.signals.table.as_ref() == Some(&name) || relations.is_read_elsewhere(table) {
                 continue;
             }
             let mut table = relations.snapshot_table(table)?;
@@ -374,7 +378,8 @@ impl PostgresTask {
             tables.push(table);
         }
         tracing::info!(tables = tables.len(), lsn = %point.lsn, "the snapshot begins");
-        self.notifications.tell(Notice::Resolved(tables.iter().map(|t| t.name.clone()).collect()));
+        let read = tables.iter().map(|t| t.name.clone()).collect();
+        self.notifications.tell(Notice::Resolved { read, captured: listed });
         let threads = typed.snapshot.threads;
         let division = Division {
             parts_max: threads * typed.snapshot.chunks_per_thread.max(4),

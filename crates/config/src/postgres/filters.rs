@@ -71,12 +71,6 @@ impl Filters {
         Ok(self.captures_schema(schema)? && self.tables.admits(&name)?)
     }
 
-    /// Among the captured tables: whether the snapshot reads it. The signal table is streamed only.
-    pub fn in_snapshot(&self, schema: &str, table: &str) -> Result<bool, MatchError> {
-        let name = format!("{schema}.{table}");
-        Ok(self.signal_table.as_ref() != Some(&name) && self.snapshot_tables.admits(&name)?)
-    }
-
     /// The place of the first expression of `table.include.list` that matches: a snapshot reads tables in that order.
     pub fn snapshot_place(&self, schema: &str, table: &str) -> Result<usize, MatchError> {
         let name = format!("{schema}.{table}");

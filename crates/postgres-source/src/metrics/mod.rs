@@ -240,7 +240,7 @@ impl SourceMetrics {
                 state.snapshot = Snapshot::begins();
                 state.tables.forget_snapshot();
             }
-            Notice::Resolved(tables) => state.snapshot.tables = tables.len(),
+            Notice::Resolved { read, .. } => state.snapshot.tables = read.len(),
             Notice::TableRead { .. } => state.snapshot.tables_read += 1,
             Notice::Completed => {
                 state.snapshot.ends();
@@ -548,7 +548,8 @@ mod tests {
         metrics.notice(&Notice::Skipped);
         assert_eq!(snapshot(&metrics), [0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
         metrics.notice(&Notice::Started);
-        metrics.notice(&Notice::Resolved(vec!["a".into(), "b".into()]));
+        let read = vec!["a".into(), "b".into()];
+        metrics.notice(&Notice::Resolved { captured: read.clone(), read });
         metrics.notice(&Notice::TableRead { table: "a".into(), rows: 1 });
         assert_eq!(snapshot(&metrics), [2.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
         metrics.ended();

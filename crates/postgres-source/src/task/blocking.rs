@@ -153,7 +153,7 @@ impl PostgresTask {
             for list in &lists {
                 is_wanted |= list.matches(&name).map_err(too_complex)?;
             }
-            if is_wanted && self.config.typed.signals.table.as_ref() != Some(&name) {
+            if is_wanted {
                 tables.push(table);
             }
         }

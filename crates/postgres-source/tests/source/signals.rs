@@ -213,6 +213,65 @@ fn a_restart_goes_on_behind_the_last_row_that_was_sent() {
     assert_eq!(all, t.chain(u).collect::<Vec<_>>());
 }
 
+/// Each key's type with its values, in their order.
+const KEYS: [(&str, &[&str]); 14] = [
+    ("bool", &["false", "true"]),
+    ("int2", &["-3", "0", "7"]),
+    ("int8", &["-9000000000", "1", "9000000000"]),
+    ("numeric", &["-12345678901234567890.5", "0", "0.10", "1e30", "NaN"]),
+    ("float8", &["-1.5", "0", "1e300", "Infinity"]),
+    ("date", &["0044-03-15 BC", "1970-01-01", "2024-02-29", "infinity"]),
+    ("timestamp", &["0044-03-15 01:02:03 BC", "2024-02-29 12:34:56.789012", "infinity"]),
+    ("timestamptz", &["2024-02-29 12:34:56.789012+05:30", "2024-03-01 00:00:00Z"]),
+    ("time", &["00:00:00", "12:34:56.789012", "24:00:00"]),
+    ("bytea", &["\\x", "\\x00", "\\x00ff", "\\xff27"]),
+    ("text", &["", " ", "O''Reilly \\ x", "ä𝄞"]),
+    // As they were made, which is not the order of their names.
+    ("mood", &["sad", "it''s", "happy"]),
+    ("uuid", &["00000000-0000-0000-0000-000000000001", "ffffffff-ffff-ffff-ffff-ffffffffffff"]),
+    ("inet", &["10.0.0.1", "10.0.0.0/8", "::1"]),
+];
+
+#[test]
+fn keys_of_any_type_go_on_after_a_restart() {
+    let db = postgres(15).database();
+    db.sql(SIGNAL_TABLE);
+    db.sql("create type mood as enum ('sad', 'it''s', 'happy')");
+    let mut expected = Vec::new();
+    for (kind, values) in KEYS {
+        // Alone, and behind a number.
+        db.sql(&format!("create table one_{kind} (k {kind} primary key)"));
+        db.sql(&format!("create table two_{kind} (n int, k {kind}, primary key (n, k))"));
+        for value in values {
+            db.sql(&format!("insert into one_{kind} values ('{value}'); insert into two_{kind} values (1, '{value}')"));
+        }
+        for table in ["one", "two"] {
+            let rows = db.sql(&format!("select k from {table}_{kind} order by k"));
+            expected
+                .extend(rows.into_iter().map(|row| format!("{table}_{kind} {}", row[0].as_deref().unwrap_or("null"))));
+        }
+    }
+    let connector =
+        connector(&db, &[("incremental.snapshot.chunk.size", "1"), ("table.exclude.list", "public.signal")]);
+    let mut source = connector.streaming(None);
+    let tables: Vec<String> =
+        KEYS.iter().flat_map(|(kind, _)| ["one", "two"].map(|table| format!("\"public.{table}_{kind}\""))).collect();
+    signal(&db, "execute-snapshot", &format!(r#"{{"data-collections": [{}]}}"#, tables.join(",")));
+    let mut all = Vec::new();
+    while all.len() < expected.len() {
+        source.until("a chunk", |step| {
+            for e in step.events.iter().filter(|e| is_read(e)) {
+                all.push(format!("{} {}", e.table.trim_start_matches("public."), e.get("k").unwrap_or("null")));
+            }
+            step.events.iter().any(is_read)
+        });
+        let offset = source.close().expect("an offset");
+        source = connector.streaming(Some(&offset));
+    }
+    source.close();
+    assert_eq!(all, expected);
+}
+
 #[test]
 fn a_chunk_that_cannot_be_read_fails_the_task_until_the_table_is_taken_out() {
     let db = postgres(15).database();
