@@ -71,6 +71,29 @@ impl Load {
         }
     }
 
+    /// Pairs of transactions that cross: one has rows before and behind the other's in the log, and commits after it; the
+    /// other is COPY, whose rows share their place, and rows of another table.
+    pub fn crossed(url: &str, seed: u64, pairs: u64) {
+        let mut random = Random::new(seed);
+        let mut session = |n| Session::new(Client::connect(url, NoTls).expect("a session"), n, false);
+        let (mut outer, mut inner) = (session(0), session(1));
+        let mut pair = || -> Result<()> {
+            outer.begin()?;
+            outer.insert(0, 2)?;
+            outer.message(true)?;
+            inner.begin()?;
+            for _ in 0..3 {
+                inner.copy(&mut random)?;
+            }
+            inner.message(false)?;
+            inner.insert(1, 3)?;
+            inner.end(false)?;
+            outer.insert(0, 1)?;
+            outer.end(false).map(|_| ())
+        };
+        (0..pairs).for_each(|_| pair().expect("two transactions"));
+    }
+
     pub fn committed(&self) -> u64 {
         self.committed.load(Ordering::Relaxed)
     }

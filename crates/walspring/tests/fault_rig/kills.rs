@@ -54,7 +54,7 @@ fn killed_at_every_place_on_the_embedded_log() {
 #[test]
 fn killed_at_random_moments() {
     for (on_kafka, delivery, kills) in
-        [(false, Delivery::ExactlyOnce, 20), (true, Delivery::ExactlyOnce, 4), (true, Delivery::AtLeastOnce, 4)]
+        [(false, Delivery::ExactlyOnce, 10), (true, Delivery::ExactlyOnce, 3), (true, Delivery::AtLeastOnce, 3)]
     {
         let server = postgres(15);
         let mut setup = Setup::new(program(), &server);
@@ -74,7 +74,7 @@ fn killed_at_random_moments() {
 /// them): a worker that sends each record by itself ends at the k-th, for every k.
 #[test]
 fn killed_at_every_record_of_interleaved_transactions_with_copy_and_messages() {
-    const SLOTS: usize = 60;
+    const SLOTS: usize = 40;
     let server = Arc::new(Postgres::start(Postgres::builder(15).option("max_replication_slots", "100")));
     let db = Arc::new(server.database());
     ledger::prepare(&db);
@@ -84,7 +84,7 @@ fn killed_at_every_record_of_interleaved_transactions_with_copy_and_messages() {
         db.name()
     ));
     db.sql(&format!("create publication {} for table plain, \"full\"", db.slot("p")));
-    Load::interleaved(&db.url(), 5, 6);
+    Load::interleaved(&db.url(), 5, 4);
     let records: usize = db.value("select count(*) from ledger").parse().unwrap();
     let mut rigs: Vec<Rig> = Vec::new();
     for n in 1..=SLOTS.min(records) {
