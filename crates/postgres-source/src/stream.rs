@@ -181,7 +181,6 @@ impl Stream {
         let mut frames = 0u32;
         let mut received = Lsn::ZERO;
         loop {
-            let buffered = self.stream.has_buffered();
             if self.in_progress.as_ref().is_some_and(|p| p.is_releasing()) {
                 match self.release(batch, deadline)? {
                     Flow::On => {}
@@ -189,6 +188,7 @@ impl Stream {
                     Flow::Over => return Ok(()),
                 }
             }
+            let buffered = self.stream.has_buffered();
             if !buffered {
                 if received != Lsn::ZERO {
                     self.progress.received(received);

@@ -8,7 +8,7 @@ use walspring_record::{ChangeKind, SourceOffset};
 use walspring_testkit::client::Client;
 use walspring_testkit::{Postgres, TempDatabase, wait_for};
 
-use crate::support::{Connector, Event, Random, WAIT};
+use crate::support::{Connector, Event, Random, WAIT, confirmed};
 
 /// A server that decodes with next to no memory; from 16 on it sends each change as it comes.
 fn server(major: u32) -> Arc<Postgres> {
@@ -287,4 +287,250 @@ fn transaction_records_are_the_same_too() {
     for (major, seed, steps) in [(15, 7, 600), (18, 8, 300)] {
         is_the_same(major, seed, steps, Alters::Tables, &[("provide.transaction.metadata", "true")]);
     }
+}
+
+/// Reads to the end with and without, and compares. The events, and how often the first was begun again.
+fn both(db: &TempDatabase) -> (Vec<String>, u32) {
+    let (off, _) = lines(&connector(db, false, 1000));
+    let (on, restarts) = lines(&connector(db, true, 1000));
+    let events = |lines: &[Line]| lines.iter().map(|(line, _)| line.clone()).collect::<Vec<_>>();
+    if let Some((on, off)) = events(&on).iter().zip(&events(&off)).find(|(on, off)| on != off) {
+        panic!("{}\n{}", on.replace("xx", ""), off.replace("xx", ""));
+    }
+    assert_eq!(on.len(), off.len());
+    (events(&on), restarts)
+}
+
+/// Enough to be sent before the end, whatever the version: so many rows.
+fn many(table: &str, from: u32) -> String {
+    format!("insert into {table} (id, v) select g, repeat('x', 2000) from generate_series({from}, {from} + 99) g")
+}
+
+#[test]
+fn a_table_altered_in_such_a_transaction_is_known_to_those_after_it() {
+    for major in [15, 18] {
+        let db = prepared(major);
+        db.sql("create table a (id int primary key, v text)");
+        make_slots(&db, &[]);
+        // It commits: others see the table as it left it, though it is not described again for them.
+        db.sql("insert into a values (1, 'before')");
+        let mut session = db.connect();
+        session
+            .batch_execute(&format!("begin; {}; alter table a add column w int; {}", many("a", 100), many("a", 200)))
+            .unwrap();
+        db.sql("insert into shared values (1, 'beside')");
+        session.batch_execute("commit").unwrap();
+        db.sql("insert into a values (2, 'after', 3)");
+        // It is rolled back: nobody has seen what it did.
+        session
+            .batch_execute(&format!(
+                "begin; alter table a drop column v; insert into a select g, g from generate_series(300, 9999) g"
+            ))
+            .unwrap();
+        session.batch_execute("rollback").unwrap();
+        db.sql("insert into a values (3, 'as before', 4)");
+        // A subtransaction does it, and is rolled back.
+        session
+            .batch_execute(&format!(
+                "begin; {}; savepoint s; alter table a rename w to z; {}; rollback to s; {}; commit",
+                many("a", 400),
+                many("a", 500),
+                many("a", 600)
+            ))
+            .unwrap();
+        db.sql("insert into a values (4, 'as before', 5)");
+        end(&db);
+        let (events, restarts) = both(&db);
+        was_streamed(&db, &db.slot("on"));
+        assert_eq!((events.len(), restarts), (1 + 200 + 1 + 1 + 1 + 200 + 1 + 1, 0), "version {major}");
+        let newest = events.iter().rfind(|event| event.contains("public.a")).expect("an event");
+        assert!(newest.contains(r#"("w", Some("5"))"#), "{newest}");
+    }
+}
+
+#[test]
+fn a_description_from_before_a_change_by_others_is_not_taken_for_the_newest() {
+    for major in [15, 18] {
+        let db = prepared(major);
+        db.sql("create schema one; create table one.a (id int primary key, v text)");
+        make_slots(&db, &[]);
+        let mut session = db.connect();
+        session.batch_execute(&format!("begin; {}", many("one.a", 100))).unwrap();
+        // Renaming a schema needs no lock on its tables.
+        db.sql("alter schema one rename to two; insert into two.a values (1, 'beside')");
+        session.batch_execute("commit").unwrap();
+        db.sql("insert into two.a values (2, 'after')");
+        end(&db);
+        // Of the rows from before the change the server says the newer name where it does not stream, though they have the
+        // older one: it describes a table once to all.
+        let (lines, _) = lines(&connector(&db, true, 1000));
+        let schemas =
+            |name: &str| lines.iter().filter(|(line, _)| line.contains(&format!(r#"table: "{name}.a""#))).count();
+        assert_eq!((schemas("one"), schemas("two")), (100, 2), "version {major}");
+    }
+}
+
+#[test]
+fn a_prepared_transaction_comes_when_it_is_committed() {
+    for major in [15, 18] {
+        let db = prepared(major);
+        db.sql("create table a (id int primary key, v text)");
+        make_slots(&db, &[]);
+        let gid = |n: u32| format!("'{}_{n}'", db.name());
+        for (n, from) in [(1, 100), (2, 200)] {
+            db.connect().batch_execute(&format!("begin; {}; prepare transaction {}", many("a", from), gid(n))).unwrap();
+        }
+        let mut source = connector(&db, true, 1000).streaming(None);
+        db.sql("insert into shared values (1, 'beside')");
+        assert_eq!(source.take(1)[0].table, "public.shared");
+        db.sql(&format!("rollback prepared {}", gid(1)));
+        db.sql(&format!("commit prepared {}", gid(2)));
+        let rows = source.take(100);
+        assert!(rows.iter().all(|row| row.number("id") >= 200));
+        source.close();
+        end(&db);
+        assert_eq!(both(&db).0.len(), 102);
+    }
+}
+
+#[test]
+fn what_streaming_does_not_tell_is_read_without() {
+    let db = prepared(15);
+    db.sql("create table a (id int primary key, v text)");
+    make_slots(&db, &[]);
+    // A message in a subtransaction that is rolled back, in a transaction that commits.
+    db.connect()
+        .batch_execute(&format!(
+            "begin; {}; savepoint s; select pg_logical_emit_message(true, 'app', 'undone'); {}; rollback to s; commit",
+            many("a", 100),
+            many("a", 200)
+        ))
+        .unwrap();
+    end(&db);
+    let (events, restarts) = both(&db);
+    assert_eq!((events.len(), restarts), (101, 1));
+    // A transaction that was replayed from another node.
+    let db = prepared(15);
+    db.sql("create table a (id int primary key, v text)");
+    make_slots(&db, &[]);
+    let origin = db.slot("origin");
+    db.sql(&format!("select pg_replication_origin_create('{origin}')"));
+    let mut session = db.connect();
+    session.batch_execute(&format!("select pg_replication_origin_session_setup('{origin}')")).unwrap();
+    session
+        .batch_execute(&format!(
+            "begin; select pg_replication_origin_xact_setup('0/ABCD', now()); {}; commit",
+            many("a", 100)
+        ))
+        .unwrap();
+    session.batch_execute("select pg_replication_origin_session_reset()").unwrap();
+    end(&db);
+    let (events, restarts) = both(&db);
+    assert_eq!((events.len(), restarts), (101, 1));
+    assert!(events[0].contains(&origin), "{}", events[0]);
+    db.sql(&format!("select pg_replication_origin_drop('{origin}')"));
+}
+
+#[test]
+fn a_transaction_beyond_the_bound_on_disk_is_left_to_the_server() {
+    let db = prepared(15);
+    db.sql("create table a (id int primary key, v text)");
+    let options = [("walspring.spill.max.bytes", "100000")];
+    make_slots(&db, &options);
+    db.sql(&format!("begin; {}; commit", many("a", 100)));
+    end(&db);
+    let (events, restarts) = lines(&with(connector(&db, true, 1000), &options));
+    assert_eq!((events.len(), restarts), (101, 1));
+}
+
+#[test]
+fn stopped_after_any_event_of_one_the_rest_follows_once() {
+    for major in [15, 18] {
+        let db = prepared(major);
+        make_slots(&db, &[]);
+        workload(&db, 20 + u64::from(major), 150, Alters::Nothing);
+        let (all, _) = lines(&connector(&db, true, 1));
+        let step = all.len() / 40 + 1;
+        for sent in (1..all.len() - 1).step_by(step) {
+            let Some(offset) = &all[sent - 1].1 else { panic!("event {sent} has no offset") };
+            let mut source = connector(&db, true, 7).streaming(Some(offset));
+            let rest = source.events_until("the end", is_end);
+            assert_eq!(rest.len(), all.len() - sent, "version {major}, after {sent} of {}", all.len());
+            for (event, (line, _)) in rest.iter().zip(&all[sent..]) {
+                assert!(line.starts_with(&format!("{event:?}")), "version {major}, after {sent}");
+            }
+            source.close();
+        }
+    }
+}
+
+#[test]
+fn nothing_is_confirmed_that_an_open_one_needs() {
+    for major in [15, 18] {
+        let db = prepared(major);
+        db.sql("create table a (id int primary key, v text)");
+        make_slots(&db, &[]);
+        let quiet =
+            || connector(&db, true, 1000).limits(|l| (l.quiet_bytes, l.quiet_interval) = (1, Duration::from_millis(1)));
+        let mut source = quiet().streaming(None);
+        let mut session = db.connect();
+        session.batch_execute(&format!("begin; {}", many("a", 100))).unwrap();
+        // Keepalives, confirmed positions, and a start anew while it is open.
+        db.sql("create table noise (v text); insert into shared values (1, '')");
+        let begun = confirmed(&db, &db.slot("on"));
+        let mut events = Vec::new();
+        let until = Instant::now() + WAIT;
+        while confirmed(&db, &db.slot("on")) <= begun || events.is_empty() {
+            assert!(Instant::now() < until, "nothing was confirmed");
+            let Some(step) = source.poll(Duration::from_millis(20)).expect("no error") else { continue };
+            events.extend(step.events);
+            step.offset.iter().for_each(|offset| source.stored(offset));
+        }
+        let offset = source.close();
+        source = quiet().streaming(offset.as_ref());
+        session.batch_execute(&format!("{}; commit", many("a", 200))).unwrap();
+        events.extend(source.take(200));
+        assert_eq!(events.len(), 201, "version {major}");
+        source.close();
+    }
+}
+
+#[test]
+fn a_huge_one_keeps_its_connection_and_takes_no_memory() {
+    let server = Postgres::builder(15).option("wal_sender_timeout", "1s").option("logical_decoding_work_mem", "64kB");
+    let db = Arc::new(Postgres::start(server)).database();
+    db.sql("create table a (id int primary key, v text); create table done (id int primary key)");
+    let mut source = connector(&db, true, 1000).streaming(None);
+    let pid = db.value("select active_pid from pg_replication_slots where active");
+    let rows = 200_000;
+    db.sql(&format!("insert into a select g, repeat('x', 100) from generate_series(1, {rows}) g"));
+    end(&db);
+    let (before, mut most, mut seen) = (resident(), 0, 0i64);
+    loop {
+        let step = source.poll(Duration::from_millis(100)).expect("no error");
+        most = most.max(resident());
+        let Some(step) = step else { continue };
+        for event in &step.events {
+            if is_end(event) {
+                assert_eq!(seen, rows);
+                assert_eq!(db.value("select active_pid from pg_replication_slots where active"), pid);
+                was_streamed(&db, &db.slot("on"));
+                // Other tests run in this process; all rows would be ten times as much.
+                assert!(most.saturating_sub(before) < 40 << 20, "{before} to {most} bytes");
+                return;
+            }
+            seen += 1;
+            assert_eq!(event.number("id"), seen);
+        }
+        if seen == 50_000 {
+            // Nobody reads for longer than the server waits for an answer.
+            std::thread::sleep(Duration::from_secs(3));
+        }
+    }
+}
+
+/// Bytes of this process in memory.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * 4096
 }
