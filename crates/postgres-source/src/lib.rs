@@ -12,6 +12,7 @@ mod errors;
 mod events;
 mod feedback;
 mod hypertables;
+mod identity;
 mod incremental;
 mod keeper;
 mod kept_tables;

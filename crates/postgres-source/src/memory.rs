@@ -9,6 +9,7 @@ use walspring_record::Lsn;
 use crate::catalog::Table;
 use crate::config::SourceConfig;
 use crate::errors::from_pg;
+use crate::identity::Source;
 use crate::keeper::{Keeper, Kept};
 use crate::relations::CatalogRelations;
 
@@ -21,7 +22,9 @@ pub struct Reading {
 }
 
 pub struct Memory {
-    pub kept: Kept,
+    kept: Kept,
+    /// The server and slot that were read.
+    pub source: Option<Source>,
     pub keeper: Arc<Keeper>,
 }
 
@@ -59,13 +62,15 @@ impl Memory {
 
 impl Reading {
     pub fn end(self) -> Result<Memory, TaskError> {
-        let nothing = || Memory { kept: Kept::new(), keeper: Arc::new(Keeper::start(None)) };
+        let nothing = || Memory { kept: Kept::new(), source: None, keeper: Arc::new(Keeper::start(None)) };
         let Some(thread) = self.thread else { return Ok(nothing()) };
         let read = thread.join().unwrap_or_else(|_| Err(StoreError::Transient("the reading thread broke off".into())));
         match read {
             Ok(records) => {
                 let keeper = Arc::new(Keeper::start(self.store));
-                Ok(Memory { kept: records.into_iter().collect(), keeper })
+                let kept: Kept = records.into_iter().collect();
+                let source = kept.get(&Source::key()).and_then(Source::read);
+                Ok(Memory { kept, source, keeper })
             }
             Err(StoreError::Definite(why)) => {
                 tracing::warn!("what was kept over restarts cannot be read, the connector goes on without: {why}");

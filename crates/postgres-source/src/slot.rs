@@ -22,11 +22,21 @@ pub struct Slot {
     pub confirmed_lsn: Option<Lsn>,
     /// `lost`: the server has removed WAL that the slot needs.
     pub wal_status: String,
+    /// Why the server has invalidated it, as far as its version tells: `wal_removed`, `rows_removed`,
+    /// `wal_level_insufficient`, `idle_timeout`; `conflicting`, one of the two in the middle.
+    pub invalidation: Option<String>,
+    /// The oldest transaction that decoding needs the catalog's rows of.
+    pub catalog_xmin: Option<u32>,
 }
 
 pub fn find(connection: &mut Connection, name: &str) -> Result<Option<Slot>, PgError> {
+    let invalidation = match connection.server_version_num() {
+        170_000.. => "invalidation_reason",
+        160_000.. => "CASE WHEN conflicting THEN 'conflicting' WHEN wal_status = 'lost' THEN 'wal_removed' END",
+        _ => "CASE WHEN wal_status = 'lost' THEN 'wal_removed' END",
+    };
     let rows = connection.query(&format!(
-        "SELECT plugin, database, active_pid, restart_lsn, confirmed_flush_lsn, wal_status \
+        "SELECT plugin, database, active_pid, restart_lsn, confirmed_flush_lsn, wal_status, {invalidation}, catalog_xmin \
          FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
         quote_literal(name)
     ))?;
@@ -37,6 +47,8 @@ pub fn find(connection: &mut Connection, name: &str) -> Result<Option<Slot>, PgE
         restart_lsn: row.get(3).and_then(|l| l.parse().ok()),
         confirmed_lsn: row.get(4).and_then(|l| l.parse().ok()),
         wal_status: text(row, 5),
+        invalidation: row.get(6).map(str::to_owned),
+        catalog_xmin: row.get(7).and_then(|xid| xid.parse().ok()),
     }))
 }
 

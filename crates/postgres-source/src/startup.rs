@@ -9,7 +9,6 @@ use crate::catalog::Table;
 use crate::config::{SourceConfig, too_complex};
 use crate::doctor::words;
 use crate::errors::from_pg;
-use crate::position::Resume;
 use crate::slot::Slot;
 use crate::wire::{Connection, quote_identifier, quote_literal};
 
@@ -96,7 +95,7 @@ pub fn check_slot(slot: &Slot, config: &SourceConfig) -> Result<(), TaskError> {
 }
 
 /// Whether the slot still has what the stored offset needs.
-pub fn check_position(slot: Option<&Slot>, resume: &Resume, stored: Lsn, offset: &str) -> Result<(), TaskError> {
+pub fn check_position(name: &str, slot: Option<&Slot>, stored: Lsn, offset: &str) -> Result<(), TaskError> {
     let gone = |hint: String| {
         TaskError::definite(
             DEBEZIUM_EXCEPTION,
@@ -108,14 +107,18 @@ pub fn check_position(slot: Option<&Slot>, resume: &Resume, stored: Lsn, offset:
         .hint(hint)
     };
     let Some(slot) = slot else {
-        return Err(gone(
-            "the replication slot does not exist any more; changes since the stored offset cannot be read. Set \
+        return Err(gone(format!(
+            "the replication slot {name} does not exist any more; what was committed after {stored} cannot be read. Set \
              snapshot.mode=when_needed to read the tables again, or delete the stored offset (DELETE /connectors/…/offsets)"
-                .into(),
-        ));
+        )));
     };
-    if slot.wal_status == "lost" || slot.restart_lsn.is_none() {
-        return Err(gone(words::SLOT_LOST.into()));
+    if let Some(reason) = invalidated(slot) {
+        return Err(gone(format!(
+            "the server has invalidated the slot {name} ({reason}); what was committed after {stored} cannot be read. {}; then \
+             read the tables again: drop the slot ({}), and delete the stored offset (DELETE /connectors/…/offsets)",
+            mended_by(reason),
+            words::drop_slot(name)
+        )));
     }
     if slot.restart_lsn.is_some_and(|restart| restart > stored) {
         return Err(gone(format!(
@@ -123,12 +126,28 @@ pub fn check_position(slot: Option<&Slot>, resume: &Resume, stored: Lsn, offset:
             slot.restart_lsn.unwrap_or_default()
         )));
     }
-    if let Some(confirmed) = slot.confirmed_lsn.filter(|c| resume.start != Lsn::ZERO && *c > resume.start) {
-        tracing::warn!(
-            "the slot has been confirmed up to {confirmed}, beyond the stored offset's {}: changes between the two do not \
-             come again",
-            resume.start
-        );
-    }
     Ok(())
+}
+
+/// Why nothing can be read from the slot any more.
+fn invalidated(slot: &Slot) -> Option<&str> {
+    let lost = slot.wal_status == "lost" || slot.restart_lsn.is_none();
+    slot.invalidation.as_deref().or(lost.then_some("wal_removed"))
+}
+
+fn mended_by(reason: &str) -> &'static str {
+    match reason {
+        "rows_removed" => "Set hot_standby_feedback=on on the standby",
+        "wal_level_insufficient" => "Set wal_level=logical on the primary",
+        "conflicting" => "Set hot_standby_feedback=on on the standby, and wal_level=logical on the primary",
+        "idle_timeout" => "Raise idle_replication_slot_timeout",
+        _ => "Raise max_slot_wal_keep_size",
+    }
+}
+
+/// Refuses a slot that has been invalidated: starting the stream would be tried in vain for ever.
+pub fn check_valid(name: &str, slot: &Slot) -> Result<(), TaskError> {
+    let Some(reason) = invalidated(slot) else { return Ok(()) };
+    Err(TaskError::definite(DEBEZIUM_EXCEPTION, format!("The server has invalidated the slot {name}: {reason}"))
+        .hint(format!("{}; drop the slot and start again: {}", mended_by(reason), words::drop_slot(name))))
 }

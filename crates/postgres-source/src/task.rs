@@ -17,6 +17,8 @@ use crate::config::{SourceConfig, too_complex};
 use crate::errors::from_pg;
 use crate::events::{Events, StoredOffset};
 use crate::feedback::SlotProgress;
+use crate::identity::Source;
+use crate::keeper::Keeper;
 use crate::limits::Limits;
 use crate::memory::Memory;
 use crate::metrics::SourceMetrics;
@@ -32,11 +34,16 @@ use crate::wire::Connection;
 use crate::{publication, startup};
 
 mod blocking;
+mod source;
 
 use blocking::Blocking;
+use source::Place;
 
 /// Longest silence between two looks at the stop token.
 const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// How often what was confirmed is kept, beside the offset.
+const REACHED_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Between two looks at a slot that another session reads.
 const SLOT_LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -54,6 +61,9 @@ pub struct PostgresTask {
     progress: Arc<SlotProgress>,
     metrics: Arc<SourceMetrics>,
     slot_watch: Option<SlotWatch>,
+    keeper: Arc<Keeper>,
+    /// What the keeper was given last, and when.
+    source: Option<(Source, Instant)>,
     state: State,
 }
 
@@ -114,6 +124,8 @@ impl PostgresTask {
             progress,
             metrics,
             slot_watch: None,
+            keeper: Arc::new(Keeper::start(None)),
+            source: None,
             state: State::New,
             context: Context {
                 read_offset: context.offset,
@@ -151,16 +163,26 @@ impl PostgresTask {
             let (name, interval, metrics) = (&config.typed.slot.name, config.slot_watch_interval, self.metrics.clone());
             self.slot_watch = Some(SlotWatch::start(&config.connect, name, interval, metrics));
         }
-        let (snapshot, stored) = self.plan(stored, existing.as_ref())?;
+        let memory = memory.end()?;
+        let (is_same, known) = self.check_source(&memory, stored.as_ref())?;
+        let (snapshot, stored) = self.plan(stored, existing.as_ref(), memory.source.as_ref())?;
+        let stored = stored.filter(|_| is_same);
+        if let Some(slot) = existing.as_ref().filter(|_| streams) {
+            startup::check_valid(&config.typed.slot.name, slot)?;
+        }
 
         let mut relations = CatalogRelations::new(config.clone(), connection, events, &captured)?;
-        let memory = memory.end()?;
         let position = stored.as_ref().map_or(Lsn::ZERO, |s| Resume::after(&s.position).start);
         memory.remember_tables(&mut relations, &config, &all, position)?;
+        self.keeper = memory.keeper;
         startup::set_identities(&mut relations.connection, &config, &captured)?;
         // A role that may not replicate hears that first, as from the original, and no publication is left behind.
         let makes_slot = streams && (snapshot || existing.is_none());
-        let mut replication = if makes_slot { Some(self.replication_connection()?) } else { None };
+        let mut replication = match known {
+            Some(connection) => Some(connection),
+            None if makes_slot => Some(self.replication_connection()?),
+            None => None,
+        };
         if streams {
             publication::prepare(&mut relations.connection, &config.typed, &captured)?;
         }
@@ -173,7 +195,7 @@ impl PostgresTask {
             return Ok(State::Finished);
         }
         let mut slot = existing.and_then(|s| s.confirmed_lsn).unwrap_or_default();
-        if let Some(connection) = &mut replication {
+        if let Some(connection) = replication.as_mut().filter(|_| makes_slot) {
             let made = self.make_slot(connection, &config.typed.slot.name, config.slot_temporary, false)?;
             slot = made.consistent_point;
         }
@@ -194,6 +216,7 @@ impl PostgresTask {
         &self,
         stored: Option<StoredOffset>,
         slot: Option<&Slot>,
+        kept: Option<&Source>,
     ) -> Result<(bool, Option<StoredOffset>), TaskError> {
         let typed = &self.config.typed;
         let (mode, configured) = (typed.snapshot.mode, typed.snapshot.configured);
@@ -214,6 +237,9 @@ impl PostgresTask {
         let checked = !snapshot || mode == SnapshotMode::ConfigurationBased;
         let checked = checked && typed.slot.check_position;
         let Some(s) = stored.as_ref().filter(|s| checked && self.streams() && !s.in_snapshot) else {
+            if let Some(kept) = kept.filter(|_| !snapshot && stored.is_none() && self.streams()) {
+                self.check_slot_of(kept, slot)?;
+            }
             return Ok((snapshot, stored));
         };
         if self.config.slot_temporary && slot.is_none() {
@@ -222,9 +248,9 @@ impl PostgresTask {
             tracing::warn!(again, "the temporary slot is gone, and with it the changes since the stored offset");
             return Ok((again, None));
         }
-        let at = s.position.last_commit.or(s.position.lsn).unwrap_or_default();
-        match startup::check_position(slot, &Resume::after(&s.position), at, &s.text) {
-            Ok(()) => Ok((snapshot, stored)),
+        match self.check_place(s, slot, kept) {
+            Ok(Place::Stored) => Ok((snapshot, stored)),
+            Ok(Place::Slot) => Ok((snapshot, None)),
             Err(e) if mode == SnapshotMode::WhenNeeded => {
                 tracing::warn!("{e}; the tables are read again");
                 Ok((true, stored))
@@ -454,10 +480,11 @@ impl PostgresTask {
         let State::Starting(starting) = std::mem::replace(&mut self.state, State::Closed) else { return Ok(()) };
         let Starting { mut relations, replication, from } = *starting;
         self.wait_for_slot(&mut relations)?;
-        let replication = match replication {
+        let mut replication = match replication {
             Some(connection) => connection,
             None => self.replication_connection()?,
         };
+        self.keep_source(&mut replication, &mut relations)?;
         let (progress, outside) = (self.progress.clone(), &self.context.outside);
         fault::point("stream.begin");
         let stream = Stream::start(&self.config, relations, replication, from, progress, self.limits, outside)?;
@@ -500,6 +527,8 @@ impl PostgresTask {
         }
         stream.poll(&self.config, batch, wait)?;
         stream.relations_mut().write_kept();
+        self.keep_reached(REACHED_INTERVAL);
+        let State::Stream(stream) = &mut self.state else { return Ok(Poll::Idle) };
         for (signal, notice) in stream.take_notices() {
             self.notifications.tell_incremental(signal, notice);
         }
@@ -573,6 +602,7 @@ impl SourceTask for PostgresTask {
     }
 
     fn close(&mut self) {
+        self.keep_reached(Duration::ZERO);
         let stream = match std::mem::replace(&mut self.state, State::Closed) {
             State::Stream(stream) => Some(stream),
             State::Blocking(blocking) => Some(blocking.into_stream()),

@@ -82,7 +82,8 @@ pub struct SlotConfig {
     pub retries_max: i32,
     pub retry_delay: Duration,
     pub create_timeout: Duration,
-    pub offset_mismatch: OffsetMismatchStrategy,
+    /// `None`: not said, which is stricter than what `validate` shows as the default.
+    pub offset_mismatch: Option<OffsetMismatchStrategy>,
     pub check_position: bool,
     pub flush_mode: LsnFlushMode,
     /// Longest time until a confirmation is handed to the connection, and what follows.
@@ -242,7 +243,7 @@ impl PostgresConnectorConfig {
 
 fn read(config: &Config) -> Result<PostgresConnectorConfig, ConfigErrors> {
     let options = config.reader(POSTGRES);
-    let slot = slot(options)?;
+    let slot = slot(options, config)?;
     let topics = topics(options)?;
     let events = events(options, config, slot.flush_mode)?;
     Ok(PostgresConnectorConfig {
@@ -288,7 +289,8 @@ fn connection(options: Reader<'_>) -> Result<ConnectionConfig, ConfigError> {
     })
 }
 
-fn slot(options: Reader<'_>) -> Result<SlotConfig, ConfigError> {
+fn slot(options: Reader<'_>, config: &Config) -> Result<SlotConfig, ConfigError> {
+    const MISMATCH: &str = "offset.mismatch.strategy";
     Ok(SlotConfig {
         plugin: mode(options, "plugin.name", OutputPlugin::from_name)?,
         name: options.string("slot.name")?,
@@ -298,7 +300,10 @@ fn slot(options: Reader<'_>) -> Result<SlotConfig, ConfigError> {
         retries_max: options.int("slot.max.retries")?,
         retry_delay: options.milliseconds("slot.retry.delay.ms")?,
         create_timeout: options.count("internal.create.slot.command.timeout").map(Duration::from_secs)?,
-        offset_mismatch: mode(options, "offset.mismatch.strategy", OffsetMismatchStrategy::from_name)?,
+        offset_mismatch: match config.contains(MISMATCH) {
+            true => Some(mode(options, MISMATCH, OffsetMismatchStrategy::from_name)?),
+            false => None,
+        },
         check_position: options.boolean("internal.log.position.check.enable")?,
         flush_mode: mode(options, "lsn.flush.mode", LsnFlushMode::from_name)?,
         flush_timeout: options.milliseconds("lsn.flush.timeout.ms")?,

@@ -1071,15 +1071,13 @@ const OPTIONS: &[OptionDef] = &[
         .unlisted()
         .default("no_validation")
         .checks(&[OneOf(&["no_validation", "trust_offset", "trust_slot", "trust_greater_lsn"])])
-        .doc("What happens when the stored position and the slot's differ: no_validation, trust_offset, trust_slot or trust_greater_lsn.")
-        .no_effect("the stored offset is always trusted"),
+        .doc("What happens when the slot stands beyond the stored position, or another server answers: no_validation goes on, trust_offset stops the task, trust_slot and trust_greater_lsn go on where the slot stands. Left out, it stops the task; see offsets.md."),
     OptionDef::boolean("internal.slot.seek.to.known.offset.on.start")
         .unlisted()
         .default("false")
         .checks(&[Boolean])
         .doc("Older spelling: true means offset.mismatch.strategy=trust_offset.")
-        .aliases(&["slot.seek.to.known.offset.on.start"])
-        .no_effect("the stored offset is always trusted"),
+        .aliases(&["slot.seek.to.known.offset.on.start"]),
     OptionDef::long("internal.create.slot.command.timeout")
         .unlisted()
         .default("90")

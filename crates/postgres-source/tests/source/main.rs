@@ -4,6 +4,7 @@ mod blocking;
 mod ddl;
 mod errors;
 mod hypertables;
+mod identity;
 mod in_progress;
 mod kept;
 mod liveness;

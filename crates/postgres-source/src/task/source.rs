@@ -1,0 +1,131 @@
+//! The task's side of `identity`: whom it reads from, and whether that is still the same.
+
+use std::time::{Duration, Instant};
+
+use walspring_config::postgres::SnapshotMode;
+use walspring_connect::TaskError;
+use walspring_record::Lsn;
+
+use super::PostgresTask;
+use crate::errors::from_pg;
+use crate::events::StoredOffset;
+use crate::identity::{Server, Source, Strategy, beyond, compare};
+use crate::memory::Memory;
+use crate::position::Resume;
+use crate::relations::CatalogRelations;
+use crate::slot::{self, Slot};
+use crate::startup;
+use crate::wire::Connection;
+
+/// Where the stream goes on.
+pub(super) enum Place {
+    Stored,
+    /// `offset.mismatch.strategy` says so.
+    Slot,
+}
+
+impl PostgresTask {
+    fn strategy(&self) -> Strategy {
+        Strategy::of(&self.config.typed.slot)
+    }
+
+    /// Whether the server is the one that the stored offset is of, and the connection on which it was asked. False: it is
+    /// another one, and the stream goes on where its slot stands.
+    pub(super) fn check_source(
+        &self,
+        memory: &Memory,
+        stored: Option<&StoredOffset>,
+    ) -> Result<(bool, Option<Connection>), TaskError> {
+        let goes_on = self.streams() && self.config.typed.snapshot.mode != SnapshotMode::Always;
+        let Some(s) = stored.filter(|s| goes_on && !s.in_snapshot) else { return Ok((true, None)) };
+        let mut replication = self.replication_connection()?;
+        let server = Server::ask(&mut replication)?;
+        let kept = memory.source.as_ref();
+        let reach = s.position.lsn.max(s.position.last_commit).unwrap_or_default();
+        // On another server's timelines positions say nothing.
+        let reach = kept.map_or(reach, |kept| reach.max(kept.reached));
+        let found = compare(&server, kept, reach, |timeline| server.left(timeline, &mut replication))?;
+        let is_other = found.is_err();
+        self.strategy().on_server(found, &self.context.outside.connector)?;
+        Ok((!is_other || !self.strategy().follows_slot, Some(replication)))
+    }
+
+    /// Whether the slot has all that comes after the stored offset.
+    pub(super) fn check_place(
+        &self,
+        stored: &StoredOffset,
+        slot: Option<&Slot>,
+        kept: Option<&Source>,
+    ) -> Result<Place, TaskError> {
+        let (name, strategy) = (&self.config.typed.slot.name, self.strategy());
+        let position = &stored.position;
+        let at = position.last_commit.or(position.lsn).unwrap_or_default();
+        let slot = match slot {
+            None if strategy.follows_slot => {
+                tracing::warn!(
+                    "slot {name} does not exist any more; it is made again, and what was committed after {at} is lost"
+                );
+                return Ok(Place::Slot);
+            }
+            Some(slot) if strategy.follows_slot => slot,
+            slot => {
+                startup::check_position(name, slot, at, &stored.text)?;
+                let Some(slot) = slot else { return Ok(Place::Stored) };
+                slot
+            }
+        };
+        let start = Resume::after(position).start;
+        let needed = match start {
+            // In the first transaction after the slot was made.
+            Lsn::ZERO => at.max(kept.map_or(Lsn::ZERO, |kept| kept.reached)),
+            start => start,
+        };
+        let found = beyond(name, slot, kept, needed);
+        let is_beyond = found.is_err();
+        strategy.on_slot(found, &self.context.outside.connector)?;
+        Ok(if is_beyond && strategy.follows_slot { Place::Slot } else { Place::Stored })
+    }
+
+    /// Without an offset, what was kept tells where the slot stood.
+    pub(super) fn check_slot_of(&self, kept: &Source, slot: Option<&Slot>) -> Result<(), TaskError> {
+        let name = &self.config.typed.slot.name;
+        match slot.filter(|_| kept.slot == *name) {
+            None => Ok(()),
+            Some(slot) => {
+                let found = beyond(name, slot, Some(kept), kept.reached);
+                self.strategy().on_slot(found, &self.context.outside.connector)
+            }
+        }
+    }
+
+    /// From now on this is the server and the slot that were read.
+    pub(super) fn keep_source(
+        &mut self,
+        replication: &mut Connection,
+        relations: &mut CatalogRelations,
+    ) -> Result<(), TaskError> {
+        if !self.keeper.is_there() || self.config.slot_temporary {
+            return Ok(());
+        }
+        let server = Server::ask(replication)?;
+        let name = &self.config.typed.slot.name;
+        let found = slot::find(&mut relations.connection, name).map_err(|e| from_pg("Reading the slot", e))?;
+        if let Some(slot) = found {
+            let source = Source::new(&server, name, &slot, self.progress.confirmed_lsn());
+            self.keeper.keep([(Source::key(), Some(source.record()))]);
+            self.source = Some((source, Instant::now()));
+        }
+        Ok(())
+    }
+
+    /// Keeps how far we have confirmed, where that was last done `interval` ago.
+    pub(super) fn keep_reached(&mut self, interval: Duration) {
+        let Some((source, at)) = self.source.as_mut().filter(|(_, at)| at.elapsed() >= interval) else { return };
+        *at = Instant::now();
+        let reached = self.progress.confirmed_lsn();
+        if reached > source.reached {
+            source.reached = reached;
+            self.keeper.keep([(Source::key(), Some(source.record()))]);
+        }
+    }
+}
