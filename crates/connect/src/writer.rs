@@ -89,6 +89,11 @@ pub trait RecordWriter: Send {
     /// itself). May wait; the answer should be cached by the caller.
     fn topic(&mut self, name: &str) -> Result<TopicInfo, WriteError>;
 
+    /// [`RecordWriter::topic`] of each, in their order: making thousands one by one would take minutes.
+    fn topics(&mut self, names: &[Arc<str>]) -> Result<Vec<TopicInfo>, WriteError> {
+        names.iter().map(|name| self.topic(name)).collect()
+    }
+
     /// Hands a ticket over. Waits while more than the writer's bound in bytes is in flight (`buffer.memory`);
     /// a single larger ticket is taken when nothing else is in flight.
     fn submit(&mut self, ticket: Ticket) -> Result<(), WriteError>;

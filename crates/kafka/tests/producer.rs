@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use support::{PATIENCE, Place, connect, create_topic, offset, read, unique};
@@ -273,6 +274,20 @@ fn topics_are_made_as_the_cluster_makes_them() {
     let info = producer.topic(&unique("made")).unwrap();
     assert!(info.partitions >= 1 && info.batch_bytes_max >= 1_000_000, "{info:?}");
     assert!(matches!(producer.topic("not a name"), Err(WriteError::Definite(_))));
+}
+
+#[test]
+fn many_topics_are_made_side_by_side() {
+    let place = Place::new(&kafka().bootstrap(), "many", 1);
+    let (mut producer, _) = connect(place.at_least_once());
+    // More than are asked for at a time.
+    let mut names: Vec<Arc<str>> = (0..130).map(|i| unique(&format!("many{i}")).into()).collect();
+    let infos = producer.topics(&names).unwrap();
+    assert_eq!(infos.len(), names.len());
+    assert!(infos.iter().all(|info| info.partitions >= 1 && info.batch_bytes_max >= 1_000_000), "{infos:?}");
+    assert_eq!(producer.topics(&names).unwrap(), infos, "they are there");
+    names.push("not a name".into());
+    assert!(matches!(producer.topics(&names), Err(WriteError::Definite(_))));
 }
 
 #[test]

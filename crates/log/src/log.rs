@@ -73,13 +73,20 @@ impl Shared {
 
     /// Makes the topic when it is not there; answers its partitions. Durable before it returns.
     pub fn ensure_topic(&self, queue: &Queue, name: &str, spec: TopicSpec) -> Result<i32, String> {
-        if let Some(partitions) = self.partitions(name) {
-            return Ok(partitions);
+        self.ensure_topics(queue, &[name], &spec).map(|partitions| partitions[0])
+    }
+
+    /// The same of several, in one write; answers the partitions of each.
+    pub fn ensure_topics(&self, queue: &Queue, names: &[&str], spec: &TopicSpec) -> Result<Vec<i32>, String> {
+        let mut changes = Vec::new();
+        for name in names.iter().filter(|name| self.partitions(name).is_none()) {
+            check_topic_name(name)?;
+            changes.push(Change::CreateTopic { name: (*name).to_owned(), spec: spec.clone() });
         }
-        check_topic_name(name)?;
-        let partitions = spec.partitions;
-        write_change(queue, Change::CreateTopic { name: name.to_owned(), spec })?;
-        Ok(self.partitions(name).unwrap_or(partitions))
+        if !changes.is_empty() {
+            write(queue, Vec::new(), changes)?;
+        }
+        Ok(names.iter().map(|name| self.partitions(name).unwrap_or(spec.partitions)).collect())
     }
 }
 

@@ -254,13 +254,18 @@ impl LogWriter {
 
 impl RecordWriter for LogWriter {
     fn topic(&mut self, name: &str) -> Result<TopicInfo, WriteError> {
+        self.topics(&[name.into()]).map(|mut infos| infos.swap_remove(0))
+    }
+
+    fn topics(&mut self, names: &[Arc<str>]) -> Result<Vec<TopicInfo>, WriteError> {
         let spec = TopicSpec {
             partitions: self.defaults.partitions.unwrap_or(1),
             compacted: false,
             config: Default::default(),
         };
-        let partitions = self.shared.ensure_topic(&self.queue, name, spec).map_err(WriteError::Transient)?;
-        Ok(TopicInfo { partitions, batch_bytes_max: 1 << 20 })
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        let partitions = self.shared.ensure_topics(&self.queue, &names, &spec).map_err(WriteError::Transient)?;
+        Ok(partitions.into_iter().map(|partitions| TopicInfo { partitions, batch_bytes_max: 1 << 20 }).collect())
     }
 
     fn submit(&mut self, mut ticket: Ticket) -> Result<(), WriteError> {

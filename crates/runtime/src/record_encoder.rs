@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use walspring_connect::writer::{
-    BatchAssembler, EncodedBatch, HeaderBytes, HeadersId, RecordBytes, RecordWriter, TopicId,
+    BatchAssembler, EncodedBatch, HeaderBytes, HeadersId, RecordBytes, RecordWriter, TopicId, TopicInfo,
 };
 use walspring_connect::{
     CONNECT_EXCEPTION, ConvertError, Converter, HeaderConverter, Presence, RowEncoder, Side, TaskError,
@@ -201,6 +201,7 @@ impl RecordEncoder {
             self.plan_ids.clear();
         }
         self.of_batch.clear();
+        self.new_topics(batch, writer)?;
         for plan in &batch.plans {
             let index = match self.plan_ids.get(&plan.id) {
                 Some(index) => *index,
@@ -229,16 +230,37 @@ impl RecordEncoder {
         })
     }
 
+    /// Those of the batch that are seen for the first time, together: each may have to be made.
+    fn new_topics(&mut self, batch: &ChangeBatch, writer: &mut dyn RecordWriter) -> Result<(), TaskError> {
+        let of_new_plans = batch.plans.iter().filter(|plan| !self.plan_ids.contains_key(&plan.id));
+        let mut new: Vec<Arc<str>> =
+            of_new_plans.map(|plan| plan.topic.clone()).filter(|topic| !self.topics.contains_key(topic)).collect();
+        new.sort_unstable();
+        new.dedup();
+        // One alone is asked for where its plan is compiled.
+        if new.len() > 1 {
+            let infos = writer.topics(&new).map_err(|e| write_error(&e))?;
+            for (name, info) in new.iter().zip(&infos) {
+                self.add_topic(name, info);
+            }
+        }
+        Ok(())
+    }
+
     /// And the largest batch that it takes.
     fn topic(&mut self, name: &Arc<str>, writer: &mut dyn RecordWriter) -> Result<(TopicId, usize), TaskError> {
         if let Some(topic) = self.topics.get(name) {
             return Ok(*topic);
         }
         let info = writer.topic(name).map_err(|e| write_error(&e))?;
-        let topic = (self.assembler.topic(name, &info), info.batch_bytes_max);
+        Ok(self.add_topic(name, &info))
+    }
+
+    fn add_topic(&mut self, name: &Arc<str>, info: &TopicInfo) -> (TopicId, usize) {
+        let topic = (self.assembler.topic(name, info), info.batch_bytes_max);
         self.topics.insert(name.clone(), topic);
         (self.on_topic)(name);
-        Ok(topic)
+        topic
     }
 
     #[inline]

@@ -129,7 +129,14 @@ impl RecordWriter for KafkaProducer {
     fn topic(&mut self, name: &str) -> Result<TopicInfo, WriteError> {
         match &self.topic_admin {
             Some(admin) => admin.ensure(name),
-            None => topics::ask(&self.handle.handoff, name),
+            None => topics::ask(&self.handle.handoff, name)?.answer(),
+        }
+    }
+
+    fn topics(&mut self, names: &[Arc<str>]) -> Result<Vec<TopicInfo>, WriteError> {
+        match &self.topic_admin {
+            Some(admin) => names.iter().map(|name| admin.ensure(name)).collect(),
+            None => topics::ask_all(&self.handle.handoff, names),
         }
     }
 

@@ -2,6 +2,7 @@
 //! the cluster makes them as its own configuration says.
 
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
@@ -24,11 +25,36 @@ pub trait TopicAdmin: Send {
 const MESSAGE_BYTES_MAX_DEFAULT: usize = 1_048_588;
 const TOPIC_RESOURCE: i8 = 2;
 
-/// Asks the producer's thread, and waits.
-pub(super) fn ask(handoff: &Handoff, name: &str) -> Result<TopicInfo, WriteError> {
-    let (answer, answered) = std::sync::mpsc::channel();
+/// Questions that are open at a time: of so many topics each broker elects leaders within a second or two.
+const QUESTIONS_MAX: usize = 100;
+
+/// What the producer's thread was asked.
+pub(super) struct Asked(Receiver<Result<TopicInfo, WriteError>>);
+
+impl Asked {
+    /// Waits.
+    pub(super) fn answer(self) -> Result<TopicInfo, WriteError> {
+        self.0.recv().unwrap_or_else(|_| Err(WriteError::Transient("the Kafka producer has ended".into())))
+    }
+}
+
+/// Asks the producer's thread.
+pub(super) fn ask(handoff: &Handoff, name: &str) -> Result<Asked, WriteError> {
+    let (answer, answered) = channel();
     handoff.ask(TopicQuestion { name: name.to_owned(), answer })?;
-    answered.recv().unwrap_or_else(|_| Err(WriteError::Transient("the Kafka producer has ended".into())))
+    Ok(Asked(answered))
+}
+
+/// Asks for many side by side: a topic that has to be made takes some 30 ms, nearly all of it waiting.
+pub(super) fn ask_all(handoff: &Handoff, names: &[Arc<str>]) -> Result<Vec<TopicInfo>, WriteError> {
+    let mut infos = Vec::with_capacity(names.len());
+    for names in names.chunks(QUESTIONS_MAX) {
+        let asked = names.iter().map(|name| ask(handoff, name)).collect::<Result<Vec<_>, _>>()?;
+        for asked in asked {
+            infos.push(asked.answer()?);
+        }
+    }
+    Ok(infos)
 }
 
 /// Metadata with automatic creation, until the topic has leaders.
