@@ -151,9 +151,20 @@ fn number(row: &[Option<String>]) -> i64 {
 
 #[test]
 fn changes_beside_it_fold_to_the_table() {
-    let db = postgres(15).database();
+    events_fold_to_the_table(15, "1");
+}
+
+#[test]
+fn changes_beside_several_readers_fold_to_the_table() {
+    events_fold_to_the_table(18, "4");
+}
+
+fn events_fold_to_the_table(major: u32, threads: &str) {
+    let db = postgres(major).database();
     db.sql("create table t (id int primary key, v int); insert into t select i, 0 from generate_series(1, 2000) i");
-    let mut source = connector(&db, &[]).streaming(None);
+    // Ranges of a page each, where there are several readers.
+    let connector = connector(&db, &[("snapshot.max.threads", threads)]).limits(|limits| limits.range_pages = 1);
+    let mut source = connector.streaming(None);
     let ended = Arc::new(AtomicBool::new(false));
     let writer = std::thread::spawn({
         let (ended, mut client) = (ended.clone(), db.connect());
