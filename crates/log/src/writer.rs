@@ -98,7 +98,7 @@ pub(crate) fn run(mut journal: Journal, shared: Arc<Shared>, queue: Arc<Queue>) 
     let mut retained = Instant::now();
     while let Some(mut requests) = queue.take() {
         if fault::planted("acknowledge_unwritten") {
-            requests.iter_mut().filter(|r| r.bytes % 5 == 0).for_each(|r| r.batches.clear());
+            requests.iter_mut().filter(|r| r.bytes % 3 == 0).for_each(|r| r.batches.clear());
         }
         let result = commit(&mut journal, &shared, &mut requests);
         let bytes = requests.iter().map(|r| r.bytes).sum();

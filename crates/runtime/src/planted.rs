@@ -3,36 +3,39 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use walspring_connect::fault::planted;
-use walspring_record::{Cell, ChangeBatch, ChangeKind};
+use walspring_record::{Cell, Change, ChangeBatch, ChangeKind};
 
-/// A bug in every so many batches: often enough for a short run, seldom enough to look like luck.
-const EVERY: u64 = 7;
+/// A bug in every so many batches of more than one row: often enough for a short run, seldom enough to look like luck.
+const EVERY: u64 = 4;
 
 pub(crate) fn spoil(batch: &mut ChangeBatch) {
-    if !cfg!(debug_assertions) || batch.changes.is_empty() {
+    if !cfg!(debug_assertions) {
         return;
     }
     spoil_offset(batch);
+    // Messages and the like are not in the account.
+    let is_row = |change: &Change| change.kind != ChangeKind::Record;
+    let Some(head) = batch.changes.iter().position(is_row) else { return };
+    let last = batch.changes.iter().rposition(is_row).unwrap_or(head);
     static BATCHES: AtomicU64 = AtomicU64::new(0);
     static STREAMED: AtomicU64 = AtomicU64::new(0);
-    let due = BATCHES.fetch_add(1, Ordering::Relaxed).is_multiple_of(EVERY);
-    let is_read = batch.changes[0].kind == ChangeKind::Read;
+    let due = last > head && BATCHES.fetch_add(1, Ordering::Relaxed).is_multiple_of(EVERY);
+    let is_read = batch.changes[head].kind == ChangeKind::Read;
     let first = !is_read && STREAMED.fetch_add(1, Ordering::Relaxed) == 0;
-    let last = batch.changes.len() - 1;
     let find = |kind| batch.changes.iter().position(|change| change.kind == kind);
     if is_read && planted("lose_snapshot_row") || first && planted("lose_after_restart") {
-        batch.changes.remove(0);
+        batch.changes.remove(head);
     } else if planted("lose_delete") {
         batch.changes.retain(|change| change.kind != ChangeKind::Delete);
     } else if is_read || !due {
     } else if planted("lose_row") {
-        batch.changes.pop();
+        batch.changes.remove(last);
     } else if planted("repeat_row") {
         batch.changes.push(batch.changes[last]);
     } else if planted("swap_rows") {
-        batch.changes.swap(0, last);
+        batch.changes.swap(head, last);
     } else if planted("mix_rows") {
-        batch.changes[0].new = batch.changes[last].new;
+        batch.changes[head].new = batch.changes[last].new;
     } else if planted("wrong_transaction") {
         batch.transactions.iter_mut().for_each(|t| t.xid = t.xid.map(|xid| xid + 1));
     } else if let Some(at) = find(ChangeKind::Insert).filter(|_| planted("wrong_kind")) {

@@ -75,16 +75,14 @@ impl Load {
     /// other is COPY, whose rows share their place, and rows of another table.
     pub fn crossed(url: &str, seed: u64, pairs: u64) {
         let mut random = Random::new(seed);
-        let mut session = |n| Session::new(Client::connect(url, NoTls).expect("a session"), n, false);
+        let session = |n| Session::new(Client::connect(url, NoTls).expect("a session"), n, false);
         let (mut outer, mut inner) = (session(0), session(1));
         let mut pair = || -> Result<()> {
             outer.begin()?;
             outer.insert(0, 2)?;
             outer.message(true)?;
             inner.begin()?;
-            for _ in 0..3 {
-                inner.copy(&mut random)?;
-            }
+            inner.copy(24, &mut random)?;
             inner.message(false)?;
             inner.insert(1, 3)?;
             inner.end(false)?;
@@ -211,7 +209,10 @@ impl Session {
         match random.below(12) {
             0 => self.insert(table, 1),
             1 | 2 => self.insert(table, 2 + random.below(6)),
-            3..=5 => self.copy(random),
+            3..=5 => {
+                let rows = 3 + random.below(8);
+                self.copy(rows, random)
+            }
             6 => self.update(table, random),
             7 => self.message(random.below(2) == 0),
             8 => self.undone(table),
@@ -242,9 +243,8 @@ impl Session {
         Ok(())
     }
 
-    fn copy(&mut self, random: &mut Random) -> Result<()> {
-        let count = 3 + random.below(8) as i64;
-        let keys = self.client.query(&format!("select nextval('keys') from generate_series(1, {count})"), &[])?;
+    fn copy(&mut self, rows: u64, random: &mut Random) -> Result<()> {
+        let keys = self.client.query(&format!("select nextval('keys') from generate_series(1, {rows})"), &[])?;
         let keys: Vec<i64> = keys.iter().map(|row| row.get(0)).collect();
         let mut copy = self.client.copy_in("copy plain from stdin")?;
         let mut note = String::new();
