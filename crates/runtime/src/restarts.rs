@@ -4,6 +4,9 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use walspring_config::java_regex::JavaRegex;
+use walspring_connect::TaskError;
+
 const FIRST: Duration = Duration::from_millis(200);
 const LAST: Duration = Duration::from_secs(30);
 
@@ -83,6 +86,16 @@ pub(crate) fn restart_wait(config: &[(String, String)]) -> Option<Duration> {
     Some(Duration::from_millis(wait))
 }
 
+/// `internal.custom.retriable.exception`: whether the text of an error, or of one of its causes, is that of one to be taken
+/// for passing.
+pub(crate) fn is_taken_for_passing(config: &[(String, String)], error: &TaskError) -> bool {
+    let pattern = crate::settings::value(config, "internal.custom.retriable.exception").filter(|p| !p.is_empty());
+    // One that is no regular expression was refused at validation.
+    let Some(regex) = pattern.and_then(|pattern| JavaRegex::new(pattern).ok()) else { return false };
+    let causes = error.causes.iter().map(|(_, message)| message);
+    std::iter::once(&error.message).chain(causes).any(|message| regex.matches(message).unwrap_or(false))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +114,23 @@ mod tests {
         backoff.fix(restart_wait(&[("retriable.restart.connector.wait.ms".to_owned(), "70".to_owned())]));
         assert_eq!((backoff.next(), backoff.next()), (Duration::from_millis(70), Duration::from_millis(70)));
         assert_eq!(restart_wait(&[]), None);
+    }
+
+    #[test]
+    fn errors_are_taken_for_passing_by_their_texts() {
+        let config = |v: &str| vec![("internal.custom.retriable.exception".to_owned(), v.to_owned())];
+        let error = TaskError::definite("a.B", "it stopped").caused_by("a.C", "ERROR: too many of them");
+        for (pattern, expected) in [
+            ("ERROR: too many.*", true),
+            (".*stopped", true),
+            ("too many", false),
+            ("a\\.C.*", false),
+            ("", false),
+            ("(", false),
+        ] {
+            assert_eq!(is_taken_for_passing(&config(pattern), &error), expected, "{pattern}");
+        }
+        assert!(!is_taken_for_passing(&[], &error));
     }
 
     #[test]

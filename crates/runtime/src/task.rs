@@ -16,7 +16,7 @@ use crate::committer::FENCED;
 use crate::info::State;
 use crate::metrics::{Metrics, TaskMetrics};
 use crate::plugins::{ConnectorPlugin, Plugins};
-use crate::restarts::{Backoff, restart_wait, source_retries_max};
+use crate::restarts::{Backoff, is_taken_for_passing, restart_wait, source_retries_max};
 use crate::settings::WorkerSettings;
 use crate::status_store::StatusBoard;
 use crate::task_control::{TaskControl, TaskHandle, Wish};
@@ -123,7 +123,11 @@ impl<'a> Life<'a> {
                 backoff.reset();
             }
             let fenced = error.causes.iter().any(|(class, _)| *class == FENCED);
-            let again = if fenced { self.is_still_ours(&error) } else { error.is_transient() };
+            let passes = || {
+                let taken_for_passing = self.given("internal.custom.retriable.exception");
+                error.is_transient() || (of_source && is_taken_for_passing(&taken_for_passing, &error))
+            };
+            let again = if fenced { self.is_still_ours(&error) } else { passes() };
             let tired = of_source && self.source_retries().is_some_and(|max| backoff.attempts() >= max);
             if !again || tired {
                 tracing::error!(connector = %self.context.connector, task = self.context.task, "the task failed: {error}");

@@ -53,6 +53,27 @@ fn the_sources_retries_may_be_limited() {
 }
 
 #[test]
+fn an_error_may_be_taken_for_passing_by_its_text() {
+    for world in [World::new(), World::transactional()] {
+        let worker = world.start();
+        let mut config = config();
+        config.extend(props(json!({
+            "internal.custom.retriable.exception": "it .* for good",
+            "errors.max.retries": "2",
+            "retriable.restart.connector.wait.ms": "10",
+        })));
+        worker.create("a", config, None).unwrap();
+        world.source.add(0..3);
+        wait_until("the records", || world.stored() == Some(3));
+        let error = TaskError::definite(DEBEZIUM_EXCEPTION, "no").caused_by(DEBEZIUM_EXCEPTION, "it broke for good");
+        world.source.poll_errors.lock().unwrap().extend(vec![error; 10]);
+        world.wait_status(&worker, &["RUNNING", "FAILED"]);
+        assert_eq!(world.source.starts.load(Ordering::SeqCst), 3, "the first and two more");
+        assert!(worker.shutdown(Duration::from_secs(10)));
+    }
+}
+
+#[test]
 fn what_does_not_pass_fails_the_task_until_it_is_restarted() {
     let world = World::new();
     let worker = world.start();

@@ -1177,8 +1177,7 @@ const OPTIONS: &[OptionDef] = &[
     OptionDef::string("internal.custom.retriable.exception")
         .unlisted()
         .checks(&[Regex])
-        .doc("Regular expression of messages of errors to be taken for passing ones.")
-        .later("errors are told apart by SQLSTATE"),
+        .doc("Regular expression of the messages of errors that are tried again where the task would fail; a message, or that of a cause, has to match it as a whole."),
     OptionDef::string("driver.OPTION")
         .unlisted()
         .doc("Passed on to the Java driver by the original.")
