@@ -323,9 +323,9 @@ fn a_table_altered_in_such_a_transaction_is_known_to_those_after_it() {
         db.sql("insert into a values (2, 'after', 3)");
         // It is rolled back: nobody has seen what it did.
         session
-            .batch_execute(&format!(
-                "begin; alter table a drop column v; insert into a select g, g from generate_series(300, 9999) g"
-            ))
+            .batch_execute(
+                "begin; alter table a drop column v; insert into a select g, g from generate_series(300, 9999) g",
+            )
             .unwrap();
         session.batch_execute("rollback").unwrap();
         db.sql("insert into a values (3, 'as before', 4)");
@@ -533,4 +533,34 @@ fn a_huge_one_keeps_its_connection_and_takes_no_memory() {
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * 4096
+}
+
+#[test]
+fn thousands_of_subtransactions_half_rolled_back() {
+    for major in [15, 18] {
+        let db = prepared(major);
+        db.sql("create table a (id int primary key, v text)");
+        make_slots(&db, &[]);
+        // Each loop is a subtransaction with one in it. Of four, one is rolled back whole, one its inner one, one neither.
+        db.sql(
+            "do $$ begin
+               for i in 1 .. 3000 loop
+                 begin
+                   insert into a values (i, repeat('x', 100));
+                   begin
+                     insert into a values (i + 10000, repeat('y', 100));
+                     if i % 4 = 1 then raise exception 'inner'; end if;
+                   exception when raise_exception then null;
+                   end;
+                   if i % 4 < 2 then raise exception 'outer'; end if;
+                 exception when raise_exception then null;
+                 end;
+               end loop;
+             end $$",
+        );
+        end(&db);
+        let (events, restarts) = both(&db);
+        was_streamed(&db, &db.slot("on"));
+        assert_eq!((events.len(), restarts), (3001, 0), "version {major}");
+    }
 }
