@@ -101,6 +101,9 @@ pub fn examine(examined: &Examined<'_>) -> Result<Examination, TaskError> {
         config.connect = connect_options(connect.clone());
         config.typed.connection.database.clone_from(&connect.dbname);
     }
+    // Whoever connects for us, as a reader that lost its connection, finds nothing that could change something.
+    config.connect = subject::session(&config.connect);
+    config.typed.connection.initial_statements.clear();
     let config = Arc::new(config);
     let mut report = Report::new();
     report.subjects.push(format!("PostgreSQL {}", place(&config.connect)));
@@ -114,8 +117,9 @@ pub fn examine(examined: &Examined<'_>) -> Result<Examination, TaskError> {
     };
     let version = connection.parameter("server_version").unwrap_or_default().to_owned();
     let old = connection.server_version_num() / 10_000 < words::OLDEST_MAJOR;
-    report.add(CONNECTION, Finding::pass(format!("{} answers, PostgreSQL {version}", place(connect))).seen(version));
+    let connected = Finding::pass(format!("{} answers, PostgreSQL {version}", place(connect))).seen(version);
     if old {
+        report.add(CONNECTION, connected);
         for check in server::CHECKS.iter().filter(|check| check.check.id == server::VERSION) {
             report.add(check.check, words::version(connection.server_version_num()));
         }
@@ -125,10 +129,14 @@ pub fn examine(examined: &Examined<'_>) -> Result<Examination, TaskError> {
     let mut subject = match Subject::read(connection, config, examined.bare, examined.thresholds) {
         Ok(subject) => subject,
         Err(e) => {
-            let why = words::not_looked_at(&e, &role);
-            return Ok(Examination { report: without(report, &why.message), topics: Vec::new() });
+            let Finding { message, remedies, .. } = words::not_looked_at(&e, &role);
+            let failed =
+                Finding { remedies, ..Finding::fail(format!("it answers, and its catalog does not: {message}")) };
+            report.add(CONNECTION, failed);
+            return Ok(Examination { report: without(report, &message), topics: Vec::new() });
         }
     };
+    report.add(CONNECTION, connected);
     for PgCheck { check, run } in TABLES.into_iter().flatten() {
         let finding = run(&mut subject).unwrap_or_else(|e| words::not_looked_at(&e, &subject.role.name));
         report.add(*check, finding);
@@ -141,6 +149,9 @@ pub fn examine(examined: &Examined<'_>) -> Result<Examination, TaskError> {
 pub(crate) fn at_validation(connection: &mut Connection, config: &SourceConfig) -> Result<Vec<Finding>, PgError> {
     connection.query(subject::HIDE_PATH)?;
     let version = connection.server_version_num();
+    if version / 10_000 < words::OLDEST_MAJOR {
+        return Ok(vec![words::version(version)]);
+    }
     let level = connection.query_one("SHOW wal_level")?;
     let role = subject::role(connection)?;
     let slot = subject::slot(connection, version, &config.typed.slot.name)?;

@@ -180,13 +180,12 @@ fn identity(s: &mut Subject) -> Result<Finding, PgError> {
     });
     let statements: Vec<String> = statements.collect();
     let others = without.iter().any(|table| !captured(table));
-    let finding = Finding::fail(format!(
-        "PostgreSQL refuses UPDATE and DELETE to the application on {}: {}",
-        counted(without.len(), "table"),
-        some(&names(&without))
-    ))
-    .advice("a primary key is best; otherwise:")
-    .sql_each(statements);
+    let what = format!("{}: {}", counted(without.len(), "table"), some(&names(&without)));
+    let finding = match (&s.publication, s.bare) {
+        (None, true) => Finding::warn(format!("once published, PostgreSQL would refuse UPDATE and DELETE on {what}")),
+        _ => Finding::fail(format!("PostgreSQL refuses UPDATE and DELETE to the application on {what}")),
+    };
+    let finding = finding.advice("a primary key is best; otherwise:").sql_each(statements);
     Ok(if others { finding.advice("those that are not captured need not be in the publication") } else { finding })
 }
 

@@ -229,6 +229,13 @@ fn a_server_that_is_not_reached_fails_one_check_and_skips_the_rest() {
 }
 
 #[test]
+fn an_old_server_is_asked_nothing_that_it_does_not_have() {
+    let server = walspring_testkit::postgres(13);
+    let report = report(&config(&server, "postgres", &[]));
+    check(&report, &[("pg.version", Fail, "PostgreSQL 13 is not supported"), ("pg.slot.exists", Skip, "too old")]);
+}
+
+#[test]
 fn wal_level_is_told_in_the_words_of_a_start() {
     let server = Postgres::start(Postgres::builder(15).option("wal_level", "replica"));
     let report = report(&config(&server, "postgres", &[]));

@@ -30,7 +30,9 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     let subject = Subject::read(args)?;
     let mut report = Report::new();
     let mut topics = Vec::new();
-    if subject.has_database() && wants(args, |group| group != Group::Kafka) {
+    // Kafka is asked about the topics of the tables that a connector captures.
+    let tables = subject.connector.is_some() && subject.kafka.is_some();
+    if subject.has_database() && (tables || wants(args, |group| group != Group::Kafka)) {
         let examination = postgres::examine(&postgres::Examined {
             config: &subject.source,
             connect: subject.connect.clone(),
