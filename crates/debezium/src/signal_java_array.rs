@@ -15,6 +15,12 @@ pub enum JavaValue {
     Text(String),
     /// `java.util.UUID`
     Uuid(u128),
+    /// `java.lang.Boolean`
+    Bool(bool),
+    /// `java.lang.Double`, its bits.
+    Double(u64),
+    /// `byte[]`
+    Bytes(Vec<u8>),
 }
 
 /// Not an array of the classes above.
@@ -37,6 +43,10 @@ const INTEGER: (&str, u64) = ("java.lang.Integer", 0x12E2_A0A4_F781_8738);
 const LONG: (&str, u64) = ("java.lang.Long", 0x3B8B_E490_CC8F_23DF);
 const NUMBER: (&str, u64) = ("java.lang.Number", 0x86AC_951D_0B94_E08B);
 const UUID: (&str, u64) = ("java.util.UUID", 0xBC99_03F7_986D_852F);
+
+const BOOLEAN: (&str, u64) = ("java.lang.Boolean", 0xCD20_7280_D59C_FAEE);
+const DOUBLE: (&str, u64) = ("java.lang.Double", 0x80B3_C24A_296B_FB04);
+const BYTES: (&str, u64) = ("[B", 0xACF3_17F8_0608_54E0);
 
 /// The array, or Java's null.
 pub fn write_array(values: Option<&[JavaValue]>) -> String {
@@ -87,6 +97,22 @@ impl Writer {
                 self.object(UUID, &[(b'J', "leastSigBits"), (b'J', "mostSigBits")], None, value, i64::MAX);
                 self.out.extend((*n as u64).to_be_bytes());
                 self.out.extend(((*n >> 64) as u64).to_be_bytes());
+            }
+            JavaValue::Bool(b) => {
+                // There are two objects of the class.
+                self.object(BOOLEAN, &[(b'Z', "value")], None, value, 0);
+                self.out.push(u8::from(*b));
+            }
+            JavaValue::Double(bits) => {
+                self.object(DOUBLE, &[(b'D', "value")], Some(NUMBER), value, i64::MAX);
+                self.out.extend(bits.to_be_bytes());
+            }
+            JavaValue::Bytes(bytes) => {
+                self.out.push(ARRAY);
+                self.class(BYTES, &[], None);
+                self.handle();
+                self.out.extend((bytes.len() as u32).to_be_bytes());
+                self.out.extend(bytes);
             }
             JavaValue::Text(text) => {
                 self.handle();
@@ -262,7 +288,7 @@ impl Reader<'_> {
                 self.handles.push(Handle::Class(name.clone()));
                 self.byte().filter(|flags| *flags == 2)?;
                 for _ in 0..u16::from_be_bytes(self.take()?) {
-                    self.byte().filter(|kind| matches!(kind, b'I' | b'J'))?;
+                    self.byte().filter(|kind| matches!(kind, b'I' | b'J' | b'Z' | b'D'))?;
                     self.short_text()?;
                 }
                 self.byte().filter(|end| *end == END_BLOCK)?;
@@ -302,8 +328,19 @@ impl Reader<'_> {
                         let (least, most) = (u64::from_be_bytes(self.take()?), u64::from_be_bytes(self.take()?));
                         JavaValue::Uuid(u128::from(most) << 64 | u128::from(least))
                     }
+                    "java.lang.Boolean" => JavaValue::Bool(self.byte()? != 0),
+                    "java.lang.Double" => JavaValue::Double(u64::from_be_bytes(self.take()?)),
                     _ => return None,
                 };
+                self.handles[at] = Handle::Value(value.clone());
+                Some(value)
+            }
+            ARRAY => {
+                self.class(0).filter(|class| class == BYTES.0)?;
+                let at = self.handles.len();
+                self.handles.push(Handle::Other);
+                let len = u32::from_be_bytes(self.take()?);
+                let value = JavaValue::Bytes(self.bytes(usize::try_from(len).ok()?)?.to_vec());
                 self.handles[at] = Handle::Value(value.clone());
                 Some(value)
             }
@@ -339,6 +376,28 @@ mod tests {
         assert_eq!(read_array("aced000570"), Ok(None));
     }
 
+    /// As the original stored the first keys of tables with one column of these types.
+    #[test]
+    fn keys_of_other_types_are_spelled_as_the_original_spells_them() {
+        let head = "aced0005757200135b4c6a6176612e6c616e672e4f626a6563743b90ce589f1073296c020000787000000001";
+        for (value, recorded) in [
+            (
+                JavaValue::Bool(true),
+                "737200116a6176612e6c616e672e426f6f6c65616ecd207280d59cfaee0200015a000576616c7565787001",
+            ),
+            (
+                JavaValue::Double(2.5f64.to_bits()),
+                "737200106a6176612e6c616e672e446f75626c6580b3c24a296bfb0402000144000576616c7565787200106a6176612e6c616e672e4e75\
+                 6d62657286ac951d0b94e08b02000078704004000000000000",
+            ),
+            (JavaValue::Bytes(vec![0, 255]), "757200025b42acf317f8060854e002000078700000000200ff"),
+        ] {
+            let recorded = format!("{head}{recorded}");
+            assert_eq!(write_array(Some(std::slice::from_ref(&value))), recorded);
+            assert_eq!(read_array(&recorded), Ok(Some(vec![value])));
+        }
+    }
+
     fn value() -> impl Strategy<Value = JavaValue> {
         prop_oneof![
             Just(JavaValue::Null),
@@ -347,6 +406,9 @@ mod tests {
             any::<i64>().prop_map(JavaValue::Long),
             any::<String>().prop_map(JavaValue::Text),
             any::<u128>().prop_map(JavaValue::Uuid),
+            any::<bool>().prop_map(JavaValue::Bool),
+            any::<u64>().prop_map(JavaValue::Double),
+            any::<Vec<u8>>().prop_map(JavaValue::Bytes),
         ]
     }
 

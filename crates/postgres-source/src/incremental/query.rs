@@ -23,6 +23,9 @@ impl KeyColumn {
         let parsed = match self.type_name.as_str() {
             "int2" | "int4" => text.parse().ok().map(JavaValue::Int),
             "int8" | "oid" => text.parse().ok().map(JavaValue::Long),
+            "bool" => Some(JavaValue::Bool(text == "t")),
+            "float8" => text.parse::<f64>().ok().map(|n| JavaValue::Double(n.to_bits())),
+            "bytea" => text.strip_prefix("\\x").and_then(from_hex).map(JavaValue::Bytes),
             "uuid" => u128::from_str_radix(&text.replace('-', ""), 16).ok().map(JavaValue::Uuid),
             _ => None,
         };
@@ -37,11 +40,19 @@ pub fn text(value: &JavaValue) -> Option<String> {
         JavaValue::Int(n) => n.to_string(),
         JavaValue::Long(n) => n.to_string(),
         JavaValue::Text(text) => text.clone(),
+        JavaValue::Bool(b) => if *b { "t" } else { "f" }.to_owned(),
+        JavaValue::Double(bits) => f64::from_bits(*bits).to_string(),
+        JavaValue::Bytes(bytes) => format!("\\x{}", bytes.iter().map(|b| format!("{b:02x}")).collect::<String>()),
         JavaValue::Uuid(n) => {
             let hex = format!("{n:032x}");
             format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
         }
     })
+}
+
+fn from_hex(hex: &str) -> Option<Vec<u8>> {
+    let digit = |d: u8| char::from(d).to_digit(16).map(|d| d as u8);
+    hex.as_bytes().chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect()
 }
 
 /// The next chunk: `select` is `SELECT … FROM table` without more. Rows that are equal in a surrogate key are never torn
