@@ -52,7 +52,8 @@ pub fn modernized(config: &Config) -> (Config, Vec<Warning>) {
         }
     }
     for (name, value, today, todays_value) in REPLACED {
-        let given = config.get(name).is_some_and(|given| {
+        // An older name of the option may just have been replaced.
+        let given = config.get(name).or_else(|| modern.get(name)).is_some_and(|given| {
             given.trim().eq_ignore_ascii_case(value)
                 || values::boolean(given).is_some_and(|given| given.to_string() == *value)
         });

@@ -16,6 +16,15 @@ fn parsed(options: &[(&str, &str)]) -> PostgresConnectorConfig {
 }
 
 #[test]
+fn a_strategy_that_is_left_out_is_not_the_default_that_is_shown() {
+    let given = |options: &[(&str, &str)]| parsed(options).slot.offset_mismatch;
+    assert_eq!(given(&[]), None);
+    assert_eq!(given(&[("offset.mismatch.strategy", "no_validation")]), Some(OffsetMismatchStrategy::NoValidation));
+    assert_eq!(given(&[("offset.mismatch.strategy", "trust_slot")]), Some(OffsetMismatchStrategy::TrustSlot));
+    assert_eq!(given(&[("slot.seek.to.known.offset.on.start", "true")]), Some(OffsetMismatchStrategy::TrustOffset));
+}
+
+#[test]
 fn has_the_originals_defaults() {
     let config = parsed(&[]);
     assert_eq!((config.connection.port, config.connection.ssl_mode), (5432, SslMode::Prefer));
