@@ -43,7 +43,8 @@ impl InProgress {
     /// there finds no table (`ResolveCminCmaxDuringDecoding` knows the rolled back alteration only; seen with 15 to 18).
     /// Without streaming it is decoded at its commit. `None`: it has nothing to do with that.
     pub fn failed_at_server(&self, e: &PgError) -> Option<TaskError> {
-        let ordinary = |code: &str| ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class));
+        // Connections, resources, operators, files; and a publication that is not there, with or without streaming.
+        let ordinary = |code: &str| ["08", "53", "57", "58", "42704"].iter().any(|begin| code.starts_with(begin));
         if e.server()?.severity == "FATAL" || e.code().is_none_or(ordinary) {
             return None;
         }
