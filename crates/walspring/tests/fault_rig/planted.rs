@@ -73,6 +73,10 @@ fn is_found(plant: Option<&str>) -> bool {
     let mut random = Random::new(10);
     for seed in 0..KILLS as u64 {
         Load::crossed(&rig.db.url(), seed, 2);
+        if is(&OF_BATCHES) {
+            // Every kind of change, deletes among them.
+            Load::interleaved(&rig.db.url(), 40 + seed, 25);
+        }
         // The second kind has stored something for certain when it ends.
         let (place, least) = if seed % 2 == 0 { ("stream.change", 16) } else { ("log.synced", 5) };
         let mut worker = rig.start_to(Some(&format!("{place}:{}", least + random.below(5))));
