@@ -520,10 +520,15 @@ fn differing(one: &Relation, other: &Relation) -> Vec<Arc<str>> {
 
 /// Now, to the catalog.
 fn moment(connection: &mut Connection) -> Result<Moment, PgError> {
-    let row = connection.query_one(
-        "SELECT pg_catalog.pg_current_snapshot(), CASE WHEN pg_catalog.pg_is_in_recovery() \
-         THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END",
-    )?;
+    let with_end = "SELECT pg_catalog.pg_current_snapshot(), CASE WHEN pg_catalog.pg_is_in_recovery() \
+                    THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END";
+    let row = match connection.query_one(with_end) {
+        // A role may lack the right to ask for the log's end: what is kept of this moment is then kept on.
+        Err(e) if e.code() == Some("42501") => {
+            connection.query_one("SELECT pg_catalog.pg_current_snapshot(), 'FFFFFFFF/FFFFFFFF'")?
+        }
+        row => row?,
+    };
     let lsn = row.get(1).and_then(|lsn| lsn.parse().ok()).unwrap_or_default();
     Ok(row.get(0).and_then(|snapshot| Moment::parse(snapshot, lsn)).unwrap_or_default())
 }
