@@ -92,7 +92,11 @@ fn byte_by_byte_and_slow_it_only_takes_longer() {
 fn a_half_open_connection_to_postgres_is_found_within_twice_wal_sender_timeout() {
     let timeout = Duration::from_secs(2);
     let server = Arc::new(Postgres::start(Postgres::builder(15).option("wal_sender_timeout", "2s")));
-    before_postgres(&server, |proxy, _| {
+    before_postgres(&server, |proxy, rig| {
+        // Streaming, and past what is asked of the catalog before each table's first row.
+        for _ in 0..5 {
+            rig.wait_confirmed(rig.confirmed().unwrap_or_default());
+        }
         let before = proxy.accepted();
         let begun = Instant::now();
         proxy.half_open_all(false);
