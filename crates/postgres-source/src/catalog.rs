@@ -131,6 +131,10 @@ impl TableDetails {
     }
 }
 
+/// The server's end of the log: what was written, or on a standby replayed.
+pub const WAL_END: &str = "CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE \
+                           pg_catalog.pg_current_wal_lsn() END";
+
 /// Details of several tables in three queries.
 pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32, TableDetails>, PgError> {
     let mut all: HashMap<u32, TableDetails> = oids.iter().map(|&oid| (oid, TableDetails::default())).collect();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use walspring_connect::TaskError;
 use walspring_record::{Lsn, RecordPlan, Relation, ReplicaIdentity, Surprise};
 
-use crate::catalog::{self, StreamColumn, Table, TableDetails, Types};
+use crate::catalog::{self, StreamColumn, Table, TableDetails, Types, WAL_END};
 use crate::change_reader::Relations;
 use crate::config::{SourceConfig, too_complex};
 use crate::errors::from_pg;
@@ -233,13 +233,8 @@ impl CatalogRelations {
     }
 
     pub fn current_lsn(&mut self) -> Result<Lsn, TaskError> {
-        let rows = self
-            .connection
-            .query(
-                "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
-                 ELSE pg_catalog.pg_current_wal_lsn() END",
-            )
-            .map_err(|e| from_pg("Reading the WAL position", e))?;
+        let rows =
+            self.connection.query(&format!("SELECT {WAL_END}")).map_err(|e| from_pg("Reading the WAL position", e))?;
         Ok(rows.first().and_then(|r| r.get(0)).and_then(|l| l.parse().ok()).unwrap_or_default())
     }
 
@@ -520,9 +515,8 @@ fn differing(one: &Relation, other: &Relation) -> Vec<Arc<str>> {
 
 /// Now, to the catalog.
 fn moment(connection: &mut Connection) -> Result<Moment, PgError> {
-    let with_end = "SELECT pg_catalog.pg_current_snapshot(), CASE WHEN pg_catalog.pg_is_in_recovery() \
-                    THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END";
-    let row = match connection.query_one(with_end) {
+    let with_end = format!("SELECT pg_catalog.pg_current_snapshot(), {WAL_END}");
+    let row = match connection.query_one(&with_end) {
         // A role may lack the right to ask for the log's end: what is kept of this moment is then kept on.
         Err(e) if e.code() == Some("42501") => {
             connection.query_one("SELECT pg_catalog.pg_current_snapshot(), 'FFFFFFFF/FFFFFFFF'")?

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use walspring_record::Lsn;
 
+use crate::catalog::WAL_END;
 use crate::metrics::{SlotReading, SourceMetrics};
 use crate::wire::{ConnectConfig, Connection, PgError, quote_literal};
 
@@ -124,8 +125,7 @@ fn sql(slot: &str) -> String {
         "SELECT w.lsn, s.active, s.wal_status, s.safe_wal_size, s.restart_lsn, s.confirmed_flush_lsn, \
          pg_catalog.pg_size_bytes(pg_catalog.current_setting('max_slot_wal_keep_size')), \
          pg_catalog.age(s.catalog_xmin), t.spill_txns, t.spill_bytes \
-         FROM (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
-         ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) w, pg_catalog.pg_replication_slots s \
+         FROM (SELECT {WAL_END} AS lsn) w, pg_catalog.pg_replication_slots s \
          LEFT JOIN pg_catalog.pg_stat_replication_slots t ON t.slot_name = s.slot_name WHERE s.slot_name = {}",
         quote_literal(slot)
     )

@@ -90,8 +90,30 @@ enum State {
     Closed,
 }
 
-struct SnapshotPhase {
+/// Tables that are being read.
+struct Reading {
     snapshot: Snapshot,
+    started: Instant,
+    rows_logged: Instant,
+}
+
+impl Reading {
+    fn new(snapshot: Snapshot) -> Reading {
+        let now = Instant::now();
+        Reading { snapshot, started: now, rows_logged: now }
+    }
+
+    fn rows(&self) -> u64 {
+        self.snapshot.rows.load(Ordering::Relaxed)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+}
+
+struct SnapshotPhase {
+    reading: Reading,
     point: SnapshotPoint,
     /// The catalog as of the snapshot, for the stream that follows.
     relations: CatalogRelations,
@@ -99,8 +121,6 @@ struct SnapshotPhase {
     replication: Option<Connection>,
     /// Another slot than the one that is streamed told the point.
     slot_existed: bool,
-    rows_logged: Instant,
-    started: Instant,
 }
 
 struct Starting {
@@ -337,15 +357,12 @@ impl PostgresTask {
         relations.end_export();
         // The readers hold the snapshot now; a temporary slot that told the point may go, one that is streamed may not.
         let replication = replication.filter(|_| config.slot_temporary && !slot_existed);
-        let now = Instant::now();
         Ok(State::Snapshot(Box::new(SnapshotPhase {
-            snapshot,
+            reading: Reading::new(snapshot),
             point,
             relations,
             replication,
             slot_existed,
-            rows_logged: now,
-            started: now,
         })))
     }
 
@@ -416,35 +433,51 @@ impl PostgresTask {
         Ok(snapshot)
     }
 
-    fn poll_snapshot(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError> {
-        let State::Snapshot(phase) = &mut self.state else { return Ok(Poll::Idle) };
-        let got = phase.snapshot.next(batch, wait);
-        self.metrics.chunks_read(phase.snapshot.take_chunks_read());
-        for notice in phase.snapshot.notices.drain(..) {
+    /// The next rows of a snapshot, which the log calls `what`. False: none within the wait.
+    fn next_rows(
+        &mut self,
+        reading: &mut Reading,
+        what: &str,
+        batch: &mut ChangeBatch,
+        wait: Duration,
+    ) -> Result<bool, TaskError> {
+        let got = reading.snapshot.next(batch, wait);
+        self.metrics.chunks_read(reading.snapshot.take_chunks_read());
+        for notice in reading.snapshot.notices.drain(..) {
             self.notifications.tell(notice);
         }
         let got = got?;
-        let rows = phase.snapshot.rows.load(Ordering::Relaxed);
-        if phase.rows_logged.elapsed() > Duration::from_secs(10) {
-            phase.rows_logged = Instant::now();
-            let seconds = phase.started.elapsed().as_secs_f64();
-            tracing::info!(rows, rows_per_second = (rows as f64 / seconds) as u64, "the snapshot goes on");
+        let rows = reading.rows();
+        if reading.rows_logged.elapsed() > Duration::from_secs(10) {
+            reading.rows_logged = Instant::now();
+            let rows_per_second = (rows as f64 / reading.seconds()) as u64;
+            tracing::info!(rows, rows_per_second, "{what} goes on");
         }
         if got {
-            fault::point("snapshot.chunk");
             self.context.progress.gauge("snapshot_rows_total", rows as f64);
             self.metrics.scanned(batch);
+        }
+        Ok(got)
+    }
+
+    fn poll_snapshot(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError> {
+        let State::Snapshot(mut phase) = std::mem::replace(&mut self.state, State::Closed) else {
+            return Ok(Poll::Idle);
+        };
+        if self.next_rows(&mut phase.reading, "the snapshot", batch, wait)? {
+            fault::point("snapshot.chunk");
             batch.offset =
                 Some(phase.relations.events.snapshot_offset(phase.point.lsn, phase.point.xid, now_us(), false));
+            self.state = State::Snapshot(phase);
             return Ok(Poll::Batch);
         }
-        if !phase.snapshot.is_finished() {
+        if !phase.reading.snapshot.is_finished() {
+            self.state = State::Snapshot(phase);
             return Ok(Poll::Idle);
         }
-        let State::Snapshot(phase) = std::mem::replace(&mut self.state, State::Closed) else { return Ok(Poll::Idle) };
-        let SnapshotPhase { point, relations, replication, started, snapshot, slot_existed, .. } = *phase;
-        tracing::info!(rows, seconds = started.elapsed().as_secs_f64(), "the snapshot is complete");
-        drop(snapshot);
+        let SnapshotPhase { reading, point, relations, replication, slot_existed } = *phase;
+        tracing::info!(rows = reading.rows(), seconds = reading.seconds(), "the snapshot is complete");
+        drop(reading);
         fault::point("snapshot.complete");
         batch.offset = Some(relations.events.snapshot_offset(point.lsn, point.xid, now_us(), true));
         batch.store_offset = true;

@@ -2,10 +2,10 @@
 
 use walspring_doctor::{Finding, Group};
 
-use super::subject::{SlotFacts, Subject, WAL_END};
+use super::subject::{SlotFacts, Subject};
 use super::words::{self, counted, size, some};
 use super::{PgCheck, check};
-use crate::catalog::{number, text};
+use crate::catalog::{WAL_END, number, text};
 use crate::wire::{PgError, quote_identifier, quote_literal};
 
 pub const CHECKS: &[PgCheck] = &[

@@ -9,7 +9,7 @@ use std::time::Duration;
 use walspring_record::{RecordPlan, ReplicaIdentity};
 
 use super::Thresholds;
-use crate::catalog::{self, Table, TableDetails, number, text};
+use crate::catalog::{self, Table, TableDetails, WAL_END, number, text};
 use crate::config::{SourceConfig, set_option};
 use crate::events::Events;
 use crate::relations::CatalogRelations;
@@ -175,10 +175,6 @@ pub fn open(connect: &ConnectConfig) -> Result<Connection, PgError> {
 }
 
 pub const HIDE_PATH: &str = "SELECT pg_catalog.set_config('search_path', '', false)";
-
-/// The server's end of the log: what was written, or on a standby replayed.
-pub const WAL_END: &str = "CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE \
-                           pg_catalog.pg_current_wal_lsn() END";
 
 impl Subject {
     pub fn read(

@@ -12,20 +12,19 @@
 //! happens. The offset of the signal says that the snapshot is to be read, until one says that it has been: a restart in
 //! the midst begins it again, with the first table.
 
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use walspring_config::java_regex::RegexList;
 use walspring_connect::{CONNECT_EXCEPTION, Poll, TaskError};
 use walspring_debezium::{BlockingSnapshot, DebeziumOffset, SnapshotKind};
 use walspring_record::ChangeBatch;
 
-use super::{PostgresTask, State};
+use super::{PostgresTask, Reading, State};
 use crate::catalog::Table;
 use crate::config::too_complex;
 use crate::notifications::Notice;
 use crate::relations::CatalogRelations;
-use crate::snapshot::{Snapshot, SnapshotPoint, now_us};
+use crate::snapshot::{SnapshotPoint, now_us};
 use crate::startup;
 use crate::stream::Stream;
 
@@ -38,22 +37,20 @@ pub(super) struct Blocking {
     wanted: BlockingSnapshot,
     /// What is read, once it is known.
     tables: Option<Vec<Table>>,
-    /// `None`: not begun.
-    reading: Option<Reading>,
+    begun: Option<Begun>,
     told: bool,
     waits_logged: bool,
 }
 
-struct Reading {
-    snapshot: Snapshot,
+struct Begun {
+    reading: Reading,
+    /// The stream's.
     place: DebeziumOffset,
-    started: Instant,
-    rows_logged: Instant,
 }
 
 impl Blocking {
     pub fn new(stream: Box<Stream>, wanted: BlockingSnapshot) -> Blocking {
-        Blocking { stream, wanted, tables: None, reading: None, told: false, waits_logged: false }
+        Blocking { stream, wanted, tables: None, begun: None, told: false, waits_logged: false }
     }
 
     pub fn into_stream(self) -> Box<Stream> {
@@ -77,7 +74,7 @@ impl PostgresTask {
             self.state = State::Blocking(blocking);
             return paused.map(|()| Poll::Idle);
         }
-        let read = match blocking.reading {
+        let read = match blocking.begun {
             None => self.begin_reading(&mut blocking, wait).map(|()| Some(false)),
             Some(_) => self.read_on(&mut blocking, batch, wait),
         };
@@ -128,8 +125,7 @@ impl PostgresTask {
         };
         let snapshot = self.start_readers(relations, captured, &point, Some(&wanted.queries))?;
         relations.end_export();
-        let now = Instant::now();
-        blocking.reading = Some(Reading { snapshot, place, started: now, rows_logged: now });
+        blocking.begun = Some(Begun { reading: Reading::new(snapshot), place });
         Ok(())
     }
 
@@ -167,24 +163,12 @@ impl PostgresTask {
         batch: &mut ChangeBatch,
         wait: Duration,
     ) -> Result<Option<bool>, TaskError> {
-        let Some(reading) = &mut blocking.reading else { return Ok(None) };
-        let got = reading.snapshot.next(batch, wait);
-        self.metrics.chunks_read(reading.snapshot.take_chunks_read());
-        for notice in reading.snapshot.notices.drain(..) {
-            self.notifications.tell(notice);
-        }
-        let got = got?;
-        let rows = reading.snapshot.rows.load(Ordering::Relaxed);
-        if reading.rows_logged.elapsed() > Duration::from_secs(10) {
-            reading.rows_logged = Instant::now();
-            tracing::info!(rows, "the blocking snapshot goes on");
-        }
+        let Some(Begun { reading, place }) = &mut blocking.begun else { return Ok(None) };
+        let got = self.next_rows(reading, "the blocking snapshot", batch, wait)?;
         if got {
-            self.context.progress.gauge("snapshot_rows_total", rows as f64);
-            self.metrics.scanned(batch);
-            batch.offset = Some(in_snapshot(&reading.place, false));
+            batch.offset = Some(in_snapshot(place, false));
         } else if reading.snapshot.is_finished() {
-            let seconds = reading.started.elapsed().as_secs_f64();
+            let (rows, seconds) = (reading.rows(), reading.seconds());
             tracing::info!(signal = %blocking.wanted.signal, rows, seconds, "the blocking snapshot is complete");
             return Ok(None);
         }
@@ -193,9 +177,9 @@ impl PostgresTask {
 
     /// The stream goes on with the next poll; what comes now says so.
     fn end(&mut self, blocking: Blocking, batch: &mut ChangeBatch, notice: Notice) -> Poll {
-        let Blocking { mut stream, reading, .. } = blocking;
+        let Blocking { mut stream, begun, .. } = blocking;
         let completed = matches!(notice, Notice::Completed);
-        drop(reading);
+        drop(begun);
         stream.relations_mut().end_export();
         stream.blocking_ended();
         let place = stream.place();
@@ -223,6 +207,6 @@ fn in_snapshot(place: &DebeziumOffset, completed: bool) -> walspring_record::Sou
 
 /// Whether the snapshot failed because of what a new connection may mend, and not because of what was asked for.
 fn is_server_gone(blocking: &mut Blocking, e: &TaskError) -> bool {
-    let lost = blocking.reading.as_ref().is_some_and(|reading| reading.snapshot.connection_lost);
+    let lost = blocking.begun.as_ref().is_some_and(|begun| begun.reading.snapshot.connection_lost);
     lost || (e.is_transient() && !blocking.stream.relations_mut().is_answered())
 }
