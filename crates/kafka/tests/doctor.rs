@@ -12,25 +12,12 @@ use walspring_kafka::client_config::{ClientOptions, Properties};
 use walspring_kafka::doctor::{Examined, checks, examine};
 use walspring_testkit::{Kafka, KafkaOptions, Listener, free_port};
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+#[path = "support/worker.rs"]
+mod worker_file;
 
-fn worker(bootstrap: &str, group: &str, more: &[(&str, &str)]) -> Properties {
-    let mut worker = Properties::new();
-    for (name, value) in [
-        ("bootstrap.servers", bootstrap.to_owned()),
-        ("group.id", group.to_owned()),
-        ("config.storage.topic", format!("{group}-configs")),
-        ("offset.storage.topic", format!("{group}-offsets")),
-        ("status.storage.topic", format!("{group}-status")),
-        ("config.storage.replication.factor", "1".to_owned()),
-        ("offset.storage.replication.factor", "1".to_owned()),
-        ("status.storage.replication.factor", "1".to_owned()),
-    ] {
-        worker.insert(name.to_owned(), value);
-    }
-    worker.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    worker
-}
+use worker_file::properties as worker;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn report(worker: &Properties, connector: &[(&str, &str)], topics: &[&str]) -> Report {
     let connector: Vec<_> = connector.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();

@@ -15,6 +15,11 @@ use walspring_kafka::client_config::keys::Owner;
 use walspring_kafka::client_config::{ClientOptions, Properties};
 use walspring_testkit::kafka;
 
+#[path = "support/worker.rs"]
+mod worker_file;
+
+use worker_file::properties;
+
 const PARTITIONS: i32 = 3;
 const STEPS: usize = 300;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,22 +59,12 @@ struct World {
 }
 
 fn worker(name: &str) -> Properties {
-    [
-        ("bootstrap.servers", kafka().bootstrap()),
-        ("group.id", name.to_owned()),
-        ("config.storage.topic", format!("{name}-configs")),
-        ("offset.storage.topic", format!("{name}-offsets")),
-        ("status.storage.topic", format!("{name}-status")),
-        ("config.storage.replication.factor", "1".into()),
-        ("offset.storage.replication.factor", "1".into()),
-        ("offset.storage.partitions", "1".into()),
-        ("status.storage.replication.factor", "1".into()),
-        ("status.storage.partitions", "1".into()),
-        ("exactly.once.source.support", "disabled".into()),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect()
+    let more = [
+        ("offset.storage.partitions", "1"),
+        ("status.storage.partitions", "1"),
+        ("exactly.once.source.support", "disabled"),
+    ];
+    properties(&kafka().bootstrap(), name, &more)
 }
 
 impl World {

@@ -1,7 +1,7 @@
 //! Consumer groups of a worker on a real broker: shares, hand-over, offsets, places, and who may do what.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -17,38 +17,26 @@ use walspring_kafka::client_config::keys::Owner;
 use walspring_kafka::client_config::{ClientOptions, Properties};
 use walspring_testkit::{Kafka, KafkaOptions, kafka};
 
+#[path = "support/worker.rs"]
+mod worker_file;
+
+use worker_file::{properties, unique};
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn unique(name: &str) -> String {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let nanos = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_nanos();
-    format!("{name}-{nanos}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
-}
-
 fn worker(bootstrap: &str) -> Properties {
-    let group = unique("groups");
-    [
-        ("bootstrap.servers", bootstrap.to_owned()),
-        ("config.storage.topic", format!("{group}-configs")),
-        ("offset.storage.topic", format!("{group}-offsets")),
-        ("status.storage.topic", format!("{group}-status")),
-        ("group.id", group),
-        ("config.storage.replication.factor", "1".into()),
-        ("offset.storage.replication.factor", "1".into()),
-        ("offset.storage.partitions", "1".into()),
-        ("status.storage.replication.factor", "1".into()),
-        ("status.storage.partitions", "1".into()),
-        ("exactly.once.source.support", "disabled".into()),
+    let more = [
+        ("offset.storage.partitions", "1"),
+        ("status.storage.partitions", "1"),
+        ("exactly.once.source.support", "disabled"),
         // The worker's, which is not its consumers'.
-        ("session.timeout.ms", "10000".into()),
+        ("session.timeout.ms", "10000"),
         // A second of quiet before the first round of a group is the broker's.
-        ("consumer.session.timeout.ms", "6000".into()),
-        ("consumer.heartbeat.interval.ms", "200".into()),
-        ("consumer.metadata.max.age.ms", "500".into()),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect()
+        ("consumer.session.timeout.ms", "6000"),
+        ("consumer.heartbeat.interval.ms", "200"),
+        ("consumer.metadata.max.age.ms", "500"),
+    ];
+    properties(bootstrap, &unique("groups"), &more)
 }
 
 /// A backend and names of its own.

@@ -2,7 +2,6 @@
 //! held by what others have open.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -11,20 +10,18 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use walspring_connect::writer::{DurabilityListener, WriteError};
 use walspring_connect::{Backend, KeyedLog, StoreError, WriterRequest};
 use walspring_kafka::backend::KafkaBackend;
-use walspring_kafka::client_config::Properties;
 use walspring_record_batch::partition_for_key;
 use walspring_testkit::{kafka, wait_for};
+
+#[path = "support/worker.rs"]
+mod worker_file;
+
+use worker_file::{properties, unique};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// As the worker makes the offsets topic.
 const PARTITIONS: i32 = 25;
 const OURS: &str = r#"["ours",{"server":"s"}]"#;
-
-fn unique(name: &str) -> String {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let nanos = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_nanos();
-    format!("{name}-{nanos}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
-}
 
 struct Place {
     backend: KafkaBackend,
@@ -36,20 +33,7 @@ impl Place {
     /// A worker, and the offsets topic of its own or of the connector.
     fn new(of_connector: bool) -> Place {
         let group = unique("settled");
-        let worker: Properties = [
-            ("bootstrap.servers", kafka().bootstrap()),
-            ("config.storage.topic", format!("{group}-configs")),
-            ("offset.storage.topic", format!("{group}-offsets")),
-            ("status.storage.topic", format!("{group}-status")),
-            ("config.storage.replication.factor", "1".into()),
-            ("offset.storage.replication.factor", "1".into()),
-            ("status.storage.replication.factor", "1".into()),
-            ("exactly.once.source.support", "enabled".into()),
-            ("group.id", group.clone()),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
+        let worker = properties(&kafka().bootstrap(), &group, &[("exactly.once.source.support", "enabled")]);
         let backend = KafkaBackend::connect(&worker).unwrap_or_else(|error| panic!("{error}"));
         let own = of_connector.then(|| format!("{group}-own"));
         let log = backend.offsets(own.as_deref()).expect("offsets");

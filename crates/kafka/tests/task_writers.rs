@@ -2,7 +2,6 @@
 //! partition, with the offset; what is aborted is not; a newer writer fences the older; topics by the rules.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -19,33 +18,18 @@ use walspring_kafka::topic_reader::{ReadFrom, TopicReader};
 use walspring_record_batch::{EncodedHeaders, RecordBatchBuilder};
 use walspring_testkit::kafka;
 
+#[path = "support/worker.rs"]
+mod worker_file;
+
+use worker_file::{properties, unique};
+
 const TIMEOUT: Duration = Duration::from_secs(20);
 const PRODUCERS: [&str; 2] = ["own", "librdkafka"];
 
-fn unique(name: &str) -> String {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let nanos = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_nanos();
-    format!("{name}-{nanos}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
-}
-
 fn worker(producer: &str, exactly_once: bool) -> Properties {
-    let group = unique("writers");
     let support = if exactly_once { "enabled" } else { "disabled" };
-    [
-        ("bootstrap.servers", kafka().bootstrap()),
-        ("config.storage.topic", format!("{group}-configs")),
-        ("offset.storage.topic", format!("{group}-offsets")),
-        ("status.storage.topic", format!("{group}-status")),
-        ("group.id", group),
-        ("config.storage.replication.factor", "1".into()),
-        ("offset.storage.replication.factor", "1".into()),
-        ("status.storage.replication.factor", "1".into()),
-        ("exactly.once.source.support", support.into()),
-        ("walspring.producer", producer.into()),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect()
+    let more = [("exactly.once.source.support", support), ("walspring.producer", producer)];
+    properties(&kafka().bootstrap(), &unique("writers"), &more)
 }
 
 fn connect(worker: &Properties) -> KafkaBackend {

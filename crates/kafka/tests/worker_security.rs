@@ -10,23 +10,10 @@ use walspring_kafka::backend::KafkaBackend;
 use walspring_kafka::client_config::Properties;
 use walspring_testkit::{Certificates, Kafka, KafkaOptions, Listener};
 
-fn worker(bootstrap: String, group: &str, more: &[(&str, &str)]) -> Properties {
-    let mut worker: Properties = [
-        ("bootstrap.servers", bootstrap),
-        ("group.id", group.to_owned()),
-        ("config.storage.topic", format!("{group}-configs")),
-        ("offset.storage.topic", format!("{group}-offsets")),
-        ("status.storage.topic", format!("{group}-status")),
-        ("config.storage.replication.factor", "1".to_owned()),
-        ("offset.storage.replication.factor", "1".to_owned()),
-        ("status.storage.replication.factor", "1".to_owned()),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect();
-    worker.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    worker
-}
+#[path = "support/worker.rs"]
+mod worker_file;
+
+use worker_file::properties as worker;
 
 #[track_caller]
 fn check_works(worker: &Properties) {
@@ -56,7 +43,7 @@ fn workers_get_in_with_javas_options() {
     let mut options =
         vec![("security.protocol", "SASL_SSL"), ("sasl.mechanism", "SCRAM-SHA-512"), ("sasl.jaas.config", scram)];
     options.extend(truststore);
-    check_works(&worker(kafka.bootstrap_of("SCRAM"), "scram", &options));
+    check_works(&worker(&kafka.bootstrap_of("SCRAM"), "scram", &options));
 
     let mut options = vec![
         ("security.protocol", "SSL"),
@@ -65,7 +52,7 @@ fn workers_get_in_with_javas_options() {
         ("ssl.keystore.certificate.chain", certificates.client_certificate.as_str()),
     ];
     options.extend(truststore);
-    check_works(&worker(kafka.bootstrap_of("MUTUAL"), "mutual", &options));
+    check_works(&worker(&kafka.bootstrap_of("MUTUAL"), "mutual", &options));
 
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("token");
@@ -85,7 +72,7 @@ fn workers_get_in_with_javas_options() {
         ("sasl.jaas.config", oauth),
         ("sasl.oauthbearer.token.endpoint.url", url.as_str()),
     ];
-    check_works(&worker(kafka.bootstrap_of("OAUTH"), "oauth", &options));
+    check_works(&worker(&kafka.bootstrap_of("OAUTH"), "oauth", &options));
 
     let plain = |password: &str| {
         format!(
@@ -95,8 +82,8 @@ fn workers_get_in_with_javas_options() {
     let options =
         |jaas| [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", jaas)];
     let (right, wrong) = (plain("secret"), plain("wrong"));
-    check_works(&worker(kafka.bootstrap_of("PLAIN"), "plain", &options(&right)));
-    match KafkaBackend::connect(&worker(kafka.bootstrap_of("PLAIN"), "plain", &options(&wrong))).map(|_| ()) {
+    check_works(&worker(&kafka.bootstrap_of("PLAIN"), "plain", &options(&right)));
+    match KafkaBackend::connect(&worker(&kafka.bootstrap_of("PLAIN"), "plain", &options(&wrong))).map(|_| ()) {
         Err(StoreError::Definite(text)) => assert!(!text.contains("wrong"), "{text}"),
         other => panic!("{other:?}"),
     }

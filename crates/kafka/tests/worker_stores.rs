@@ -1,7 +1,6 @@
 //! A worker's state on a real broker: internal topics, keyed logs, and two workers with one group.id.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -17,31 +16,17 @@ use walspring_kafka::topic_reader::{ReadFrom, TopicReader};
 use walspring_record_batch::partition_for_key;
 use walspring_testkit::kafka;
 
+#[path = "support/worker.rs"]
+mod worker_file;
+
+use worker_file::{properties, unique};
+
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A name that no other test, nor an earlier run against the same broker, has used.
-fn unique(name: &str) -> String {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let nanos = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_nanos();
-    format!("{name}-{nanos}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
-}
-
 fn worker(group: &str, more: &[(&str, &str)]) -> Properties {
-    let mut worker = Properties::new();
-    for (name, value) in [
-        ("bootstrap.servers", kafka().bootstrap()),
-        ("group.id", group.to_owned()),
-        ("config.storage.topic", format!("{group}-configs")),
-        ("offset.storage.topic", format!("{group}-offsets")),
-        ("status.storage.topic", format!("{group}-status")),
-        ("config.storage.replication.factor", "1".to_owned()),
-        ("offset.storage.replication.factor", "-1".to_owned()),
-        ("status.storage.replication.factor", "1".to_owned()),
-    ] {
-        worker.insert(name.to_owned(), value);
-    }
-    worker.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    worker
+    // The offsets topic has what the broker gives one.
+    let more = [&[("offset.storage.replication.factor", "-1")], more].concat();
+    properties(&kafka().bootstrap(), group, &more)
 }
 
 #[track_caller]

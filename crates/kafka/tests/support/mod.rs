@@ -2,7 +2,6 @@
 //! that says what really stands in the log.
 #![allow(dead_code)]
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -22,6 +21,9 @@ use walspring_kafka::producer::{Delivery, KafkaProducer, ProducerConfig, Transac
 use walspring_record_batch::{EncodedHeaders, RecordBatchBuilder};
 
 pub mod proxy;
+pub mod worker;
+
+pub use worker::unique;
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -73,12 +75,6 @@ impl Heard {
     }
 }
 
-/// A name that no other test has.
-pub fn unique(name: &str) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
 pub fn create_topic(bootstrap: &str, name: &str, partitions: i32, replicas: i32, config: &[(&str, &str)]) {
     let admin: AdminClient<_> = ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
     let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
@@ -89,6 +85,13 @@ pub fn create_topic(bootstrap: &str, name: &str, partitions: i32, replicas: i32,
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
     let made = runtime.block_on(admin.create_topics([&topic], &options)).unwrap();
     made.into_iter().next().unwrap().unwrap();
+    // It is made before the brokers know whom they lead: a batch that comes then is sent once more.
+    let reader: BaseConsumer = ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
+    for partition in 0..partitions {
+        walspring_testkit::wait_for("a leader", PATIENCE, || {
+            reader.fetch_watermarks(name, partition, Duration::from_secs(5)).ok()
+        });
+    }
 }
 
 pub fn add_partitions(bootstrap: &str, topic: &str, count: usize) {
