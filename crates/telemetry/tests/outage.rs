@@ -3,18 +3,22 @@
 
 mod support;
 
-use support::{Lines, WAIT, identity, processed, record, telemetry};
+use support::{WAIT, identity, processed, read, record, telemetry};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use walspring_connect::Fate;
 use walspring_record::Value;
+use walspring_testkit::Lines;
 use walspring_testkit::otlp::OtlpReceiver;
 
 #[test]
 fn what_does_not_fit_while_the_receiver_is_away_is_dropped_and_said() {
     let lines = Lines::default();
-    tracing_subscriber::registry().with(fmt::layer().json().flatten_event(true).with_writer(lines.clone())).init();
+    let heard = lines.clone();
+    tracing_subscriber::registry()
+        .with(fmt::layer().json().flatten_event(true).with_writer(move || heard.clone()))
+        .init();
     let receiver = OtlpReceiver::start();
     receiver.refuse(Some(503));
     let telemetry = telemetry(&receiver, &[("OTEL_BSP_MAX_QUEUE_SIZE", "1000")]);
@@ -32,7 +36,7 @@ fn what_does_not_fit_while_the_receiver_is_away_is_dropped_and_said() {
     receiver.refuse(None);
     let kept = 2100 - usize::try_from(dropped).unwrap();
     receiver.wait_spans("the spans that were kept", WAIT, |spans| (spans.len() == kept).then_some(()));
-    let said: Vec<String> = lines.read().iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect();
+    let said: Vec<String> = read(&lines).iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect();
     let away = said.iter().filter(|line| line.contains("for now: it answers 503")).count();
     assert_eq!(away, 1, "{said:?}");
 
@@ -42,7 +46,7 @@ fn what_does_not_fit_while_the_receiver_is_away_is_dropped_and_said() {
     observer.processed(&identity(), &batch);
     receiver.wait_requests(before + 1, WAIT);
     assert!(telemetry.shutdown(WAIT));
-    let said: Vec<String> = lines.read().iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect();
+    let said: Vec<String> = read(&lines).iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect();
     assert_eq!(
         said.iter().filter(|line| line.contains(&format!("again; {dropped} were dropped"))).count(),
         1,

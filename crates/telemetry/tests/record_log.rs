@@ -2,23 +2,25 @@
 
 mod support;
 
-use support::{Lines, PARENT, WAIT, identity, processed, record, telemetry};
+use support::{PARENT, WAIT, identity, processed, read, record, telemetry};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use walspring_connect::{Fate, Outcome, TaskError};
 use walspring_record::Value;
 use walspring_telemetry::{RecordLog, Settings, Telemetry};
+use walspring_testkit::Lines;
 use walspring_testkit::otlp::OtlpReceiver;
 
 /// What is logged under these directives.
 fn logged(directives: &str, run: impl FnOnce()) -> Vec<serde_json::Value> {
     let lines = Lines::default();
-    let layer = fmt::layer().json().flatten_event(true).with_writer(lines.clone());
+    let heard = lines.clone();
+    let layer = fmt::layer().json().flatten_event(true).with_writer(move || heard.clone());
     let subscriber = tracing_subscriber::registry().with(layer).with(directives.parse::<Targets>().unwrap());
     tracing::subscriber::with_default(subscriber, run);
     let of_records = |line: &serde_json::Value| line["target"] == walspring_telemetry::RECORD_LOG_TARGET;
-    lines.read().into_iter().filter(of_records).collect()
+    read(&lines).into_iter().filter(of_records).collect()
 }
 
 fn observe(telemetry: &Telemetry, error: &TaskError) {

@@ -1,5 +1,5 @@
-//! Real servers for tests: PostgreSQL 13 to 18, Kafka and OpenSearch, started once a test process, gone when it ends; and a
-//! receiver of OTLP.
+//! Real servers for tests: PostgreSQL 13 to 18, Kafka and OpenSearch, started once a test process, gone when it ends; a receiver
+//! of OTLP, and a log to read.
 //!
 //! ```no_run
 //! use walspring_testkit::{kafka, postgres};
@@ -16,6 +16,7 @@
 
 mod certificates;
 mod kafka;
+mod lines;
 mod opensearch;
 pub mod otlp;
 mod postgres;
@@ -24,8 +25,9 @@ mod wait;
 
 pub use crate::certificates::Certificates;
 pub use crate::kafka::{KAFKA_VERSION, Kafka, KafkaOptions, Listener, kafka, kafka_libs};
+pub use crate::lines::Lines;
 pub use crate::opensearch::{OpenSearch, opensearch};
-pub use crate::postgres::{Postgres, TempDatabase, postgres};
+pub use crate::postgres::{Postgres, Standby, TempDatabase, postgres};
 pub use crate::redis::{Redis, redis};
 pub use crate::wait::wait_for;
 

@@ -83,24 +83,10 @@ impl ErrorLog {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
+    use walspring_testkit::Lines;
 
     use super::*;
     use crate::metrics::Metrics;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
 
     fn logged(config: &[(&str, &str)], left_out: bool, times: usize) -> String {
         let lines = Lines::default();
@@ -115,7 +101,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             (0..times).for_each(|_| log.tell(&failed, || ", where it stood".to_owned(), &errors));
         });
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        lines.text()
     }
 
     #[test]

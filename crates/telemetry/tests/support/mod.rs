@@ -1,14 +1,12 @@
 //! Records as a sink's task hands them over, telemetry that sends to the receiver, and a log that can be read.
 #![allow(dead_code)]
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tracing_subscriber::fmt::MakeWriter;
 use walspring_connect::{Fate, Origin, Processed, SinkIdentity, SinkRecord};
 use walspring_record::{Header, Typed, Value};
 use walspring_telemetry::{RecordLog, Settings, Telemetry};
+use walspring_testkit::Lines;
 use walspring_testkit::otlp::OtlpReceiver;
 
 pub const WAIT: Duration = Duration::from_secs(20);
@@ -53,30 +51,6 @@ pub fn processed<'a>(record: &'a SinkRecord, raw_key: Option<&'a [u8]>, fate: Fa
 }
 
 /// Lines of the log, as the worker writes them.
-#[derive(Clone, Default)]
-pub struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    pub fn read(&self) -> Vec<serde_json::Value> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Lines {
-    type Writer = Lines;
-
-    fn make_writer(&self) -> Lines {
-        self.clone()
-    }
+pub fn read(lines: &Lines) -> Vec<serde_json::Value> {
+    lines.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
