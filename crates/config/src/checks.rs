@@ -35,12 +35,13 @@ pub fn failure(check: Check, option: &OptionDef, value: Option<&str>, around: Su
             &format!("Value must be one of {}", allowed.join(", ")),
         ),
         Check::ClassName => unless(!given || is_class_name(text), "A Java class name is expected"),
-        Check::NameFormat => {
+        Check::NameFormat | Check::Hosts => {
+            let hosts = matches!(check, Check::Hosts);
             // Nothing is reported twice for a host that was left empty; a topic prefix is.
-            let applies = given && (option.name != "database.hostname" || !text.trim().is_empty());
+            let applies = given && (!hosts || !text.trim().is_empty());
             let fits = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
             unless(
-                !applies || fits,
+                !applies || fits || (hosts && crate::postgres::hosts(text, 1).is_some()),
                 &format!(
                     "{text} has invalid format (only the underscore, hyphen, dot and alphanumeric characters are allowed)"
                 ),

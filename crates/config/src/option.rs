@@ -102,6 +102,8 @@ pub enum Check {
     ClassName,
     /// Letters, digits, underscore, hyphen and dot; what host names and topic prefixes are made of.
     NameFormat,
+    /// A host of such a name, or several with ports.
+    Hosts,
     RegexList,
     /// The option given here must not be set as well.
     NotWith(&'static str),

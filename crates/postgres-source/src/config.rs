@@ -10,11 +10,12 @@ use walspring_connect::{CONNECT_EXCEPTION, TaskError};
 use crate::errors::from_pg;
 use crate::metrics::{MetricsConfig, Tags};
 use crate::streamed::Streaming;
-use crate::wire::{self, ConnectConfig, Connection, SslMode};
+use crate::wire::{self, ConnectConfig, Connection, SslMode, TargetSession};
 
 const SLOT_WATCH_INTERVAL: &str = "walspring.slot.watch.interval.ms";
 const METRICS_TABLES_MAX: &str = "walspring.metrics.tables.max";
 
+#[derive(Clone)]
 pub struct SourceConfig {
     pub typed: PostgresConnectorConfig,
     pub connect: ConnectConfig,
@@ -107,7 +108,15 @@ pub fn set_option(connect: &mut ConnectConfig, name: &str, value: &str) {
 
 fn connect_config(config: &PostgresConnectorConfig) -> ConnectConfig {
     let c = &config.connection;
-    let mut connect = ConnectConfig::new(&c.host, c.port, &c.user, &c.database);
+    let mut connect = ConnectConfig::new("", 0, &c.user, &c.database);
+    connect.hosts.clone_from(&c.hosts);
+    connect.target_session = match c.target_session {
+        typed::TargetSession::Any => TargetSession::Any,
+        typed::TargetSession::ReadWrite => TargetSession::ReadWrite,
+        typed::TargetSession::ReadOnly => TargetSession::ReadOnly,
+        typed::TargetSession::Primary => TargetSession::Primary,
+        typed::TargetSession::Standby => TargetSession::Standby,
+    };
     connect.password = c.password.as_ref().map(|p| wire::Secret::new(p.expose()));
     connect.ssl.mode = match c.ssl_mode {
         typed::SslMode::Disable => SslMode::Disable,

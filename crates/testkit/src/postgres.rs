@@ -7,6 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use ::postgres::{Client, NoTls, SimpleQueryMessage};
 use walspring_throwaway_postgres::{Builder, Server};
 
+mod standby;
+
+pub use standby::Standby;
+
 type Slot = Arc<OnceLock<Arc<Postgres>>>;
 
 /// The server of this major version that all tests of this process share. Give every test a [`Postgres::database`] of

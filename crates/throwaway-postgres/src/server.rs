@@ -18,6 +18,7 @@ use crate::{Error, Result, packages, ports};
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
 type Progress = Box<dyn Fn(&str) + Send + Sync>;
+type Fill = Box<dyn FnOnce(&Path) -> Result<()> + Send>;
 
 /// What a server should be like. `Server::builder().start()` gives the machine's newest PostgreSQL with logical WAL.
 #[derive(Default)]
@@ -29,6 +30,7 @@ pub struct Builder {
     hba: Vec<String>,
     files: Vec<(String, Vec<u8>)>,
     progress: Option<Progress>,
+    fill: Option<Fill>,
 }
 
 impl Builder {
@@ -69,6 +71,12 @@ impl Builder {
         self
     }
 
+    /// What puts a cluster into the data directory, instead of `initdb`: a copy of another server's, for a standby.
+    pub fn filled_by(mut self, fill: impl FnOnce(&Path) -> Result<()> + Send + 'static) -> Builder {
+        self.fill = Some(Box::new(fill));
+        self
+    }
+
     /// Hears one line before each step that takes longer than a moment.
     pub fn on_progress(mut self, progress: impl Fn(&str) + Send + Sync + 'static) -> Builder {
         self.progress = Some(Box::new(progress));
@@ -76,7 +84,8 @@ impl Builder {
     }
 
     /// Fetches what is missing, makes the cluster and returns once connections are accepted.
-    pub fn start(self) -> Result<Server> {
+    pub fn start(mut self) -> Result<Server> {
+        let fill = self.fill.take();
         let progress = |line: &str| {
             if let Some(progress) = &self.progress {
                 progress(line);
@@ -90,7 +99,10 @@ impl Builder {
         std::fs::DirBuilder::new().create(&data)?;
         std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700))?;
         own(&data, account)?;
-        initdb(&bin, &data, account)?;
+        match fill {
+            Some(fill) => fill(&data)?,
+            None => initdb(&bin, &data, account)?,
+        }
         for (name, contents) in &self.files {
             write_private(&data.join(name), contents, account)?;
         }

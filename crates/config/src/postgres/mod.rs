@@ -3,6 +3,7 @@
 
 mod columns;
 mod filters;
+mod hosts;
 mod modes;
 mod post_processors;
 mod signals;
@@ -23,6 +24,7 @@ use crate::warning::Warning;
 
 pub use columns::{ColumnHash, ColumnRule, ColumnRules, HASH_ALGORITHMS};
 pub use filters::{Filters, KeyColumns, NameFilter, ReplicaIdentity, ReplicaIdentityRule};
+pub use hosts::{Host, hosts};
 pub use modes::*;
 pub(crate) use post_processors::warning_about;
 pub use post_processors::{PostProcessorError, RESELECT_CLASS, Reselect, post_processors};
@@ -54,8 +56,10 @@ pub struct PostgresConnectorConfig {
 
 #[derive(Debug, Clone)]
 pub struct ConnectionConfig {
-    pub host: String,
-    pub port: u16,
+    /// In the order in which they are tried; one at least.
+    pub hosts: Vec<Host>,
+    /// `walspring.target.session.attrs`
+    pub target_session: TargetSession,
     pub user: String,
     pub password: Option<Secret>,
     pub database: String,
@@ -247,7 +251,7 @@ fn read(config: &Config) -> Result<PostgresConnectorConfig, ConfigErrors> {
     let topics = topics(options)?;
     let events = events(options, config, slot.flush_mode)?;
     Ok(PostgresConnectorConfig {
-        connection: connection(options)?,
+        connection: connection(options, config)?,
         publication: publication(options)?,
         filters: filters(options, config)?,
         columns: ColumnRules::from_config(config)?,
@@ -266,13 +270,20 @@ fn read(config: &Config) -> Result<PostgresConnectorConfig, ConfigErrors> {
     })
 }
 
-fn connection(options: Reader<'_>) -> Result<ConnectionConfig, ConfigError> {
+fn connection(options: Reader<'_>, config: &Config) -> Result<ConnectionConfig, ConfigError> {
+    const TARGET: &str = "walspring.target.session.attrs";
     let port = options.int("database.port")?;
+    let port = u16::try_from(port).ok().filter(|port| *port > 0).ok_or_else(|| {
+        ConfigError::invalid("database.port", &port.to_string(), "a port between 1 and 65535 is expected")
+    })?;
+    let names = options.string("database.hostname")?;
+    let hosts = hosts(&names, port)
+        .ok_or_else(|| ConfigError::invalid("database.hostname", &names, "host, or host:port,host:port is expected"))?;
+    // Several servers are given for a failover: standbys are for later.
+    let usual = if hosts.len() > 1 { TargetSession::Primary } else { TargetSession::Any };
     Ok(ConnectionConfig {
-        host: options.string("database.hostname")?,
-        port: u16::try_from(port).ok().filter(|port| *port > 0).ok_or_else(|| {
-            ConfigError::invalid("database.port", &port.to_string(), "a port between 1 and 65535 is expected")
-        })?,
+        hosts,
+        target_session: config.get(TARGET).and_then(TargetSession::from_name).unwrap_or(usual),
         user: options.string("database.user")?,
         password: options.secret("database.password"),
         database: options.string("database.dbname")?,

@@ -40,6 +40,16 @@ modes! {
         VerifyCa = "verify-ca",
         VerifyFull = "verify-full",
     }
+    /// What a server must be to be read, as libpq's `target_session_attrs`.
+    TargetSession {
+        Any = "any",
+        /// Not a standby, and not read-only by default.
+        ReadWrite = "read-write",
+        ReadOnly = "read-only",
+        /// Not a standby.
+        Primary = "primary",
+        Standby = "standby",
+    }
     OutputPlugin {
         PgOutput = "pgoutput",
         DecoderBufs = "decoderbufs",
@@ -143,11 +153,13 @@ mod tests {
 
     use super::*;
     use crate::tables::postgres::POSTGRES;
+    use crate::tables::walspring::WALSPRING_CONNECTOR;
 
     #[test]
     fn have_the_values_of_the_table() {
         let table: &[(&str, &[&str])] = &[
             ("database.sslmode", SslMode::ALL),
+            ("walspring.target.session.attrs", TargetSession::ALL),
             ("plugin.name", OutputPlugin::ALL),
             ("publication.autocreate.mode", PublicationAutocreate::ALL),
             ("lsn.flush.mode", LsnFlushMode::ALL),
@@ -168,7 +180,8 @@ mod tests {
             ("event.processing.failure.handling.mode", ProcessingFailure::ALL),
         ];
         for (option, values) in table {
-            let allowed: BTreeSet<_> = POSTGRES.get(option).unwrap().allowed_values().unwrap().iter().collect();
+            let option_def = POSTGRES.get(option).or(WALSPRING_CONNECTOR.get(option));
+            let allowed: BTreeSet<_> = option_def.unwrap().allowed_values().unwrap().iter().collect();
             assert_eq!(allowed, values.iter().collect(), "{option}");
         }
     }

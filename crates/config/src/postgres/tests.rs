@@ -25,9 +25,21 @@ fn a_strategy_that_is_left_out_is_not_the_default_that_is_shown() {
 }
 
 #[test]
+fn several_hosts_are_there_for_a_failover() {
+    let target = |options: &[(&str, &str)]| parsed(options).connection.target_session;
+    let list = ("database.hostname", "a:1,b");
+    assert_eq!(parsed(&[list]).connection.hosts, [("a".to_owned(), 1), ("b".to_owned(), 5432)]);
+    assert_eq!((target(&[]), target(&[list])), (TargetSession::Any, TargetSession::Primary));
+    assert_eq!(target(&[list, ("walspring.target.session.attrs", "standby")]), TargetSession::Standby);
+    assert!(parse(&[("database.hostname", "a:1,b c")]).is_err());
+    assert!(parse(&[("walspring.target.session.attrs", "prefer-standby")]).is_err());
+}
+
+#[test]
 fn has_the_originals_defaults() {
     let config = parsed(&[]);
-    assert_eq!((config.connection.port, config.connection.ssl_mode), (5432, SslMode::Prefer));
+    assert_eq!(config.connection.hosts, [("db".to_owned(), 5432)]);
+    assert_eq!((config.connection.target_session, config.connection.ssl_mode), (TargetSession::Any, SslMode::Prefer));
     assert_eq!(config.connection.query_timeout, Some(Duration::from_secs(600)));
     assert_eq!((config.slot.name.as_str(), config.publication.name.as_str()), ("debezium", "dbz_publication"));
     assert_eq!(config.slot.flush_mode, LsnFlushMode::Connector);
@@ -66,7 +78,7 @@ fn reads_what_is_given() {
         ("guardrail.collections.limit.action", "fail"),
     ]);
     assert_eq!(config.guardrail, Some(Guardrail { tables_max: 5, fail: true }));
-    assert_eq!(config.connection.port, 6543);
+    assert_eq!(config.connection.hosts, [("db".to_owned(), 6543)]);
     assert_eq!(config.connection.password.as_ref().unwrap().expose(), "hunter2");
     assert!(!format!("{config:?}").contains("hunter2"));
     assert_eq!(config.snapshot.mode, SnapshotMode::NoData);

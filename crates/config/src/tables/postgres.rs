@@ -23,12 +23,12 @@ pub const POSTGRES_GROUPS: &[&str] = &[
 
 const OPTIONS: &[OptionDef] = &[
     OptionDef::string("database.hostname")
-        .checks(&[Required, NameFormat])
+        .checks(&[Required, Hosts])
         .high()
         .width(Width::Medium)
         .at("CONNECTION", 1)
         .label("Hostname")
-        .doc("Host name or address of the PostgreSQL server."),
+        .doc("Host name or address of the PostgreSQL server; several as host:port,host:port are tried in this order, see failover.md."),
     OptionDef::int("database.port")
         .default("5432")
         .checks(&[Int, Int])

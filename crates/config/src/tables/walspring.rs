@@ -55,6 +55,10 @@ pub const WALSPRING_CONNECTOR: OptionTable = OptionTable::new(&[
         .unlisted()
         .checks(&[Boolean])
         .doc("Take large transactions from the server before they end, so that it does not write them to its disk; by default true. See large-transactions.md."),
+    OptionDef::string("walspring.target.session.attrs")
+        .unlisted()
+        .checks(&[OneOf(&["any", "read-write", "read-only", "primary", "standby"])])
+        .doc("What a server of database.hostname must be to be read, as libpq's target_session_attrs; by default primary where several are given, else any. See failover.md."),
     OptionDef::boolean("walspring.strict")
         .unlisted()
         .checks(&[Boolean])
