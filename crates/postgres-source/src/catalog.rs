@@ -81,6 +81,28 @@ pub struct CatalogColumn {
     pub comment: Option<String>,
 }
 
+/// The transactions that wrote what a description was read from. Two descriptions are the same whoever wrote them, so any
+/// two of these are equal.
+#[derive(Debug, Clone, Default)]
+pub struct WrittenBy(pub Vec<u32>);
+
+impl PartialEq for WrittenBy {
+    fn eq(&self, _: &WrittenBy) -> bool {
+        true
+    }
+}
+
+impl WrittenBy {
+    /// `xmin` of a row of the catalog.
+    fn add(&mut self, xmin: Option<&str>) {
+        if let Some(xid) = xmin.and_then(|xid| xid.parse().ok())
+            && !self.0.contains(&xid)
+        {
+            self.0.push(xid);
+        }
+    }
+}
+
 /// What the catalog knows of one table.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TableDetails {
@@ -98,29 +120,10 @@ pub struct TableDetails {
     /// Of the index that is the replica identity.
     pub identity_index: Vec<String>,
     /// The transactions that wrote what was read here.
-    pub written_by: Vec<u32>,
+    pub written_by: WrittenBy,
 }
 
 impl TableDetails {
-    /// Whether both say the same, whoever wrote it.
-    pub fn says_the_same(&self, other: &TableDetails) -> bool {
-        self.columns == other.columns
-            && self.primary_key == other.primary_key
-            && self.primary_identifies == other.primary_identifies
-            && self.unique_key == other.unique_key
-            && self.unique_may_repeat == other.unique_may_repeat
-            && self.unique_sure == other.unique_sure
-            && self.identity_index == other.identity_index
-    }
-
-    fn written_by(&mut self, xmin: Option<&str>) {
-        if let Some(xid) = xmin.and_then(|xid| xid.parse().ok())
-            && !self.written_by.contains(&xid)
-        {
-            self.written_by.push(xid);
-        }
-    }
-
     /// `walspring.strict`: a unique index whose rows may share their columns is no key.
     pub fn with_sure_keys(self) -> TableDetails {
         TableDetails { unique_key: self.unique_sure.clone(), unique_may_repeat: false, ..self }
@@ -163,7 +166,7 @@ pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32,
                 generated: row.get(6).is_some_and(|g| !g.is_empty()),
                 comment: row.get(7).map(str::to_owned),
             });
-            (8..11).for_each(|column| table.written_by(row.get(column)));
+            (8..11).for_each(|column| table.written_by.add(row.get(column)));
         }
     }
     let keys = connection.query(&format!(
@@ -184,7 +187,7 @@ pub fn details(connection: &mut Connection, oids: &[u32]) -> Result<HashMap<u32,
         let oid = number(row, 0);
         let (primary, index, column) = (row.get(1) == Some("t"), text(row, 2), text(row, 3));
         let Some(table) = all.get_mut(&oid) else { continue };
-        table.written_by(row.get(7));
+        table.written_by.add(row.get(7));
         if row.get(5) == Some("t") {
             table.identity_index.push(column.clone());
         }
@@ -323,7 +326,7 @@ impl Types {
 const FIRST_USER_OID: u32 = 16384;
 
 /// A type as `pg_type` and `pg_enum` have it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TypeRow {
     pub oid: u32,
     pub name: String,
@@ -336,19 +339,7 @@ pub struct TypeRow {
     pub not_null: bool,
     pub labels: Vec<String>,
     /// The transactions that wrote this.
-    pub written_by: Vec<u32>,
-}
-
-impl PartialEq for TypeRow {
-    /// Whoever wrote it.
-    fn eq(&self, other: &TypeRow) -> bool {
-        let parts =
-            |row: &TypeRow| (row.oid, row.kind, row.category, row.base, row.modifier, row.element, row.not_null);
-        parts(self) == parts(other)
-            && self.name == other.name
-            && self.namespace == other.namespace
-            && self.labels == other.labels
-    }
+    pub written_by: WrittenBy,
 }
 
 fn type_rows(connection: &mut Connection, oids: &[u32]) -> Result<Vec<TypeRow>, PgError> {
@@ -372,7 +363,7 @@ fn type_rows(connection: &mut Connection, oids: &[u32]) -> Result<Vec<TypeRow>, 
             element: number(row, 7),
             not_null: row.get(8) == Some("t"),
             labels: Vec::new(),
-            written_by: vec![number(row, 9)],
+            written_by: WrittenBy(vec![number(row, 9)]),
         })
         .collect();
     if types.iter().any(|t| t.kind == 'e') {
@@ -384,7 +375,7 @@ fn type_rows(connection: &mut Connection, oids: &[u32]) -> Result<Vec<TypeRow>, 
             let oid: u32 = number(row, 0);
             if let Some(ty) = types.iter_mut().find(|t| t.oid == oid) {
                 ty.labels.push(text(row, 1));
-                ty.written_by.push(number(row, 2));
+                ty.written_by.add(row.get(2));
             }
         }
     }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use walspring_connect::StateKey;
 use walspring_record::{Lsn, ReplicaIdentity};
 
-use crate::catalog::{CatalogColumn, StreamColumn, TableDetails, TypeRow};
+use crate::catalog::{CatalogColumn, StreamColumn, TableDetails, TypeRow, WrittenBy};
 
 /// Newest versions of a table that are kept.
 const VERSIONS_MAX: usize = 4;
@@ -95,10 +95,6 @@ impl Version {
         };
         message.columns.iter().all(|column| column.is_key == identity.contains(&column.name))
     }
-
-    pub fn says_the_same(&self, details: &TableDetails, types: &[TypeRow]) -> bool {
-        self.details.says_the_same(details) && self.types == types
-    }
 }
 
 /// A Relation message.
@@ -155,8 +151,8 @@ pub struct Today<'a> {
 impl Today<'_> {
     /// The first transaction that changed the catalog after `moment`, as far as its rows show.
     fn changed_after(&self, moment: &Moment) -> Option<u64> {
-        let types = self.types.iter().flat_map(|ty| &ty.written_by);
-        let all = self.details.written_by.iter().chain(types).map(|xid| self.moment.whole(*xid));
+        let types = self.types.iter().flat_map(|ty| &ty.written_by.0);
+        let all = self.details.written_by.0.iter().chain(types).map(|xid| self.moment.whole(*xid));
         // Ids of rows frozen long ago stay as they were; they may look like ids to come.
         all.filter(|xid| !moment.sees(*xid) && *xid < self.moment.xmax + NEWER_THAN_SNAPSHOT).min()
     }
@@ -167,10 +163,7 @@ impl Today<'_> {
     }
 
     pub fn version(&self, since: u64, shape: Option<u64>) -> Version {
-        let mut details = self.details.clone();
-        details.written_by.clear();
-        let types = self.types.iter().cloned().map(|ty| TypeRow { written_by: Vec::new(), ..ty }).collect();
-        Version { moment: self.moment.clone(), since, shape, details, types }
+        Version { moment: self.moment.clone(), since, shape, details: self.details.clone(), types: self.types.to_vec() }
     }
 }
 
@@ -190,7 +183,7 @@ pub fn choose(versions: &[Version], xid: u32, message: &Shape<'_>, today: &Today
     let Some(place) = versions.iter().rposition(|version| version.since <= xid) else { return note(0) };
     let (version, newest) = (&versions[place], place + 1 == versions.len());
     if version.fits(message) {
-        if version.says_the_same(today.details, today.types) {
+        if version.details == *today.details && version.types == today.types {
             return Choice::Today(None);
         }
         if !newest || !has_all(today.details, message.columns) {
@@ -344,7 +337,7 @@ fn read(value: &Value) -> Option<Version> {
             unique_may_repeat: value.get("unique_may_repeat")?.as_bool()?,
             unique_sure: names(value, "unique_sure")?,
             identity_index: names(value, "identity")?,
-            written_by: Vec::new(),
+            written_by: WrittenBy::default(),
         },
         types: types.iter().map(type_row).collect::<Option<_>>()?,
     })
@@ -398,7 +391,7 @@ fn type_row(value: &Value) -> Option<TypeRow> {
         element: number(element)?,
         not_null: not_null.as_bool()?,
         labels: texts(labels)?,
-        written_by: Vec::new(),
+        written_by: WrittenBy::default(),
     })
 }
 
@@ -420,7 +413,7 @@ mod tests {
             }],
             primary_key: vec!["a".into()],
             primary_identifies: true,
-            written_by: written_by.to_vec(),
+            written_by: WrittenBy(written_by.to_vec()),
             ..TableDetails::default()
         }
     }
@@ -446,8 +439,7 @@ mod tests {
     }
 
     fn version(default: &str, read_at: u64, since: u64) -> Version {
-        let details = TableDetails { written_by: Vec::new(), ..details(default, &[]) };
-        Version { moment: moment(read_at), since, shape: None, details, types: Vec::new() }
+        Version { moment: moment(read_at), since, shape: None, details: details(default, &[]), types: Vec::new() }
     }
 
     #[test]
@@ -498,7 +490,7 @@ mod tests {
             element: 0,
             not_null: false,
             labels: vec!["sad".into(), "ok".into()],
-            written_by: Vec::new(),
+            written_by: WrittenBy::default(),
         };
         let first = Version { types: vec![ty], shape: Some(u64::MAX), ..version("1", 100, 0) };
         let mut kept = KeptTable::new(std::slice::from_ref(&first));
