@@ -22,6 +22,7 @@ mod signal;
 mod signal_blocking;
 mod signal_java_array;
 mod signal_state;
+mod snapshot_progress;
 mod strict;
 mod surprises;
 mod types;
@@ -44,5 +45,6 @@ pub use signal::{Condition, Signal, SignalAction, SnapshotRequest, WINDOW_CLOSE,
 pub use signal_blocking::BlockingSnapshot;
 pub use signal_java_array::JavaValue;
 pub use signal_state::{IncrementalState, SnapshotCollection};
+pub use snapshot_progress::{ReadLater, RowPlace, SnapshotProgress, Stretch, TablePart};
 pub use unavailable::UnavailableValues;
 pub use unchanged::is_unchanged;

@@ -1,5 +1,7 @@
 //! The offset map, in the original's fields, spelling and order: both can go on from what the other stored.
 
+use std::sync::Arc;
+
 use serde_json::Value as Json;
 use walspring_record::leaf::java_hash::{iteration_order, string_hash};
 use walspring_record::{Lsn, SourceOffset};
@@ -46,6 +48,8 @@ pub struct DebeziumOffset {
     pub snapshot_completed: bool,
     /// `lsn_events_processed`: how many events of the same `lsn` were sent; zero is left out.
     pub events_at_lsn: u64,
+    /// `walspring_snapshot`: ours, see [`SnapshotProgress`](crate::SnapshotProgress).
+    pub snapshot_progress: Option<Arc<str>>,
     /// Everything else: transaction counters, incremental snapshots. Left out in an initial snapshot.
     pub rest: SourceOffset,
 }
@@ -54,6 +58,7 @@ const SNAPSHOT: &str = "snapshot";
 const LAST_RECORD: &str = "last_snapshot_record";
 const COMPLETED: &str = "snapshot_completed";
 const EVENTS: &str = "lsn_events_processed";
+const PROGRESS: &str = "walspring_snapshot";
 
 impl DebeziumOffset {
     /// Reads any offset that a version of the original may have stored, or that someone typed: numbers may be text, and
@@ -74,6 +79,7 @@ impl DebeziumOffset {
                 LAST_RECORD => offset.last_snapshot_record = truth(value),
                 COMPLETED => offset.snapshot_completed = truth(value),
                 EVENTS => offset.events_at_lsn = number(value).unwrap_or(0).max(0) as u64,
+                PROGRESS => offset.snapshot_progress = value.as_str().map(Arc::from),
                 _ => drop(offset.rest.insert(key.clone(), value.clone())),
             }
         }
@@ -107,6 +113,7 @@ impl DebeziumOffset {
             ("lsn_commit", lsn(self.lsn_commit)),
             ("messageType", self.message_type.clone().map(Json::from)),
             (EVENTS, (self.events_at_lsn > 0).then(|| Json::from(self.events_at_lsn))),
+            (PROGRESS, self.snapshot_progress.as_deref().map(Json::from)),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key.to_owned(), value?)))
