@@ -20,6 +20,7 @@ use walspring_record::{
 use crate::events::Events;
 use crate::metrics::LeftOut;
 use crate::position::{EventCounter, Resume};
+use crate::value_limit::{Limited, ValueLimit};
 
 /// Knows what is captured and how its events look. Asked for each Relation message, never per row.
 pub trait Relations {
@@ -82,6 +83,7 @@ pub struct ChangeReader<R> {
     floor: Option<Lsn>,
     pub transactions_seen: u64,
     pub left_out: LeftOut,
+    limit: ValueLimit,
 }
 
 /// The tables as the stream has described them.
@@ -153,7 +155,14 @@ impl<R: Relations> ChangeReader<R> {
             floor,
             transactions_seen: 0,
             left_out: LeftOut::default(),
+            limit: ValueLimit::default(),
         }
+    }
+
+    /// With a limit on values.
+    pub fn limited(mut self, limit: ValueLimit) -> Self {
+        self.limit = limit;
+        self
     }
 
     pub fn relations_mut(&mut self) -> &mut R {
@@ -253,6 +262,11 @@ impl<R: Relations> ChangeReader<R> {
                 }
                 let base = append(payload, batch);
                 let new = push_row(&m.new, base, &plan, batch)?;
+                let limited = self.limit_values(wal_start, payload.len(), &plan, (new.first, base), batch)?;
+                if limited.skipped {
+                    return Ok(());
+                }
+                limited.put_placeholders(batch);
                 let plan = self.with_labels_of(plan, &new, batch)?;
                 self.change(ChangeKind::Insert, &plan, wal_start, nth, seen_us, Some(new), None, batch);
             }
@@ -269,10 +283,17 @@ impl<R: Relations> ChangeReader<R> {
                     OldTuple::Full(t) => (Some(push_row(t, base, &plan, batch)?), OldRow::Full),
                 };
                 let new = push_row(&m.new, base, &plan, batch)?;
+                let first = old.as_ref().map_or(new.first, |old| old.first);
+                let limited = self.limit_values(wal_start, payload.len(), &plan, (first, base), batch)?;
+                if limited.skipped {
+                    return Ok(());
+                }
                 if let (Some(old), OldRow::Full) = (&old, kind) {
                     fill_unchanged(batch, old.first, new.first, plan.relation.columns.len());
                 }
+                limited.put_placeholders(batch);
                 if let Some(old) = &old
+                    && !limited.altered
                     && self.events.skips_update(&plan, batch, old.first, new.first)
                 {
                     batch.cells.truncate(old.first as usize);
@@ -296,6 +317,13 @@ impl<R: Relations> ChangeReader<R> {
                     OldTuple::Key(t) => Some((push_row(t, base, &plan, batch)?, OldRow::Key)),
                     OldTuple::Full(t) => Some((push_row(t, base, &plan, batch)?, OldRow::Full)),
                 };
+                if let Some((old, _)) = &old {
+                    let limited = self.limit_values(wal_start, payload.len(), &plan, (old.first, base), batch)?;
+                    if limited.skipped {
+                        return Ok(());
+                    }
+                    limited.put_placeholders(batch);
+                }
                 self.change(ChangeKind::Delete, &plan, wal_start, nth, seen_us, None, old, batch);
             }
             Message::Begin(m) => self.begin(m.xid, wal_start, m.commit_ts.unix_us(), batch),
@@ -381,6 +409,29 @@ impl<R: Relations> ChangeReader<R> {
                 self.tables.insert(oid, known);
             }
         }
+    }
+
+    /// `from`: where the change's cells begin in the batch, and its bytes.
+    #[inline]
+    fn limit_values(
+        &self,
+        lsn: Lsn,
+        payload_bytes: usize,
+        plan: &RecordPlan,
+        from: (u32, usize),
+        batch: &mut ChangeBatch,
+    ) -> Result<Limited, TaskError> {
+        if !self.limit.concerns(payload_bytes) {
+            return Ok(Limited::default());
+        }
+        let xid = self.open.as_ref().map_or(0, |open| open.xid);
+        let place = || format!(", at {lsn} in transaction {xid}");
+        let limited = self.limit.apply(batch, plan, (from.0 as usize, from.1), &place)?;
+        if limited.skipped {
+            batch.cells.truncate(from.0 as usize);
+            batch.bytes.truncate(from.1);
+        }
+        Ok(limited)
     }
 
     fn filtered(&mut self) -> Result<(), TaskError> {

@@ -5,12 +5,13 @@ use std::time::Duration;
 use walspring_config::config::Config;
 use walspring_config::java_regex::MatchError;
 use walspring_config::postgres::{self as typed, PostgresConnectorConfig};
-use walspring_connect::{CONNECT_EXCEPTION, TaskError};
+use walspring_connect::{CONFIG_EXCEPTION, CONNECT_EXCEPTION, TaskError};
 
 use crate::errors::from_pg;
 use crate::metrics::{MetricsConfig, Tags};
 use crate::streamed::Streaming;
 use crate::wire::{self, ConnectConfig, Connection, SslMode, TargetSession};
+use crate::value_limit::ValueLimit;
 
 const SLOT_WATCH_INTERVAL: &str = "walspring.slot.watch.interval.ms";
 const METRICS_TABLES_MAX: &str = "walspring.metrics.tables.max";
@@ -27,6 +28,8 @@ pub struct SourceConfig {
     pub metrics_tables_max: usize,
     pub streaming: Streaming,
 }
+    /// `walspring.value.max.bytes`, `walspring.value.too.large`
+    pub value_limit: ValueLimit,
 
 /// All our sessions: text output as pgoutput has it, no time limits that would cut a snapshot, and rows that a policy hides
 /// are an error instead of missing. The `search_path` stays the role's, for the statements that users give us.
@@ -47,7 +50,7 @@ impl SourceConfig {
         let config: Config = config.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let slot_temporary = config.get("walspring.slot.temporary").is_some_and(|v| v.trim() == "true");
         let (typed, warnings) = PostgresConnectorConfig::parse(&config)
-            .map_err(|e| TaskError::definite("org.apache.kafka.common.config.ConfigException", e.to_string()))?;
+            .map_err(|e| TaskError::definite(CONFIG_EXCEPTION, e.to_string()))?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
@@ -63,6 +66,7 @@ impl SourceConfig {
         })
     }
 
+            value_limit: ValueLimit::parse(&config).map_err(|e| TaskError::definite(CONFIG_EXCEPTION, e))?,
     pub fn metrics(&self) -> MetricsConfig {
         let queue = self.typed.raw.get("max.queue.size").and_then(|v| v.trim().parse().ok());
         MetricsConfig {
@@ -76,6 +80,7 @@ impl SourceConfig {
 
     /// Connects for ordinary queries, which `database.query.timeout.ms` bounds, and runs `database.initial.statements`.
     pub fn open(&self, doing: &str) -> Result<Connection, TaskError> {
+            too_large: self.value_limit.counts.clone(),
         let mut connect = self.connect.clone();
         if let Some(limit) = self.typed.connection.query_timeout {
             set_option(&mut connect, "statement_timeout", &limit.as_millis().to_string());

@@ -37,6 +37,7 @@ mod stream;
 mod strict;
 mod task;
 pub mod wire;
+mod value_limit;
 
 mod streamed;
 pub use hypertables::TimescaleCatalog;

@@ -315,7 +315,8 @@ impl CatalogRelations {
         let pages = (table.kind == 'r' && table.pages > 0).then_some(table.pages as u64);
         let name = table.qualified_name();
         let query = self.config.typed.snapshot.queries.get(&name).cloned();
-        Ok(SnapshotTable { name, plan, select, read, pages: pages.filter(|_| query.is_none()), query })
+        let (limit, pages) = (self.config.value_limit.clone(), pages.filter(|_| query.is_none()));
+        Ok(SnapshotTable { name, plan, select, read, limit, pages, query })
     }
 
     /// For each column, whether rows have it.

@@ -22,6 +22,7 @@ use crate::copy_text;
 use crate::errors::{PSQL_EXCEPTION, java_message};
 use crate::notifications::Notice;
 use crate::snapshot_query;
+use crate::value_limit::ValueLimit;
 use crate::wire::{CancelToken, ConnectConfig, Connection, PgError, quote_literal};
 
 /// One table to read.
@@ -36,6 +37,7 @@ pub struct SnapshotTable {
     /// `snapshot.select.statement.overrides`: what is read in place of `select`. Its columns are found by their names.
     /// Empty: nothing.
     pub query: Option<String>,
+    pub limit: ValueLimit,
     /// Pages of the heap where it can be read by `ctid` ranges; `None`: in one piece.
     pub pages: Option<u64>,
 }
@@ -428,8 +430,19 @@ impl Reader {
                     return Ok(false);
                 }
             }
+            let (base, large) = (batch.bytes.len(), table.limit.concerns(line.len()));
             let new = copy_text::append_row(line, columns, &mut batch)
                 .map_err(|e| TaskError::transient(CONNECT_EXCEPTION, format!("Snapshot of {}: {e}", table.name)))?;
+            if large {
+                let place = || ", in the snapshot".to_owned();
+                let limited = table.limit.apply(&mut batch, &table.plan, (new as usize, base), &place)?;
+                if limited.skipped {
+                    batch.cells.truncate(new as usize);
+                    batch.bytes.truncate(base);
+                    continue;
+                }
+                limited.put_placeholders(&mut batch);
+            }
             batch.changes.push(Change {
                 kind: ChangeKind::Read,
                 old_row: OldRow::None,

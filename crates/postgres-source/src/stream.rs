@@ -141,7 +141,8 @@ impl Stream {
         let updates = StatusUpdates::start(stream.writer(), progress.clone(), interval);
         let now = Instant::now();
         Ok(Stream {
-            reader: ChangeReader::new(relations, events, config.typed.events.skipped, resume, last_commit, floor),
+            reader: ChangeReader::new(relations, events, config.typed.events.skipped, resume, last_commit, floor)
+                .limited(config.value_limit.clone()),
             stream,
             updates,
             progress,
@@ -228,7 +229,10 @@ impl Stream {
                     } else {
                         let before = self.reselect.as_ref().and_then(|reselect| reselect.before(&self.reader));
                         let changes = batch.changes.len();
-                        self.reader.read(Lsn(wal_start), payload, seen_us, batch)?;
+                        if let Err(e) = self.reader.read(Lsn(wal_start), payload, seen_us, batch) {
+                            self.put_off(e, batch)?;
+                            break;
+                        }
                         match self.after_read(before, changes, batch)? {
                             Flow::On => {}
                             Flow::Enough => break,
@@ -317,6 +321,17 @@ impl Stream {
         batch.drained = true;
         self.failed = Some(failure.error);
         Ok(false)
+    }
+
+    /// What can never be read fails the task after what comes before it.
+    #[cold]
+    fn put_off(&mut self, error: TaskError, batch: &mut ChangeBatch) -> Result<(), TaskError> {
+        if error.kind != Kind::Definite || batch.changes.is_empty() {
+            return Err(error);
+        }
+        batch.drained = true;
+        self.failed = Some(error);
+        Ok(())
     }
 
     /// What there is to tell of an incremental snapshot.

@@ -38,6 +38,11 @@ impl Cell {
         self.len == u32::MAX - 1
     }
 
+    /// Where the value is in the batch's bytes; `None` of a mark.
+    pub fn span(self) -> Option<std::ops::Range<usize>> {
+        (self.len < u32::MAX - 1).then(|| self.start as usize..self.start as usize + self.len as usize)
+    }
+
     /// The value in PostgreSQL's text form; `None` of a mark.
     #[inline]
     pub fn get(self, bytes: &[u8]) -> Option<&[u8]> {

@@ -20,7 +20,7 @@ use walspring_record::{
 
 use crate::committer::write_error;
 use crate::errors::Stage;
-use crate::errors::source::{SourceErrors, tolerance_exceeded};
+use crate::errors::source::{SourceErrors, TOO_LARGE, tolerance_exceeded};
 use crate::metrics::TaskMetrics;
 use crate::plugins::Converters;
 use crate::source_tracing::SourceTracing;
@@ -434,6 +434,10 @@ fn append(
     record: &RecordBytes<'_>,
     record_bytes_max: Option<usize>,
 ) -> Result<(), Failed> {
+    let bytes = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+    if bytes > RECORD_BYTES_MAX {
+        return Err(Failed::Task(unwritable(bytes)));
+    }
     if let Some(max) = record_bytes_max {
         let bytes = assembler.size_alone(record);
         if bytes > max {
@@ -442,6 +446,17 @@ fn append(
     }
     assembler.append(record);
     Ok(())
+}
+
+/// No format of records has a length for it, and neither has Java an array.
+const RECORD_BYTES_MAX: usize = i32::MAX as usize - (1 << 20);
+
+#[cold]
+fn unwritable(bytes: usize) -> TaskError {
+    let message = "Unrecoverable exception from producer send callback";
+    TaskError::definite(CONNECT_EXCEPTION, message)
+        .caused_by(TOO_LARGE, format!("The message is {bytes} bytes when serialized, and no record can be longer than 2 GiB."))
+        .hint("set walspring.value.max.bytes, or leave the column out by column.exclude.list")
 }
 
 /// Into an emptied buffer: an attempt that failed may have left something.

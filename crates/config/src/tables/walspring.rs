@@ -55,6 +55,14 @@ pub const WALSPRING_CONNECTOR: OptionTable = OptionTable::new(&[
         .unlisted()
         .checks(&[Boolean])
         .doc("Take large transactions from the server before they end, so that it does not write them to its disk; by default true. See large-transactions.md."),
+    OptionDef::long("walspring.value.max.bytes")
+        .unlisted()
+        .checks(&[Long, AtLeast(64)])
+        .doc("Most bytes of a column's value, at least 64; by default there is no limit but Kafka's. See large-values.md."),
+    OptionDef::string("walspring.value.too.large")
+        .unlisted()
+        .checks(&[OneOf(&["fail", "truncate", "placeholder", "skip"])])
+        .doc("What becomes of a value above walspring.value.max.bytes: fail the task (the default), truncate it with a mark, replace it by unavailable.value.placeholder, or skip the record."),
     OptionDef::string("walspring.target.session.attrs")
         .unlisted()
         .checks(&[OneOf(&["any", "read-write", "read-only", "primary", "standby"])])

@@ -320,6 +320,7 @@ impl Incremental {
                 tracing::info!("too much has changed while a chunk was read: it is read again");
                 return;
             }
+            rows.left_out.iter().for_each(|&row| dead[row] = true);
         }
         self.apply(*chunk, reading.tables, dead);
     }

@@ -74,6 +74,8 @@ pub struct Rows {
     /// Of each row the cells of the relation, then those of the columns that order it.
     pub batch: ChangeBatch,
     pub firsts: Vec<u32>,
+    /// Rows of which no event is made, as `walspring.value.too.large` says.
+    pub left_out: Vec<usize>,
     /// The columns that tell rows apart, and their values; `None`: not known.
     pub identity: Vec<usize>,
     pub keys: Vec<Option<Box<[u8]>>>,
@@ -493,6 +495,7 @@ impl Worker {
             plan: plan.clone(),
             batch: ChangeBatch::default(),
             firsts: Vec::new(),
+            left_out: Vec::new(),
             identity,
             keys: Vec::new(),
             order,
@@ -504,14 +507,26 @@ impl Worker {
                 left_out += 1;
                 continue;
             }
+            let (base, line_bytes) = (rows.batch.bytes.len(), line.len());
             let first = copy_text::append_row(line, columns, &mut rows.batch).map_err(|e| {
                 TaskError::transient(CONNECT_EXCEPTION, format!("Incremental snapshot of {}: {e}", collection.table))
             })?;
+            if described.limit.concerns(line_bytes) {
+                let last = first as usize + relation.columns.len();
+                let place = || ", in an incremental snapshot".to_owned();
+                let limited = described.limit.apply_to(&mut rows.batch, &plan, (first as usize, base), last, &place)?;
+                limited.put_placeholders(&mut rows.batch);
+                // It stays as a place from which the next chunk goes on.
+                if limited.skipped {
+                    rows.left_out.push(rows.firsts.len());
+                }
+            }
             rows.firsts.push(first);
             if rows.batch.bytes.len() > CHUNK_BYTES_MAX && rows.firsts.len() > 1 {
                 let last = rows.firsts.len() - 1;
                 if rows.position(last) != rows.position(last - 1) {
                     rows.firsts.pop();
+                    rows.left_out.retain(|row| *row < last);
                     (ended, left_out) = (true, 1);
                 } else if rows.batch.bytes.len() > EQUAL_KEYS_BYTES_MAX {
                     return Err(TaskError::definite(

@@ -24,6 +24,7 @@ use crate::incremental;
 use crate::notifications::Notice;
 use crate::snapshot::now_us;
 use crate::streamed::StreamedNumbers;
+use crate::value_limit;
 
 /// Upper bounds of the end-to-end latency, in seconds.
 const LATENCY_BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
@@ -38,6 +39,7 @@ pub struct SourceMetrics {
     tables_max: usize,
     /// Whether `skip.messages.without.change` is on.
     skips_unchanged: bool,
+    too_large: Arc<value_limit::Counts>,
     progress: Arc<SlotProgress>,
     connected: AtomicBool,
     state: Mutex<State>,
@@ -130,18 +132,20 @@ pub struct MetricsConfig {
     pub queue_max: u64,
     pub tables_max: usize,
     pub skips_unchanged: bool,
+    pub too_large: Arc<value_limit::Counts>,
     pub tags: Tags,
 }
 
 impl SourceMetrics {
     pub fn new(config: MetricsConfig, progress: Arc<SlotProgress>) -> SourceMetrics {
-        let MetricsConfig { server, queue_max, tables_max, skips_unchanged, tags } = config;
+        let MetricsConfig { server, queue_max, tables_max, skips_unchanged, too_large, tags } = config;
         SourceMetrics {
             server,
             tags,
             queue_max: queue_max as f64,
             tables_max,
             skips_unchanged,
+            too_large,
             progress,
             connected: AtomicBool::new(false),
             state: Mutex::new(State { tables: Tables::new(tables_max), ..State::default() }),
@@ -424,6 +428,9 @@ impl SourceMetrics {
         ] {
             sheet.number(family, &[], value);
         }
+        for (action, count) in self.too_large.each() {
+            sheet.number(&f::TOO_LARGE, &[("action", action)], count as f64);
+        }
         let in_progress = &state.in_progress;
         for (family, count) in [
             (&f::STREAMED, in_progress.transactions),
@@ -527,7 +534,8 @@ mod tests {
 
     fn metrics() -> SourceMetrics {
         let (server, tags) = ("s".to_owned(), Tags::default());
-        let config = MetricsConfig { server, queue_max: 8192, tables_max: 2, skips_unchanged: false, tags };
+        let too_large = Arc::default();
+        let config = MetricsConfig { server, queue_max: 8192, tables_max: 2, skips_unchanged: false, too_large, tags };
         SourceMetrics::new(config, Arc::default())
     }
 

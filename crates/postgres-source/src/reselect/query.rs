@@ -105,6 +105,7 @@ pub fn read(
             let (_, changes) =
                 asked.keys.get(key).ok_or_else(|| PgError::Protocol("a row has a number of no key".to_owned()))?;
             found[key] = true;
+            limit_values(asked, first + 1, config, batch)?;
             for &change in changes {
                 put(change, asked.columns, first + 1, batch);
             }
@@ -114,11 +115,28 @@ pub fn read(
     })
 }
 
-/// The cells from `read` on become the change's.
+/// What is too large is cut, or not taken, so that the stream's placeholder or null stays.
+fn limit_values(asked: &Asked<'_>, read: usize, config: &SourceConfig, batch: &mut ChangeBatch) -> Result<(), PgError> {
+    for (n, &column) in asked.columns.iter().enumerate() {
+        let cell = batch.cells[read + n];
+        let Some(span) = cell.span().filter(|span| config.value_limit.concerns(span.len())) else { continue };
+        let plan = &asked.lookup.plan;
+        let kept = config.value_limit.read_again(&mut batch.bytes, plan, column as usize, span.clone());
+        batch.cells[read + n] = match kept.map_err(|e| PgError::Protocol(e.message))? {
+            Some(end) => Cell::text(span.start, end - span.start),
+            None => Cell::UNCHANGED,
+        };
+    }
+    Ok(())
+}
+
+/// The cells from `read` on become the change's. Unchanged: nothing was taken.
 fn put(change: usize, columns: &[u32], read: usize, batch: &mut ChangeBatch) {
     let new = batch.changes[change].new as usize;
     for (n, &column) in columns.iter().enumerate() {
         let cell: Cell = batch.cells[read + n];
-        batch.cells[new + column as usize] = cell;
+        if !cell.is_unchanged() {
+            batch.cells[new + column as usize] = cell;
+        }
     }
 }

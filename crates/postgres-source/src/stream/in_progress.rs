@@ -101,7 +101,10 @@ impl Stream {
                 Ok(Some((mark, payload))) => {
                     let before = self.reselect.as_ref().and_then(|reselect| reselect.before(&self.reader));
                     let changes = batch.changes.len();
-                    self.reader.read(Lsn(mark), payload, seen_us, batch)?;
+                    if let Err(e) = self.reader.read(Lsn(mark), payload, seen_us, batch) {
+                        self.put_off(e, batch)?;
+                        break Flow::Enough;
+                    }
                     match self.after_read(before, changes, batch)? {
                         Flow::On => {}
                         other => break other,

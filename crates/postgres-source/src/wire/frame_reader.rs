@@ -186,8 +186,10 @@ impl FrameReader {
             self.start = 0;
         }
         if wanted > self.buffer.len() / 2 && self.buffer.len() - self.end < self.buffer.len() / 4 {
-            // Doubling: what a hostile length can cost is twice the bytes actually sent.
-            self.buffer.resize(self.buffer.len() * 2, 0);
+            // Doubling: what a hostile length can cost is twice the bytes actually sent. The last step is no longer than
+            // the message, so that one of 1 GiB does not cost two; a quarter more, or each read would come by here again.
+            let enough = (wanted + wanted / 3).max(BUFFER_BYTES);
+            self.buffer.resize((self.buffer.len() * 2).min(self.start + enough), 0);
         }
         true
     }

@@ -3,6 +3,7 @@
 mod blocking;
 mod ddl;
 mod errors;
+mod hostile;
 mod hypertables;
 mod identity;
 mod in_progress;
