@@ -69,6 +69,8 @@ pub struct Rig {
     slot: String,
     pub program: Program,
     pub topics: Vec<Topic>,
+    /// Commits that were taken from the account's slot already.
+    pub taken: Vec<i64>,
     offsets: Topic,
     environment: Vec<(String, String)>,
     delivery: Delivery,
@@ -149,7 +151,8 @@ impl Rig {
         let topics = TABLES.iter().map(|table| topic(format!("{prefix}.public.{table}"))).collect();
         let offsets = topic(offsets);
         let environment = setup.environment.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-        Rig { db, slot, program, topics, offsets, environment, delivery: setup.delivery, patience: PATIENCE, _dir: dir }
+        let taken = Vec::new();
+        Rig { db, slot, program, topics, taken, offsets, environment, delivery: setup.delivery, patience: PATIENCE, _dir: dir }
     }
 
     pub fn start(&self) -> Worker {
@@ -302,7 +305,7 @@ impl Rig {
                 std::thread::sleep(Duration::from_millis(50));
             }
         }
-        let account = ledger::account(&self.db);
+        let account = ledger::account_after(&self.db, &self.taken);
         for (topic, table) in self.topics.iter_mut().zip(TABLES) {
             topic.read();
             let expected = account.tables.get(table).map(Vec::as_slice).unwrap_or_default();

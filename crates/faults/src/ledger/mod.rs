@@ -17,6 +17,15 @@ const PUBLICATION: &str = "ledger_order";
 
 /// Makes the tables and the account.
 pub fn prepare(db: &TempDatabase) {
+    prepare_with(db, "");
+}
+
+/// The same, where the account goes over to a promoted standby (17 and later).
+pub fn prepare_for_failover(db: &TempDatabase) {
+    prepare_with(db, ", failover => true");
+}
+
+fn prepare_with(db: &TempDatabase, slot: &str) {
     db.sql(
         "create table plain (pk bigint primary key, seq bigint not null, pad text not null);
          create table full_ (pk bigint primary key, seq bigint not null, pad text not null);
@@ -28,26 +37,25 @@ pub fn prepare(db: &TempDatabase) {
             tbl text not null, op text not null, pk bigint not null, seq bigint not null, sum text not null);",
     );
     db.sql(&format!("create publication {PUBLICATION} for table ledger"));
-    db.sql(&format!("select pg_create_logical_replication_slot('{}', 'pgoutput')", order_slot(db)));
+    db.sql(&format!("select pg_create_logical_replication_slot('{}', 'pgoutput'{slot})", order_slot(db)));
 }
 
-fn order_slot(db: &TempDatabase) -> String {
+/// The account's own slot.
+pub fn order_slot(db: &TempDatabase) -> String {
     db.slot("order")
 }
 
 /// What was committed, table by table, in the order of commits.
 pub fn account(db: &TempDatabase) -> Account {
-    // 'B' is BEGIN: type byte, the commit's place (8), its time (8), the transaction's id (4).
-    let order = db.sql(&format!(
-        "select ('x' || encode(substr(data, 18, 4), 'hex'))::bit(32)::bigint \
-         from pg_logical_slot_peek_binary_changes('{}', null, null, 'proto_version', '1', 'publication_names', '{PUBLICATION}') \
-         where get_byte(data, 0) = 66",
-        order_slot(db)
-    ));
+    account_after(db, &[])
+}
+
+/// The same, where the first commits have been taken from the account's slot.
+pub fn account_after(db: &TempDatabase, taken: &[i64]) -> Account {
+    let commits = [taken, &commits(db, "peek")].concat();
     let rows = db.sql("select xid, tbl, op, pk, seq, sum from ledger order by n");
     let number = |cell: &Option<String>| cell.as_deref().unwrap_or_default().parse().expect("a number of the account");
     let text = |cell: &Option<String>| cell.clone().unwrap_or_default();
-    let commits: Vec<i64> = order.iter().map(|row| number(&row[0])).collect();
     let entries = rows.iter().map(|row| {
         let entry = Expected {
             op: text(&row[2]).chars().next().unwrap_or('?'),
@@ -59,6 +67,22 @@ pub fn account(db: &TempDatabase) -> Account {
         (text(&row[1]), entry)
     });
     Account::new(&commits, entries.collect())
+}
+
+/// The next commits in their order, which the account's slot then no longer has: it holds the log no more.
+pub fn take_commits(db: &TempDatabase) -> Vec<i64> {
+    commits(db, "get")
+}
+
+fn commits(db: &TempDatabase, how: &str) -> Vec<i64> {
+    // 'B' is BEGIN: type byte, the commit's place (8), its time (8), the transaction's id (4).
+    let rows = db.sql(&format!(
+        "select ('x' || encode(substr(data, 18, 4), 'hex'))::bit(32)::bigint \
+         from pg_logical_slot_{how}_binary_changes('{}', null, null, 'proto_version', '1', 'publication_names', '{PUBLICATION}') \
+         where get_byte(data, 0) = 66",
+        order_slot(db)
+    ));
+    rows.iter().map(|row| row[0].as_deref().unwrap_or_default().parse().expect("a transaction's id")).collect()
 }
 
 /// The rows that a table has now: key, version, sum.

@@ -14,28 +14,57 @@ use super::transport::Transport;
 use rustls::ClientConnection;
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Of several hosts, how long an address is waited for before the others are tried. Nothing answers for a machine that
+/// died; only if no other server can be read is it given its whole time.
+const IMPATIENT: Duration = Duration::from_secs(2);
+
+/// The connection, and the place of its host in the list.
+pub(crate) fn connect_any(config: &ConnectConfig) -> Result<(Connection, usize), PgError> {
+    if config.hosts.len() > 1 && config.connect_timeout.is_none_or(|limit| limit > IMPATIENT) {
+        let begun = Instant::now();
+        match try_each(&ConnectConfig { connect_timeout: Some(IMPATIENT), ..config.clone() }) {
+            Err(error) if error.is_transient() && begun.elapsed() >= IMPATIENT => {}
+            done => return done,
+        }
+    }
+    try_each(config)
+}
 
 /// Tries every address of every host in order. A definite refusal (wrong password, no such database) ends the search:
 /// the next host would be asked the same.
-pub(crate) fn connect(config: &ConnectConfig) -> Result<Connection, PgError> {
-    let mut last = PgError::Protocol("no host is configured".to_owned());
-    for (host, port) in &config.hosts {
+fn try_each(config: &ConnectConfig) -> Result<(Connection, usize), PgError> {
+    let mut errors = Vec::new();
+    for (at, (host, port)) in config.hosts.iter().enumerate() {
+        let mut last = PgError::io("the host has no address", io::ErrorKind::NotFound.into());
         let addresses = match resolve(host, *port) {
             Ok(addresses) => addresses,
             Err(error) => {
-                last = error;
+                errors.push(error);
                 continue;
             }
         };
         for address in addresses {
             match connect_address(config, host, &address).and_then(|connection| suitable(config, connection)) {
-                Ok(connection) => return Ok(connection),
+                Ok(connection) => return Ok((connection, at)),
                 Err(error) if error.is_transient() => last = error,
                 Err(error) => return Err(error),
             }
         }
+        errors.push(last);
     }
-    Err(last)
+    Err(failed(config, errors))
+}
+
+/// Of several hosts, what each of them says.
+fn failed(config: &ConnectConfig, mut errors: Vec<PgError>) -> PgError {
+    if errors.len() < 2 {
+        return errors.pop().unwrap_or_else(|| PgError::Protocol("no host is configured".to_owned()));
+    }
+    let told = config.hosts.iter().zip(errors).map(|((host, port), error)| format!("{host}:{port}: {error}"));
+    let what = format!("none of the servers can be read: {}", told.collect::<Vec<_>>().join("; "));
+    PgError::io(what, io::ErrorKind::UnexpectedEof.into())
 }
 
 /// Checks what role the server has now. The wrong one is transient: a failover may be under way.

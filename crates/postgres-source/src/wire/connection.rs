@@ -60,7 +60,12 @@ impl Parameters {
 impl Connection {
     /// Connects to the first address that answers and lets us in. Hosts are resolved anew.
     pub fn connect(config: &ConnectConfig) -> Result<Self, PgError> {
-        super::connect::connect(config)
+        Self::connect_any(config).map(|(connection, _)| connection)
+    }
+
+    /// The same, and at which place of `config.hosts` it was.
+    pub fn connect_any(config: &ConnectConfig) -> Result<(Self, usize), PgError> {
+        super::connect::connect_any(config)
     }
 
     pub(crate) fn new(
