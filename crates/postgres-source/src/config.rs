@@ -9,11 +9,13 @@ use walspring_connect::{CONFIG_EXCEPTION, CONNECT_EXCEPTION, TaskError};
 
 use crate::errors::from_pg;
 use crate::metrics::{MetricsConfig, Tags};
+use crate::relations::SILENCE_MAX;
 use crate::streamed::Streaming;
-use crate::wire::{self, ConnectConfig, Connection, SslMode, TargetSession};
 use crate::value_limit::ValueLimit;
+use crate::wire::{self, ConnectConfig, Connection, SslMode, TargetSession};
 
 const SLOT_WATCH_INTERVAL: &str = "walspring.slot.watch.interval.ms";
+const SNAPSHOT_RESUME: &str = "walspring.snapshot.resume";
 const METRICS_TABLES_MAX: &str = "walspring.metrics.tables.max";
 
 #[derive(Clone)]
@@ -22,27 +24,36 @@ pub struct SourceConfig {
     pub connect: ConnectConfig,
     /// `walspring.slot.temporary`: the slot ends with the connection, so nothing is left in the database.
     pub slot_temporary: bool,
+    /// `walspring.snapshot.resume`
+    pub snapshot_resume: bool,
     /// `walspring.slot.watch.interval.ms`; zero: the slot is not looked at.
     pub slot_watch_interval: Duration,
     /// `walspring.metrics.tables.max`
     pub metrics_tables_max: usize,
     pub streaming: Streaming,
-}
     /// `walspring.value.max.bytes`, `walspring.value.too.large`
     pub value_limit: ValueLimit,
+}
 
-/// All our sessions: text output as pgoutput has it, no time limits that would cut a snapshot, and rows that a policy hides
-/// are an error instead of missing. The `search_path` stays the role's, for the statements that users give us.
-const SESSION: [(&str, &str); 8] = [
+/// All our sessions: text output as pgoutput has it, none of the time limits that a role or a database may set, which would
+/// cut a snapshot or end a session that waits for its next use, and rows that a policy hides are an error instead of
+/// missing. The `search_path` stays the role's, for the statements that users give us.
+const SESSION: [(&str, &str); 10] = [
     ("DateStyle", "ISO"),
     ("IntervalStyle", "postgres"),
     ("TimeZone", "UTC"),
     ("extra_float_digits", "3"),
     ("bytea_output", "hex"),
     ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
     ("row_security", "off"),
+    // A warning can mean that the stream leaves changes out.
+    ("client_min_messages", "notice"),
 ];
+
+/// As before: what came in later versions.
+const SESSION_SINCE: [(u32, &str, &str); 2] = [(14, "idle_session_timeout", "0"), (17, "transaction_timeout", "0")];
 
 impl SourceConfig {
     /// From a configuration whose secrets are resolved.
@@ -60,13 +71,14 @@ impl SourceConfig {
             slot_watch_interval: Duration::from_millis(number(SLOT_WATCH_INTERVAL, 10_000)),
             metrics_tables_max: number(METRICS_TABLES_MAX, 100) as usize,
             streaming: Streaming::parse(&config, &typed.slot.stream_params),
+            value_limit: ValueLimit::parse(&config).map_err(|e| TaskError::definite(CONFIG_EXCEPTION, e))?,
             typed,
             connect,
             slot_temporary,
+            snapshot_resume: config.get(SNAPSHOT_RESUME).is_none_or(|v| v.trim() != "false"),
         })
     }
 
-            value_limit: ValueLimit::parse(&config).map_err(|e| TaskError::definite(CONFIG_EXCEPTION, e))?,
     pub fn metrics(&self) -> MetricsConfig {
         let queue = self.typed.raw.get("max.queue.size").and_then(|v| v.trim().parse().ok());
         MetricsConfig {
@@ -74,22 +86,32 @@ impl SourceConfig {
             queue_max: queue.unwrap_or(8192),
             tables_max: self.metrics_tables_max,
             skips_unchanged: self.typed.events.skip_unchanged,
+            too_large: self.value_limit.counts.clone(),
             tags: Tags::parse(self.typed.raw.get("custom.metric.tags").unwrap_or_default()),
         }
     }
 
     /// Connects for ordinary queries, which `database.query.timeout.ms` bounds, and runs `database.initial.statements`.
     pub fn open(&self, doing: &str) -> Result<Connection, TaskError> {
-            too_large: self.value_limit.counts.clone(),
+        self.open_any(doing).map(|(connection, _)| connection)
+    }
+
+    /// The same, and at which place of the hosts it was.
+    pub fn open_any(&self, doing: &str) -> Result<(Connection, usize), TaskError> {
         let mut connect = self.connect.clone();
         if let Some(limit) = self.typed.connection.query_timeout {
             set_option(&mut connect, "statement_timeout", &limit.as_millis().to_string());
         }
-        let mut connection = Connection::connect(&connect).map_err(|e| from_pg(doing, e))?;
+        let (mut connection, at) = Connection::connect_any(&connect).map_err(|e| from_pg(doing, e))?;
         for sql in &self.typed.connection.initial_statements {
             connection.batch_execute(sql).map_err(|e| from_pg("Running database.initial.statements", e))?;
         }
-        Ok(connection)
+        Ok((connection, at))
+    }
+
+    /// How to connect to any of the hosts, also those that are not read.
+    pub fn all_hosts(&self) -> ConnectConfig {
+        ConnectConfig { hosts: self.typed.connection.hosts.clone(), ..self.connect.clone() }
     }
 
     pub fn captures(&self, namespace: &str, table: &str) -> Result<bool, TaskError> {
@@ -139,6 +161,7 @@ fn connect_config(config: &PostgresConnectorConfig) -> ConnectConfig {
     if !c.tcp_keepalive {
         connect.tcp_keepalive = None;
     }
+    connect.silence_max = Some(SILENCE_MAX);
     connect_options(connect)
 }
 
@@ -146,5 +169,6 @@ fn connect_config(config: &PostgresConnectorConfig) -> ConnectConfig {
 pub fn connect_options(mut connect: ConnectConfig) -> ConnectConfig {
     connect.application_name = "walspring".to_owned();
     connect.options = SESSION.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    connect.options_since = SESSION_SINCE.to_vec();
     connect
 }

@@ -178,7 +178,8 @@ impl StatusUpdates {
                     let (received, confirmed) = (shared.received_lsn(), shared.confirmed_lsn());
                     // A broken connection is the reader's to report.
                     fault::point("status.send");
-                    let alive = writer.send_status(received.0, confirmed.0, confirmed.0, false).is_ok();
+                    // On the timer the server is asked for a word, so that its silence says something.
+                    let alive = writer.send_status(received.0, confirmed.0, confirmed.0, !confirm).is_ok();
                     if stop || !alive {
                         return;
                     }

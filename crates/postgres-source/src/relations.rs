@@ -25,6 +25,9 @@ use crate::{publication, slot};
 /// How long rows wait for a new version of their table to be written.
 const KEEPING_WAIT: Duration = Duration::from_secs(2);
 
+/// How long a server may be silent that tells no `wal_sender_timeout`.
+pub const SILENCE_MAX: Duration = Duration::from_secs(60);
+
 /// Relations completed from the catalog, over an ordinary connection that is opened again when it is lost.
 pub struct CatalogRelations {
     config: Arc<SourceConfig>,
@@ -62,7 +65,8 @@ impl CatalogRelations {
         let rows = connection
             .query("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'")
             .map_err(|e| from_pg("Reading wal_sender_timeout", e))?;
-        let timeout_ms = rows.first().map_or(0, |r| catalog::number(r, 0));
+        let wal_sender_timeout = Duration::from_millis(rows.first().map_or(0, |r| catalog::number(r, 0)));
+        connection.set_silence_max(Some(silence_max(wal_sender_timeout)));
         let mut relations = CatalogRelations {
             config,
             connection,
@@ -77,7 +81,7 @@ impl CatalogRelations {
             source: String::new(),
             plans: HashMap::new(),
             twice: ReadTwice::default(),
-            wal_sender_timeout: Duration::from_millis(timeout_ms),
+            wal_sender_timeout,
         };
         relations.preload(captured)?;
         Ok(relations)
@@ -343,6 +347,11 @@ impl CatalogRelations {
         Ok(catalog::relation(oid, namespace, name, identity, columns, details, custom, types))
     }
 
+    /// After what silence of the server's a connection is looked after.
+    pub fn silence_max(&self) -> Duration {
+        silence_max(self.wal_sender_timeout)
+    }
+
     /// Runs what needs the catalog, once more on a new connection when the old one turns out to be gone.
     fn with_connection<T>(
         &mut self,
@@ -352,6 +361,7 @@ impl CatalogRelations {
         match run(&mut self.connection) {
             Err(e) if e.is_transient() => {
                 self.connection = self.config.open(doing)?;
+                self.connection.set_silence_max(Some(self.silence_max()));
                 run(&mut self.connection).map_err(|e| from_pg(doing, e))
             }
             other => other.map_err(|e| from_pg(doing, e)),
@@ -502,6 +512,10 @@ impl Relations for CatalogRelations {
         self.plans.insert(plan.relation.oid, plan.clone());
         Ok(plan)
     }
+}
+
+fn silence_max(wal_sender_timeout: Duration) -> Duration {
+    if wal_sender_timeout.is_zero() { SILENCE_MAX } else { wal_sender_timeout }
 }
 
 /// The columns that the two have in different versions; `*`: the key.

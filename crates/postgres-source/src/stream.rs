@@ -77,6 +77,9 @@ pub struct Stream {
     in_progress: Option<Box<InProgress>>,
     /// From where it was started.
     stored: Option<StoredOffset>,
+    /// For how long nothing has come that was waited for, and how long that may be.
+    silence: Duration,
+    silence_max: Duration,
 }
 
 /// Whether a batch goes on after a message.
@@ -139,7 +142,7 @@ impl Stream {
         let timeout = Some(relations.wal_sender_timeout).filter(|t| *t > Duration::ZERO);
         let interval = timeout.map_or(interval, |t| interval.min(t / 3)).max(Duration::from_millis(100));
         let updates = StatusUpdates::start(stream.writer(), progress.clone(), interval);
-        let now = Instant::now();
+        let (now, silence_max) = (Instant::now(), relations.silence_max());
         Ok(Stream {
             reader: ChangeReader::new(relations, events, config.typed.events.skipped, resume, last_commit, floor)
                 .limited(config.value_limit.clone()),
@@ -159,6 +162,8 @@ impl Stream {
             behind,
             in_progress,
             stored,
+            silence: Duration::ZERO,
+            silence_max,
         })
     }
 
@@ -202,15 +207,15 @@ impl Stream {
                 }
                 self.progress.check_flush()?;
             }
-            let left = if self.stream.has_buffered() {
-                Duration::ZERO
-            } else {
-                deadline.saturating_duration_since(Instant::now())
-            };
+            let now = Instant::now();
+            let left =
+                if self.stream.has_buffered() { Duration::ZERO } else { deadline.saturating_duration_since(now) };
             let Some(frame) = self.stream.next(left).map_err(|e| stream_failed(e, self.in_progress.as_deref()))? else {
                 batch.drained = true;
+                self.silence += now.elapsed();
                 break;
             };
+            self.silence = Duration::ZERO;
             frames += 1;
             if !buffered || frames & 63 == 0 {
                 seen_us = now_us();
@@ -267,6 +272,7 @@ impl Stream {
         if received != Lsn::ZERO {
             self.progress.received(received);
         }
+        self.check_silence()?;
         if !self.read_again(batch)? {
             return Ok(());
         }
@@ -278,6 +284,15 @@ impl Stream {
             batch.offset = self.reader.offset();
         }
         Ok(())
+    }
+
+    /// A server that is there answers what status updates ask, at least thrice in this time, unless it is busy decoding.
+    fn check_silence(&mut self) -> Result<(), TaskError> {
+        if self.silence < self.silence_max {
+            return Ok(());
+        }
+        self.silence = Duration::ZERO;
+        self.stream.check_alive(self.silence_max).map_err(|e| stream_failed(e, None))
     }
 
     #[inline]

@@ -56,6 +56,8 @@ struct Shared {
     ended: AtomicBool,
     accepted: AtomicU64,
     links: Mutex<Vec<Weak<Link>>>,
+    /// Half-open links that one side has closed: the other hears nothing of it.
+    dead: Mutex<Vec<Arc<Link>>>,
 }
 
 /// One connection through the proxy.
@@ -106,6 +108,7 @@ impl Proxy {
             ended: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
             links: Mutex::default(),
+            dead: Mutex::default(),
         });
         let accepting = shared.clone();
         std::thread::spawn(move || {
@@ -177,15 +180,27 @@ impl Proxy {
         self.shared.links().iter().for_each(|link| link.close());
     }
 
-    /// Connections that are there stay open and carry nothing any more. With `new_too` those that come are as dead.
+    /// Connections that are there stay open and carry nothing any more, not even that a side has closed them. With
+    /// `new_too` those that come are as dead.
     pub fn half_open_all(&self, new_too: bool) {
         self.shared.swallowing.store(new_too, Ordering::SeqCst);
-        self.shared.links().iter().for_each(|link| link.half_open.store(true, Ordering::SeqCst));
+        self.half_open(|_| true);
     }
 
-    /// Connections that come from now on are well.
+    /// As [`Proxy::half_open_all`] for those connections to PostgreSQL that carry a stream, or for all the others.
+    pub fn half_open_streams(&self, streams: bool) {
+        self.half_open(|link| link.streaming.load(Ordering::SeqCst) == streams);
+    }
+
+    fn half_open(&self, which: impl Fn(&Link) -> bool) {
+        let links = self.shared.links();
+        links.iter().filter(|link| which(link)).for_each(|link| link.half_open.store(true, Ordering::SeqCst));
+    }
+
+    /// Connections that come from now on are well, and what was closed in silence is heard of.
     pub fn heal(&self) {
         self.clear();
+        lock(&self.shared.dead).clear();
         self.refuse(false);
         self.shared.swallowing.store(false, Ordering::SeqCst);
         self.set_weather(Weather::default());
@@ -197,6 +212,7 @@ impl Drop for Proxy {
         self.shared.ended.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
         self.cut_all();
+        lock(&self.shared.dead).clear();
     }
 }
 
@@ -237,7 +253,11 @@ impl Shared {
             std::thread::spawn(move || {
                 // Whatever ends one direction ends the connection.
                 let _ = pump(&shared, &link, direction);
-                link.close();
+                if link.half_open.load(Ordering::SeqCst) {
+                    lock(&shared.dead).push(link);
+                } else {
+                    link.close();
+                }
             });
         }
     }

@@ -152,6 +152,8 @@ pub struct ConnectConfig {
     pub connect_timeout: Option<Duration>,
     /// Longest silence while waiting for the reply to a query or for the next bytes of a COPY. `None`: no limit.
     pub read_timeout: Option<Duration>,
+    /// Silence after which the server is asked, on another connection, whether it still works on the reply. `None`: never.
+    pub silence_max: Option<Duration>,
     /// `None` switches keepalive off.
     pub tcp_keepalive: Option<Keepalive>,
     /// How long sent bytes may stay unacknowledged before the connection is dead (Linux).
@@ -160,6 +162,9 @@ pub struct ConnectConfig {
     pub replication: bool,
     /// Further startup parameters: any run-time setting (`search_path`, `TimeZone`), or `options`.
     pub options: Vec<(String, String)>,
+    /// Settings that not every version has, which would refuse the connection for them: the first major version, name and
+    /// value. They are set once the session is there.
+    pub options_since: Vec<(u32, &'static str, &'static str)>,
 }
 
 impl ConnectConfig {
@@ -175,10 +180,12 @@ impl ConnectConfig {
             application_name: "walspring".to_owned(),
             connect_timeout: Some(Duration::from_secs(10)),
             read_timeout: None,
+            silence_max: None,
             tcp_keepalive: Some(Keepalive::default()),
             tcp_user_timeout: Some(Duration::from_secs(60)),
             replication: false,
             options: Vec::new(),
+            options_since: Vec::new(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From a [`ConnectConfig`] to a connection that is ready for queries: names, addresses, TLS, startup, authentication.
 
+use super::alive::Server;
 use super::auth::{Authentication, Next};
 use super::backend;
 use super::cancel::CancelToken;
@@ -46,7 +47,7 @@ fn try_each(config: &ConnectConfig) -> Result<(Connection, usize), PgError> {
             }
         };
         for address in addresses {
-            match connect_address(config, host, &address).and_then(|connection| suitable(config, connection)) {
+            match connect_address(config, host, &address).and_then(|connection| prepared(config, connection)) {
                 Ok(connection) => return Ok((connection, at)),
                 Err(error) if error.is_transient() => last = error,
                 Err(error) => return Err(error),
@@ -65,6 +66,17 @@ fn failed(config: &ConnectConfig, mut errors: Vec<PgError>) -> PgError {
     let told = config.hosts.iter().zip(errors).map(|((host, port), error)| format!("{host}:{port}: {error}"));
     let what = format!("none of the servers can be read: {}", told.collect::<Vec<_>>().join("; "));
     PgError::io(what, io::ErrorKind::UnexpectedEof.into())
+}
+
+/// With the settings that its version has, and of the role that is asked for.
+fn prepared(config: &ConnectConfig, mut connection: Connection) -> Result<Connection, PgError> {
+    let major = connection.server_version_num() / 10_000;
+    let known = config.options_since.iter().filter(|(since, ..)| major >= *since);
+    let set = known.map(|(_, name, value)| format!("SET {name} = {value}")).collect::<Vec<_>>().join("; ");
+    if !set.is_empty() {
+        connection.batch_execute(&set)?;
+    }
+    suitable(config, connection)
 }
 
 /// Checks what role the server has now. The wrong one is transient: a failover may be under way.
@@ -132,7 +144,7 @@ fn refused_for_encryption(error: &PgError) -> bool {
     matches!(error, PgError::Tls(_)) || error.code() == Some("28000")
 }
 
-fn connect_once(
+pub(crate) fn connect_once(
     config: &ConnectConfig,
     host: &str,
     address: &Address,
@@ -273,8 +285,10 @@ fn start(
         }
     }
     frames.established = true;
-    let cancel = CancelToken::new(config, host, address, transport.is_encrypted(), pid, key);
-    let connection = Connection::new(transport, frames, parameters, cancel, config.read_timeout);
+    let encrypted = transport.is_encrypted();
+    let cancel = CancelToken::new(config, host, address, encrypted, pid, key);
+    let server = Server::new(config, host, address, encrypted, pid);
+    let connection = Connection::new(transport, frames, parameters, cancel, server, config);
     Ok(connection.authenticated_by(authentication.method()))
 }
 

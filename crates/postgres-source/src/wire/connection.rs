@@ -3,6 +3,7 @@
 //! Invariant: between two public calls the connection is idle (the server waits for us), or it is marked as not usable
 //! and every further call says why.
 
+use super::alive::Server;
 use super::backend;
 use super::cancel::CancelToken;
 use super::config::ConnectConfig;
@@ -29,7 +30,9 @@ pub struct Connection {
     pub(crate) frames: FrameReader,
     parameters: Parameters,
     cancel: CancelToken,
+    server: Server,
     read_timeout: Option<Duration>,
+    silence_max: Option<Duration>,
     /// Why the connection cannot be used any more.
     unusable: Option<String>,
     transaction_status: u8,
@@ -73,14 +76,17 @@ impl Connection {
         frames: FrameReader,
         parameters: Parameters,
         cancel: CancelToken,
-        read_timeout: Option<Duration>,
+        server: Server,
+        config: &ConnectConfig,
     ) -> Self {
         Self {
             transport,
             frames,
             parameters,
             cancel,
-            read_timeout,
+            server,
+            read_timeout: config.read_timeout,
+            silence_max: config.silence_max,
             unusable: None,
             transaction_status: b'I',
             password_method: None,
@@ -147,6 +153,11 @@ impl Connection {
     /// Changes how long to wait in silence for a reply. `None`: for ever.
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.read_timeout = timeout;
+    }
+
+    /// Changes after what silence the server is asked on another connection whether it still works on the reply.
+    pub fn set_silence_max(&mut self, silence: Option<Duration>) {
+        self.silence_max = silence;
     }
 
     /// Runs the statements and returns the rows of the last one that has any, all in memory.
@@ -271,11 +282,29 @@ impl Connection {
 
     /// The next message that is a reply; notices and parameter changes are dealt with here.
     pub(crate) fn next_message(&mut self) -> Result<RawMessage, PgError> {
-        let deadline = deadline_in(self.read_timeout);
-        match self.next_message_until(deadline)? {
-            Some(message) => Ok(message),
-            None => Err(self.lose(PgError::timed_out("the server was silent for too long"))),
+        let end = deadline_in(self.read_timeout);
+        loop {
+            let (look, read) = (deadline_in(self.silence_max), self.frames.read);
+            let deadline = [end, look].into_iter().flatten().min();
+            if let Some(message) = self.next_message_until(deadline)? {
+                return Ok(message);
+            }
+            if end.is_some_and(|end| Instant::now() >= end) {
+                return Err(self.lose(PgError::timed_out("the server was silent for too long")));
+            }
+            if self.frames.read == read {
+                self.check_alive(self.silence_max)?;
+            }
         }
+    }
+
+    /// After a silence: an error if the server does not work on anything for this connection, or cannot be asked within
+    /// `limit`. What came meanwhile is an answer too.
+    pub(crate) fn check_alive(&mut self, limit: Option<Duration>) -> Result<(), PgError> {
+        let read = self.frames.read;
+        let Err(dead) = self.server.ask(limit.unwrap_or(WRITE_TIMEOUT)) else { return Ok(()) };
+        let _ = self.frames.try_fill(&self.transport).map_err(|error| self.lose(error))?;
+        if self.frames.read == read { Err(self.lose(dead)) } else { Ok(()) }
     }
 
     /// As [`Connection::next_message`]; `None` if the deadline passed.

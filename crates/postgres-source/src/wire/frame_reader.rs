@@ -56,6 +56,8 @@ pub(crate) struct FrameReader {
     start: usize,
     end: usize,
     ciphertext: Ciphertext,
+    /// Bytes that have come, as far as they are counted.
+    pub read: u64,
     /// Whether authentication is over, and messages may be large.
     pub established: bool,
     /// Whether to let a trickle gather: for a stream, not for a reply somebody waits for.
@@ -68,8 +70,8 @@ impl FrameReader {
     pub fn new() -> Self {
         let buffer = vec![0; BUFFER_BYTES];
         let ciphertext = Ciphertext::default();
-        let (start, end, established, gather) = (0, 0, false, false);
-        Self { buffer, start, end, ciphertext, established, gather, gather_next: GATHER_MIN, last_read: None }
+        let (start, end, read, established, gather) = (0, 0, 0, false, false);
+        Self { buffer, start, end, ciphertext, read, established, gather, gather_next: GATHER_MIN, last_read: None }
     }
 
     /// The next message if it is complete in memory. Its body stays readable until the next [`FrameReader::fill`].
@@ -109,6 +111,7 @@ impl FrameReader {
             Ok(0) => Err(PgError::closed()),
             Ok(n) => {
                 self.end += n;
+                self.read += n as u64;
                 Ok(Filled::Some)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Filled::Nothing),

@@ -9,6 +9,7 @@
 //!
 //! Source: PostgreSQL's manual, "Frontend/Backend Protocol": "Message Formats", "Streaming Replication Protocol".
 
+mod alive;
 mod auth;
 mod backend;
 mod cancel;

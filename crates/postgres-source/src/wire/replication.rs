@@ -79,6 +79,12 @@ impl ReplicationStream {
         Ok(filled.map_err(|error| connection.lose(error))? == Filled::Some)
     }
 
+    /// After a silence of the server's, though it was asked for a word: an error if it is not busy decoding, or cannot be
+    /// asked on another connection within `limit`.
+    pub fn check_alive(&mut self, limit: Duration) -> Result<(), PgError> {
+        self.connection.check_alive(Some(limit))
+    }
+
     /// A setting the server reports, see [`Connection::parameter`].
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.connection.parameter(name)

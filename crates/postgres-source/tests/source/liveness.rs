@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use walspring_testkit::{Postgres, postgres, wait_for};
+use walspring_faults::proxy::Proxy;
+use walspring_testkit::{Postgres, TempDatabase, postgres, wait_for};
 
-use crate::support::Connector;
+use crate::support::{Connector, WAIT};
 
 #[test]
 fn a_reader_that_does_not_read_keeps_its_connection() {
@@ -111,4 +112,77 @@ fn a_flood_of_what_is_not_captured_lets_the_caller_go() {
         found = step.is_some_and(|s| !s.events.is_empty());
     }
     assert!(slowest < Duration::from_millis(800), "{slowest:?}");
+}
+
+/// A server that ends the connections of readers that say nothing for a second, behind a proxy.
+fn behind_a_proxy() -> (TempDatabase, Proxy, Connector) {
+    let server = Arc::new(Postgres::start(Postgres::builder(15).option("wal_sender_timeout", "1s")));
+    let db = server.database();
+    db.sql("create table a (id int primary key)");
+    let proxy = Proxy::postgres(&format!("127.0.0.1:{}", server.port()));
+    let mut connector = Connector::new(&db, &[]);
+    connector.set("database.port", &proxy.port().to_string());
+    (db, proxy, connector)
+}
+
+/// Twice `wal_sender_timeout`, and a second for a machine that does other things too.
+const FOUND: Duration = Duration::from_secs(3);
+
+#[test]
+fn a_stream_that_fell_silent_is_found_and_a_quiet_one_is_not() {
+    let (db, proxy, connector) = behind_a_proxy();
+    let mut source = connector.start(None);
+    source.read_snapshot();
+    db.sql("insert into a values (1)");
+    source.take(1);
+    source.quiet_for(Duration::from_secs(3));
+    let begin = Instant::now();
+    proxy.half_open_streams(true);
+    let error = loop {
+        assert!(begin.elapsed() < FOUND, "it was not found");
+        if let Err(error) = source.poll(Duration::from_millis(50)) {
+            break error;
+        }
+    };
+    assert!(error.is_transient() && error.trace().contains("silent"), "{}", error.trace());
+    let offset = source.close();
+    db.sql("insert into a values (2)");
+    // The server hears of it as late as it would over a broken line, and then lets the slot go.
+    let mut source = connector.streaming(offset.as_ref());
+    assert_eq!(source.take(1)[0].number("id"), 2);
+}
+
+#[test]
+fn a_question_to_the_catalog_that_falls_silent_is_asked_again() {
+    let (db, proxy, connector) = behind_a_proxy();
+    let mut source = connector.start(None);
+    source.read_snapshot();
+    db.sql("insert into a values (1)");
+    source.take(1);
+    proxy.half_open_streams(false);
+    // A version of the table that has to be asked about.
+    db.sql("alter table a add column v text; insert into a values (2, '')");
+    let begin = Instant::now();
+    assert_eq!(source.take(1)[0].number("id"), 2);
+    assert!(begin.elapsed() < FOUND, "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_question_to_the_catalog_that_waits_for_a_lock_is_waited_for() {
+    let (db, _proxy, connector) = behind_a_proxy();
+    let mut source = connector.start(None);
+    source.read_snapshot();
+    db.sql("insert into a values (1)");
+    source.take(1);
+    db.sql("alter table a add column v text default 'x'; insert into a values (2)");
+    let mut lock = db.connect();
+    lock.batch_execute("begin; lock table pg_catalog.pg_attrdef in access exclusive mode").unwrap();
+    let backend = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let reader = std::thread::spawn(move || (source.take(1)[0].number("id"), source));
+    let waiting = wait_for("the wait", WAIT, || Some(db.sql(backend)).filter(|rows| !rows.is_empty()));
+    // Three times as long as a silence may be.
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(db.sql(backend), waiting, "another session asks");
+    lock.batch_execute("commit").unwrap();
+    assert_eq!(reader.join().expect("the reader").0, 2);
 }
