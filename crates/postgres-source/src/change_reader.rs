@@ -326,7 +326,10 @@ impl<R: Relations> ChangeReader<R> {
                 }
                 self.change(ChangeKind::Delete, &plan, wal_start, nth, seen_us, None, old, batch);
             }
-            Message::Begin(m) => self.begin(m.xid, wal_start, m.commit_ts.unix_us(), batch),
+            Message::Begin(m) => {
+                self.begin(m.xid, wal_start, m.commit_ts.unix_us(), batch);
+                self.commits_at(Lsn(m.final_lsn));
+            }
             Message::Commit(m) => self.commit(Lsn(m.end_lsn), m.commit_ts.unix_us(), batch),
             Message::Relation(m) => {
                 let plan = self.relations.describe(&m, self.open.as_ref().map(|open| open.xid))?;
@@ -378,6 +381,14 @@ impl<R: Relations> ChangeReader<R> {
             }
         }
         Ok(())
+    }
+
+    /// Where the commit of the transaction stands that has just begun.
+    pub fn commits_at(&mut self, commit: Lsn) {
+        if let Some(left_out) = &mut self.events.left_out {
+            left_out.begin(commit);
+            self.recent = None;
+        }
     }
 
     fn begin(&mut self, xid: u32, lsn: Lsn, commit_us: i64, batch: &mut ChangeBatch) {
@@ -453,6 +464,8 @@ impl<R: Relations> ChangeReader<R> {
             return Ok(Some(plan.clone()));
         }
         match self.tables.known.get(&oid).map(|known| &known.plan) {
+            // Asked first by each table's first row in a transaction: see `commits_at`.
+            Some(Some(_)) if self.events.left_out.as_ref().is_some_and(|left_out| left_out.has(oid)) => Ok(None),
             Some(Some(plan)) => {
                 let plan = plan.clone();
                 self.recent = Some((oid, plan.clone()));

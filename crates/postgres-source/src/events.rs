@@ -10,7 +10,7 @@ use walspring_config::postgres::{
 use walspring_connect::{SourcePartition, TaskError};
 use walspring_debezium::{
     self as debezium, BlockingSnapshot, DebeziumOffset, EventConfig, IncrementalState, LogicalMessage, MappingConfig,
-    SnapshotKind, TopicNames, TransactionCounters, Unavailable,
+    ReadLater, SnapshotKind, SnapshotProgress, TopicNames, TransactionCounters, Unavailable,
 };
 use walspring_record::leaf::{BinaryForm, Reader};
 use walspring_record::{
@@ -21,6 +21,7 @@ use walspring_record::{
 use crate::change_reader::LastEvent;
 use crate::config::{SourceConfig, too_complex};
 use crate::position::StoredPosition;
+use crate::resume::LeftOut;
 use crate::shared_topics::SharedTopics;
 
 /// A stored offset, as it was found.
@@ -58,6 +59,12 @@ impl StoredOffset {
         &self.offset
     }
 
+    /// What the stream has to leave out from here on.
+    pub fn left_out(&self) -> Vec<ReadLater> {
+        let progress = self.offset.snapshot_progress.as_deref().filter(|_| !self.in_snapshot);
+        progress.and_then(SnapshotProgress::parse).map(|progress| progress.later).unwrap_or_default()
+    }
+
     /// Blocking snapshots that had not ended.
     pub fn blocking(&self) -> Vec<BlockingSnapshot> {
         BlockingSnapshot::load(&self.offset.rest)
@@ -85,6 +92,8 @@ pub struct Events {
     pub xmin: Option<u64>,
     /// How far snapshots are that signals asked for: a part of the offset.
     pub signalled: Option<SourceOffset>,
+    /// What the stream leaves out, since a snapshot that went on has read it.
+    pub left_out: Option<LeftOut>,
 }
 
 impl Events {
@@ -111,6 +120,7 @@ impl Events {
             topics: shares_no_topics.then(Arc::default),
             xmin: None,
             signalled: None,
+            left_out: None,
         })
     }
 
@@ -176,6 +186,8 @@ impl Events {
             message_type: Some(last.message_type.to_owned()),
             events_at_lsn: last.events_at_lsn,
             xmin: self.xmin.and_then(|xmin| i64::try_from(xmin).ok()),
+            // What a restart from here has to leave out.
+            snapshot_progress: self.left_out.as_ref().and_then(|l| l.text_for(last.last_commit.unwrap_or_default())),
             rest: self.rest(),
             ..DebeziumOffset::default()
         }
@@ -192,7 +204,15 @@ impl Events {
         rest
     }
 
-    pub fn snapshot_offset(&self, lsn: Lsn, xid: u32, now_us: i64, completed: bool) -> SourceOffset {
+    /// `progress`: how far it is; of one that is complete, what the stream has to leave out.
+    pub fn snapshot_offset(
+        &self,
+        lsn: Lsn,
+        xid: u32,
+        now_us: i64,
+        completed: bool,
+        progress: Option<Arc<str>>,
+    ) -> SourceOffset {
         DebeziumOffset {
             lsn: Some(lsn),
             xid: Some(i64::from(xid)),
@@ -200,6 +220,7 @@ impl Events {
             snapshot: Some(SnapshotKind::Initial),
             last_snapshot_record: completed,
             snapshot_completed: completed,
+            snapshot_progress: progress,
             ..DebeziumOffset::default()
         }
         .to_map()

@@ -29,6 +29,7 @@ mod reselect;
 mod shared_topics;
 mod signals;
 mod slot;
+mod resume;
 mod slot_watch;
 mod snapshot;
 mod snapshot_query;

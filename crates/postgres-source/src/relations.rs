@@ -18,6 +18,7 @@ use crate::incremental::Visible;
 use crate::keeper::{Keeper, Kept};
 use crate::kept_tables::{Choice, KeptTable, Moment, Shape, Today, Version, agrees, choose};
 use crate::read_twice::ReadTwice;
+use crate::resume::{self, Heaps, Work};
 use crate::snapshot::SnapshotTable;
 use crate::wire::{Connection, PgError, quote_identifier};
 use crate::{publication, slot};
@@ -236,6 +237,12 @@ impl CatalogRelations {
         Ok(())
     }
 
+    /// The files of tables whose rows' places say where they are.
+    pub fn heaps(&mut self, tables: &[Table]) -> Result<Heaps, TaskError> {
+        let oids = tables.iter().map(|t| t.oid);
+        resume::heaps(&mut self.connection, oids).map_err(|e| from_pg("Reading the tables' files", e))
+    }
+
     pub fn current_lsn(&mut self) -> Result<Lsn, TaskError> {
         let rows =
             self.connection.query(&format!("SELECT {WAL_END}")).map_err(|e| from_pg("Reading the WAL position", e))?;
@@ -314,13 +321,14 @@ impl CatalogRelations {
         };
         let list = columns.iter().zip(&read).map(expression).collect::<Vec<_>>().join(", ");
         let only = if strict && parts { "ONLY " } else { "" };
+        let list_end = "SELECT ".len() + list.len();
         let select = format!("SELECT {list} FROM {only}{}", publication::qualified(table));
         // A parent's rows stand in several heaps: no range of one.
         let pages = (table.kind == 'r' && table.pages > 0).then_some(table.pages as u64);
         let name = table.qualified_name();
         let query = self.config.typed.snapshot.queries.get(&name).cloned();
         let (limit, pages) = (self.config.value_limit.clone(), pages.filter(|_| query.is_none()));
-        Ok(SnapshotTable { name, plan, select, read, limit, pages, query })
+        Ok(SnapshotTable { name, plan, select, list_end, read, limit, pages, query, heap: None, work: Work::All })
     }
 
     /// For each column, whether rows have it.

@@ -4,8 +4,9 @@
 //! them over a bounded channel. With one thread rows keep heap order and tables their order. With several, tables and
 //! `ctid` ranges of large tables are read side by side.
 //!
-//! Invariant: every reader has set the snapshot before the connection that exports it does anything else. A snapshot that
-//! ends early starts again from nothing: rows that were sent before come again, as the original does.
+//! A batch is handed over with what it says of how far the tables are (`resume`).
+//!
+//! Invariant: every reader has set the snapshot before the connection that exports it does anything else.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,13 +15,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use walspring_connect::{CONNECT_EXCEPTION, TaskError};
+use walspring_debezium::{RowPlace, Stretch};
 use walspring_record::{
     Change, ChangeBatch, ChangeKind, Lsn, OldRow, RecordPlan, SnapshotMark, Transaction, TransactionOrder,
 };
 
+use crate::catalog::number;
 use crate::copy_text;
 use crate::errors::{PSQL_EXCEPTION, java_message};
 use crate::notifications::Notice;
+use crate::resume::{Heap, Tracker, Work};
 use crate::snapshot_query;
 use crate::value_limit::ValueLimit;
 use crate::wire::{CancelToken, ConnectConfig, Connection, PgError, quote_literal};
@@ -32,6 +36,8 @@ pub struct SnapshotTable {
     pub plan: Arc<RecordPlan>,
     /// Without a `WHERE` for the range; a range is added when `ranges` says so.
     pub select: String,
+    /// Where its `FROM` begins.
+    pub list_end: usize,
     /// Which of the relation's columns `select` reads; the others are NULL in it.
     pub read: Vec<bool>,
     /// `snapshot.select.statement.overrides`: what is read in place of `select`. Its columns are found by their names.
@@ -40,6 +46,9 @@ pub struct SnapshotTable {
     pub limit: ValueLimit,
     /// Pages of the heap where it can be read by `ctid` ranges; `None`: in one piece.
     pub pages: Option<u64>,
+    /// Where the places of its rows say how far it has been read.
+    pub heap: Option<Heap>,
+    pub work: Work,
 }
 
 /// Where all readers stand.
@@ -62,15 +71,40 @@ const BATCH_ROWS: usize = 16 * 1024;
 
 enum Message {
     RangeBegins { table: usize },
-    Rows { table: usize, batch: ChangeBatch },
-    RangeDone { table: usize },
+    Rows(Piece),
+    RangeDone { range: usize },
     Failed { table: usize, error: TaskError, connection_lost: bool },
+}
+
+/// Rows of one range.
+#[derive(Debug, Default)]
+struct Piece {
+    range: usize,
+    table: usize,
+    batch: ChangeBatch,
+    /// All rows of the range before this place have been sent with it.
+    up_to: Option<RowPlace>,
 }
 
 #[derive(Debug, Clone)]
 struct Range {
+    number: usize,
     table: usize,
     sql: String,
+    /// What it covers, where rows come with their places.
+    stretch: Option<Stretch>,
+    /// The file that places of before are of.
+    file: Option<u32>,
+}
+
+/// What is still to be handed over of a range.
+#[derive(Debug)]
+struct Handed {
+    table: usize,
+    stretch: Option<Stretch>,
+    /// Pieces that have come and wait here.
+    waiting: usize,
+    read: bool,
 }
 
 /// A running snapshot.
@@ -91,7 +125,12 @@ pub struct Snapshot {
     /// What has happened to tables since it was last asked for.
     pub notices: Vec<Notice>,
     marks: Marks,
-    ready: VecDeque<ChangeBatch>,
+    ready: VecDeque<Piece>,
+    /// By the numbers of the ranges.
+    handed: Vec<Handed>,
+    /// Of each table, ranges that have not been handed over whole.
+    unsent: Vec<usize>,
+    tracker: Option<Tracker>,
     pub rows: Arc<AtomicU64>,
     /// It failed because a reader lost its connection.
     pub connection_lost: bool,
@@ -106,6 +145,7 @@ impl Snapshot {
         threads: usize,
         division: Division,
         before_read: &[String],
+        mut tracker: Option<Tracker>,
     ) -> Result<Snapshot, TaskError> {
         tables.retain(|table| {
             let without = table.query.as_deref() == Some("");
@@ -125,6 +165,11 @@ impl Snapshot {
         for _ in 0..threads {
             connections.push(reader(config, point, before_read).map_err(|e| failed("connecting", e))?);
         }
+        if let (Some(tracker), Some(connection)) = (&mut tracker, connections.first_mut()) {
+            tracker.reads_from(oldest_unseen(connection).map_err(|e| failed("reading its extent", e))?);
+        }
+        let handed = ranges.iter().map(|r| Handed { table: r.table, stretch: r.stretch, waiting: 0, read: false });
+        let handed = handed.collect();
         let (sender, messages) = sync_channel(2);
         let recycled = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
@@ -159,6 +204,9 @@ impl Snapshot {
             stop,
             threads: handles,
             ranges: ranges_left.clone(),
+            unsent: ranges_left.clone(),
+            handed,
+            tracker,
             ranges_left,
             ranges_left_total,
             ranges_done: Vec::new(),
@@ -176,7 +224,8 @@ impl Snapshot {
     pub fn next(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<bool, TaskError> {
         loop {
             if let Some(next) = self.ready.pop_front() {
-                let empty = std::mem::replace(batch, next);
+                self.hand_over(next.range, next.up_to);
+                let empty = std::mem::replace(batch, next.batch);
                 let mut recycled = self.recycled.lock().unwrap_or_else(|e| e.into_inner());
                 if recycled.len() < 4 {
                     recycled.push(empty);
@@ -193,11 +242,15 @@ impl Snapshot {
                         self.notices.push(Notice::TableBegins(self.tables[table].name.clone()));
                     }
                 }
-                Ok(Message::Rows { table, batch }) => {
-                    *self.rows_read[table].get_or_insert(0) += batch.changes.len() as u64;
-                    self.ready.extend(self.marks.rows(table, batch));
+                Ok(Message::Rows(piece)) => {
+                    *self.rows_read[piece.table].get_or_insert(0) += piece.batch.changes.len() as u64;
+                    self.handed[piece.range].waiting += 1;
+                    self.ready.extend(self.marks.rows(piece));
                 }
-                Ok(Message::RangeDone { table }) => {
+                Ok(Message::RangeDone { range }) => {
+                    let table = self.handed[range].table;
+                    self.handed[range].read = true;
+                    self.settle(range);
                     self.ranges_left[table] -= 1;
                     self.ranges_left_total -= 1;
                     self.ranges_done.push(table);
@@ -243,6 +296,34 @@ impl Snapshot {
     pub fn is_finished(&self) -> bool {
         self.ranges_left_total == 0 && self.ready.is_empty()
     }
+
+    fn hand_over(&mut self, range: usize, up_to: Option<RowPlace>) {
+        let Handed { table, stretch, waiting, .. } = &mut self.handed[range];
+        *waiting -= 1;
+        let (table, heap) = (&self.tables[*table].plan.relation, self.tables[*table].heap);
+        if let (Some(tracker), Some((from, _)), Some(to), Some(heap)) = (&mut self.tracker, *stretch, up_to, heap) {
+            tracker.sent(table.oid, heap.file, (from, to));
+        }
+        self.settle(range);
+    }
+
+    /// Notes a range that has been handed over whole.
+    fn settle(&mut self, range: usize) {
+        let Handed { table, stretch, waiting: 0, read: true } = self.handed[range] else { return };
+        self.unsent[table] -= 1;
+        let Some(tracker) = &mut self.tracker else { return };
+        let (oid, heap) = (self.tables[table].plan.relation.oid, self.tables[table].heap);
+        if self.unsent[table] == 0 {
+            tracker.done(oid);
+        } else if let Some((stretch, heap)) = stretch.zip(heap) {
+            tracker.sent(oid, heap.file, stretch);
+        }
+    }
+
+    /// What has been handed over, for the offset; `None`: nobody wants to know.
+    pub fn account(&mut self) -> Option<&mut Tracker> {
+        self.tracker.as_mut()
+    }
 }
 
 impl Drop for Snapshot {
@@ -276,29 +357,80 @@ pub struct Division {
 }
 
 fn ranges(tables: &[SnapshotTable], threads: usize, division: Division) -> Vec<Range> {
-    let Division { parts_max, range_pages } = division;
     let mut ranges = Vec::new();
     for (table, t) in tables.iter().enumerate() {
-        match t.pages {
-            Some(pages) if threads > 1 && pages > range_pages => {
-                let step = range_pages.max(pages.div_ceil(parts_max as u64));
-                let mut from = 0;
-                while from < pages {
-                    let to = from + step;
-                    // The last one is open: the table may have grown since its pages were counted.
-                    let upper =
-                        if to < pages { format!(" AND ctid < '({to},0)'::pg_catalog.tid") } else { String::new() };
-                    ranges.push(Range {
-                        table,
-                        sql: format!("{} WHERE ctid >= '({from},0)'::pg_catalog.tid{upper}", t.select),
-                    });
-                    from = to;
+        let pages = t.pages.filter(|_| threads > 1);
+        let mut add = |sql: String, stretch: Option<Stretch>, file: Option<u32>| {
+            ranges.push(Range { number: ranges.len(), table, sql, stretch, file });
+        };
+        match &t.work {
+            Work::All => {
+                for stretch in divided(EVERYTHING, pages, division) {
+                    add(rows_of(t, stretch), t.heap.map(|_| stretch), None);
                 }
             }
-            _ => ranges.push(Range { table, sql: t.select.clone() }),
+            Work::Rest { left, changed, xmin } => {
+                let file = t.heap.map(|heap| heap.file);
+                for stretch in left.iter().flat_map(|left| divided(*left, pages, division)) {
+                    add(rows_of(t, stretch), t.heap.map(|_| stretch), file);
+                }
+                for stretch in changed.iter().flat_map(|changed| divided(*changed, pages, division)) {
+                    // Ids of 32 bits go round, and so may call an old row young: it comes once more then.
+                    let since = format!(
+                        "pg_catalog.age(xmin) <= pg_catalog.age('{}'::pg_catalog.xid)",
+                        xmin & u64::from(u32::MAX)
+                    );
+                    let word = if where_clause(stretch).is_empty() { "WHERE" } else { "AND" };
+                    add(format!("{}{} {word} {since}", t.select, where_clause(stretch)), None, file);
+                }
+            }
         }
     }
     ranges
+}
+
+const EVERYTHING: Stretch = (RowPlace::BEGIN, RowPlace::END);
+
+/// A stretch in parts, where the table has so many pages that it is worth it.
+fn divided((from, to): Stretch, pages: Option<u64>, division: Division) -> Vec<Stretch> {
+    let Division { parts_max, range_pages } = division;
+    let Some(pages) = pages.filter(|pages| *pages > range_pages) else { return vec![(from, to)] };
+    let step = range_pages.max(pages.div_ceil(parts_max as u64));
+    let end = u64::from(to.page).min(pages);
+    let (mut parts, mut from) = (Vec::new(), from);
+    while u64::from(from.page) + step < end {
+        let next = RowPlace::page((u64::from(from.page) + step) as u32);
+        parts.push((from, next));
+        from = next;
+    }
+    // The last one is as open as the whole: the table may have grown since its pages were counted.
+    parts.push((from, to));
+    parts
+}
+
+fn rows_of(table: &SnapshotTable, stretch: Stretch) -> String {
+    let clause = where_clause(stretch);
+    if table.heap.is_none() {
+        return format!("{}{clause}", table.select);
+    }
+    let (list, from) = table.select.split_at(table.list_end);
+    format!("{list}, ctid{from}{clause}")
+}
+
+fn where_clause((from, to): Stretch) -> String {
+    let place = |place: RowPlace| format!("'({},{})'::pg_catalog.tid", place.page, place.item);
+    match (from > RowPlace::BEGIN, to < RowPlace::END) {
+        (false, false) => String::new(),
+        (true, false) => format!(" WHERE ctid >= {}", place(from)),
+        (false, true) => format!(" WHERE ctid < {}", place(to)),
+        (true, true) => format!(" WHERE ctid >= {} AND ctid < {}", place(from), place(to)),
+    }
+}
+
+/// The oldest transaction that the session's snapshot does not see whole.
+fn oldest_unseen(connection: &mut Connection) -> Result<u64, PgError> {
+    let row = connection.query_one("SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())")?;
+    Ok(number(&row, 0))
 }
 
 fn wait_for_end(thread: &std::thread::JoinHandle<()>, limit: Duration) -> bool {
@@ -389,7 +521,7 @@ impl Reader {
             }
             match self.read(&mut connection, &range) {
                 Ok(true) => {
-                    if self.sender.send(Message::RangeDone { table: range.table }).is_err() {
+                    if self.sender.send(Message::RangeDone { range: range.number }).is_err() {
                         return;
                     }
                 }
@@ -409,6 +541,9 @@ impl Reader {
         let table = &self.tables[range.table];
         let columns = table.plan.relation.columns.len();
         let error = |e| table_failed(table, e);
+        if let Some(file) = range.file {
+            self.check_file(connection, table, file)?;
+        }
         let (sql, read) = match &table.query {
             None => (range.sql.clone(), table.read.clone()),
             Some(query) => snapshot_query::with_columns_of(table, query, connection)?,
@@ -418,6 +553,7 @@ impl Reader {
         let mut batch = self.empty(&table.plan);
         let mut seen_us = now_us();
         let mut rows = 0u32;
+        let mut places = range.stretch.map(|_| Places::default());
         // PostgreSQL sends a row a message.
         while let Some(line) = copy.next_row().map_err(error)? {
             if short {
@@ -431,8 +567,11 @@ impl Reader {
                 }
             }
             let (base, large) = (batch.bytes.len(), table.limit.concerns(line.len()));
-            let new = copy_text::append_row(line, columns, &mut batch)
+            let new = copy_text::append_row(line, columns + usize::from(places.is_some()), &mut batch)
                 .map_err(|e| TaskError::transient(CONNECT_EXCEPTION, format!("Snapshot of {}: {e}", table.name)))?;
+            if let Some(places) = &mut places {
+                places.take(&mut batch);
+            }
             if large {
                 let place = || ", in the snapshot".to_owned();
                 let limited = table.limit.apply(&mut batch, &table.plan, (new as usize, base), &place)?;
@@ -457,18 +596,32 @@ impl Reader {
             });
             if batch.bytes.len() >= BATCH_BYTES || batch.changes.len() >= BATCH_ROWS {
                 batch.transactions[0].commit_us = seen_us;
-                if !self.send(range.table, std::mem::replace(&mut batch, self.empty(&table.plan))) {
+                let up_to = places.as_ref().and_then(Places::up_to);
+                if !self.send(range, std::mem::replace(&mut batch, self.empty(&table.plan)), up_to) {
                     return Ok(false);
                 }
             }
         }
         batch.transactions[0].commit_us = seen_us;
-        Ok(batch.changes.is_empty() || self.send(range.table, batch))
+        Ok(batch.changes.is_empty() || self.send(range, batch, places.as_ref().and_then(Places::up_to)))
     }
 
-    fn send(&self, table: usize, batch: ChangeBatch) -> bool {
+    fn send(&self, range: &Range, batch: ChangeBatch, up_to: Option<RowPlace>) -> bool {
         self.rows.fetch_add(batch.changes.len() as u64, Ordering::Relaxed);
-        self.sender.send(Message::Rows { table, batch }).is_ok()
+        let piece = Piece { range: range.number, table: range.table, batch, up_to };
+        self.sender.send(Message::Rows(piece)).is_ok()
+    }
+
+    /// Places of before hold only in the file that they are of.
+    fn check_file(&self, connection: &mut Connection, table: &SnapshotTable, file: u32) -> Result<(), TaskError> {
+        // From here on nobody can rewrite it.
+        let locked = connection.query(&format!("{} LIMIT 0", table.select));
+        let now = locked.and_then(|_| Heap::file_now(connection, table.plan.relation.oid));
+        if now.map_err(|e| table_failed(table, e))? == file {
+            return Ok(());
+        }
+        let why = format!("Snapshot: {} was rewritten while its reading was readied; it is read again", table.name);
+        Err(TaskError::transient(CONNECT_EXCEPTION, why))
     }
 
     fn empty(&self, plan: &Arc<RecordPlan>) -> ChangeBatch {
@@ -489,6 +642,29 @@ impl Reader {
     }
 }
 
+/// Where rows stand, which the last column of each says.
+#[derive(Debug, Default)]
+struct Places {
+    last: Option<RowPlace>,
+    /// They did not come in the order of the file: no place says what has been read.
+    disordered: bool,
+}
+
+impl Places {
+    /// Takes the last column off the row that was added last.
+    fn take(&mut self, batch: &mut ChangeBatch) {
+        let Some(span) = batch.cells.pop().and_then(|cell| cell.span()) else { return };
+        let place = RowPlace::parse(&batch.bytes[span.clone()]);
+        batch.bytes.truncate(span.start);
+        self.disordered |= place.is_none() || place <= self.last;
+        self.last = place;
+    }
+
+    fn up_to(&self) -> Option<RowPlace> {
+        self.last.filter(|_| !self.disordered).map(RowPlace::next)
+    }
+}
+
 /// Microseconds since 1970.
 pub fn now_us() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64)
@@ -502,39 +678,40 @@ struct Marks {
     in_order: bool,
     started: Vec<usize>,
     any: bool,
-    held: HashMap<usize, ChangeBatch>,
-    candidate: Option<ChangeBatch>,
+    held: HashMap<usize, Piece>,
+    candidate: Option<Piece>,
 }
 
 impl Marks {
-    fn rows(&mut self, table: usize, mut batch: ChangeBatch) -> Vec<ChangeBatch> {
+    fn rows(&mut self, mut piece: Piece) -> Vec<Piece> {
+        let table = piece.table;
         if !self.started.contains(&table) {
             self.started.push(table);
             let first = if self.in_order { table == 0 } else { !self.any };
-            if let Some(change) = batch.changes.first_mut() {
+            if let Some(change) = piece.batch.changes.first_mut() {
                 change.snapshot = if first { SnapshotMark::First } else { SnapshotMark::FirstInDataCollection };
             }
         }
         self.any = true;
         let mut out = Vec::from_iter(self.candidate.take());
-        out.extend(self.held.insert(table, batch));
+        out.extend(self.held.insert(table, piece));
         out
     }
 
-    fn table_done(&mut self, table: usize) -> Vec<ChangeBatch> {
-        let Some(mut batch) = self.held.remove(&table) else { return Vec::new() };
-        if let Some(last) = batch.changes.last_mut().filter(|c| c.snapshot != SnapshotMark::First) {
+    fn table_done(&mut self, table: usize) -> Vec<Piece> {
+        let Some(mut piece) = self.held.remove(&table) else { return Vec::new() };
+        if let Some(last) = piece.batch.changes.last_mut().filter(|c| c.snapshot != SnapshotMark::First) {
             last.snapshot = SnapshotMark::LastInDataCollection;
         }
-        Vec::from_iter(self.candidate.replace(batch))
+        Vec::from_iter(self.candidate.replace(piece))
     }
 
-    fn end(&mut self) -> Option<ChangeBatch> {
-        let mut batch = self.candidate.take()?;
-        if let Some(last) = batch.changes.last_mut() {
+    fn end(&mut self) -> Option<Piece> {
+        let mut piece = self.candidate.take()?;
+        if let Some(last) = piece.batch.changes.last_mut() {
             last.snapshot = SnapshotMark::Last;
         }
-        Some(batch)
+        Some(piece)
     }
 }
 
@@ -542,7 +719,7 @@ impl Marks {
 mod tests {
     use super::*;
 
-    fn batch(rows: usize) -> ChangeBatch {
+    fn piece(table: usize, rows: usize) -> Piece {
         let change = Change {
             kind: ChangeKind::Read,
             old_row: OldRow::None,
@@ -555,7 +732,8 @@ mod tests {
             seen_us: 0,
             order: TransactionOrder::default(),
         };
-        ChangeBatch { changes: vec![change; rows], ..ChangeBatch::default() }
+        let batch = ChangeBatch { changes: vec![change; rows], ..ChangeBatch::default() };
+        Piece { table, batch, ..Piece::default() }
     }
 
     /// `None`: the table is done.
@@ -564,12 +742,12 @@ mod tests {
         let mut out = Vec::new();
         for &(table, rows) in steps {
             out.extend(match rows {
-                Some(rows) => marks.rows(table, batch(rows)),
+                Some(rows) => marks.rows(piece(table, rows)),
                 None => marks.table_done(table),
             });
         }
         out.extend(marks.end());
-        out.iter().flat_map(|b| b.changes.iter().map(|c| c.snapshot.as_str())).collect()
+        out.iter().flat_map(|p| p.batch.changes.iter().map(|c| c.snapshot.as_str())).collect()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use walspring_connect::{DEBEZIUM_EXCEPTION, Kind, TaskError};
-use walspring_debezium::{BlockingSnapshot, DebeziumOffset};
+use walspring_debezium::{BlockingSnapshot, DebeziumOffset, ReadLater};
 use walspring_record::{ChangeBatch, Lsn};
 
 use crate::change_reader::{ChangeReader, LastEvent};
@@ -21,6 +21,7 @@ use crate::metrics::LeftOut;
 use crate::position::Resume;
 use crate::relations::CatalogRelations;
 use crate::reselect::Reselect;
+use crate::resume;
 use crate::signals::{Outside, Signals};
 use crate::snapshot::now_us;
 use crate::streamed::{Spill, Streamed};
@@ -49,6 +50,8 @@ pub struct StreamStart {
     /// The slot stands before the start: offsets must say where the start is, or a restart would read what lies between.
     pub floor: Option<Lsn>,
     pub stored: Option<StoredOffset>,
+    /// What a snapshot that went on has read, and the stream leaves out.
+    pub later: Vec<ReadLater>,
 }
 
 pub struct Stream {
@@ -111,7 +114,7 @@ impl Stream {
         limits: Limits,
         outside: &Outside,
     ) -> Result<Stream, TaskError> {
-        let StreamStart { mut resume, slot, last_commit, floor, stored } = from;
+        let StreamStart { mut resume, slot, last_commit, floor, stored, later } = from;
         let start = resume.start;
         if resume.skips() {
             // What was sent had been committed before now.
@@ -131,6 +134,8 @@ impl Stream {
             Box::new(InProgress::new(streamed, streaming.refused.clone(), version))
         });
         let mut events = relations.events.clone();
+        let later = stored.as_ref().map_or(later, StoredOffset::left_out);
+        events.left_out = resume::LeftOut::new(later);
         let signals = Signals::new(config, stored.as_ref(), outside, progress.clone())?.map(Box::new);
         let behind = if signals.is_some() { Some(relations.current_lsn()?) } else { None };
         if let Some(stored) = &stored {

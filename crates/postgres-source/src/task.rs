@@ -1,19 +1,17 @@
 //! The source task: checks, then the snapshot, then the stream. Every error ends it; the runtime starts it again.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use walspring_config::postgres::{PublicationAutocreate, SnapshotLocking, SnapshotMode};
+use walspring_config::postgres::SnapshotMode;
 use walspring_connect::{
-    CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, Feedback, Poll, Progress, SourcePartition, SourceTask, SourceTaskContext,
-    StopToken, TaskError, fault,
+    CONNECT_EXCEPTION, Feedback, Poll, Progress, SourcePartition, SourceTask, SourceTaskContext, StopToken, TaskError,
+    fault,
 };
-use walspring_debezium::Condition;
 use walspring_record::{ChangeBatch, Lsn};
 
 use crate::catalog::{self, Table};
-use crate::config::{SourceConfig, too_complex};
+use crate::config::SourceConfig;
 use crate::errors::from_pg;
 use crate::events::{Events, StoredOffset};
 use crate::feedback::SlotProgress;
@@ -28,15 +26,17 @@ use crate::relations::CatalogRelations;
 use crate::signals::Outside;
 use crate::slot::{self, NewSlot, NewSlotOptions, Slot};
 use crate::slot_watch::SlotWatch;
-use crate::snapshot::{Division, Snapshot, SnapshotPoint, now_us};
+use crate::snapshot::now_us;
 use crate::stream::{Stream, StreamStart};
 use crate::wire::Connection;
 use crate::{publication, startup};
 
 mod blocking;
+mod snapshot;
 mod source;
 
 use blocking::Blocking;
+use snapshot::SnapshotPhase;
 use source::Place;
 
 /// Longest silence between two looks at the stop token.
@@ -88,39 +88,6 @@ enum State {
     /// What is still to be said about the snapshot goes out first.
     Failed(TaskError),
     Closed,
-}
-
-/// Tables that are being read.
-struct Reading {
-    snapshot: Snapshot,
-    started: Instant,
-    rows_logged: Instant,
-}
-
-impl Reading {
-    fn new(snapshot: Snapshot) -> Reading {
-        let now = Instant::now();
-        Reading { snapshot, started: now, rows_logged: now }
-    }
-
-    fn rows(&self) -> u64 {
-        self.snapshot.rows.load(Ordering::Relaxed)
-    }
-
-    fn seconds(&self) -> f64 {
-        self.started.elapsed().as_secs_f64()
-    }
-}
-
-struct SnapshotPhase {
-    reading: Reading,
-    point: SnapshotPoint,
-    /// The catalog as of the snapshot, for the stream that follows.
-    relations: CatalogRelations,
-    /// The connection that holds a temporary slot.
-    replication: Option<Connection>,
-    /// Another slot than the one that is streamed told the point.
-    slot_existed: bool,
 }
 
 struct Starting {
@@ -208,7 +175,8 @@ impl PostgresTask {
         }
         if snapshot {
             self.notifications.tell(Notice::Started);
-            return self.start_snapshot(relations, captured, existing.is_some(), replication);
+            let begun = self.begun(stored.as_ref(), existing.as_ref());
+            return self.start_snapshot(relations, captured, existing.is_some(), replication, begun);
         }
         self.notifications.tell(Notice::Skipped);
         if !streams {
@@ -231,6 +199,7 @@ impl PostgresTask {
         Ok(State::Starting(Box::new(Starting { relations, replication, from })))
     }
 
+            later: Vec::new(),
     /// Whether a snapshot is read, and the offset from which the stream goes on if none is.
     fn plan(
         &self,
@@ -326,178 +295,6 @@ impl PostgresTask {
             std::thread::sleep(Duration::from_millis(50).min(end.saturating_duration_since(Instant::now())));
         }
         Ok(())
-    }
-
-    fn start_snapshot(
-        &mut self,
-        mut relations: CatalogRelations,
-        mut captured: Vec<Table>,
-        slot_existed: bool,
-        mut replication: Option<Connection>,
-    ) -> Result<State, TaskError> {
-        let config = self.config.clone();
-        self.pause(config.typed.snapshot.delay)?;
-        let (lsn, exported) = if let Some(connection) = &mut replication {
-            // A slot that is there already may stand before what can be read now: a temporary one tells the point at which
-            // a snapshot and a stream meet, and the real one is streamed from there. Its name is one that no other session
-            // of the server can have.
-            let temporary = format!("walspring_snapshot_{}", connection.backend_pid());
-            let name = if slot_existed { &temporary } else { &config.typed.slot.name };
-            let made = self.make_slot(connection, name, slot_existed || config.slot_temporary, true)?;
-            captured = self.captured_since(&mut relations, &captured)?;
-            (made.consistent_point, made.snapshot)
-        } else {
-            let lsn = relations.current_lsn()?;
-            let exported = if config.typed.snapshot.threads > 1 { Some(relations.export_snapshot()?) } else { None };
-            (lsn, exported)
-        };
-        let xid = relations.snapshot_xid()?;
-        let point = SnapshotPoint { lsn, exported, xid, last_commit: None, xmin: None };
-        let snapshot = self.start_readers(&mut relations, &mut captured, &point, None)?;
-        relations.end_export();
-        // The readers hold the snapshot now; a temporary slot that told the point may go, one that is streamed may not.
-        let replication = replication.filter(|_| config.slot_temporary && !slot_existed);
-        Ok(State::Snapshot(Box::new(SnapshotPhase {
-            reading: Reading::new(snapshot),
-            point,
-            relations,
-            replication,
-            slot_existed,
-        })))
-    }
-
-    /// The captured tables as of a slot that was just made: one that was made and filled while the slot was waited for is
-    /// neither in the stream nor in the list of before.
-    fn captured_since(&self, relations: &mut CatalogRelations, before: &[Table]) -> Result<Vec<Table>, TaskError> {
-        let config = &self.config;
-        let all = catalog::tables(&mut relations.connection).map_err(|e| from_pg("Reading the tables", e))?;
-        let captured = startup::captured(&all, config)?;
-        let oids = |tables: &[Table]| tables.iter().map(|t| t.oid).collect::<std::collections::BTreeSet<u32>>();
-        if oids(&captured) != oids(before) && config.typed.publication.autocreate == PublicationAutocreate::Filtered {
-            return Err(TaskError::transient(
-                DEBEZIUM_EXCEPTION,
-                "Captured tables were made or dropped while the slot was made; the snapshot starts again with them",
-            ));
-        }
-        relations.preload(&captured)?;
-        Ok(captured)
-    }
-
-    /// `queries`: of a snapshot that a signal has asked for, for those of the tables that are not read whole.
-    fn start_readers(
-        &mut self,
-        relations: &mut CatalogRelations,
-        captured: &mut [Table],
-        point: &SnapshotPoint,
-        queries: Option<&[Condition]>,
-    ) -> Result<Snapshot, TaskError> {
-        let typed = &self.config.typed;
-        let mut before_read = typed.connection.initial_statements.clone();
-        if typed.snapshot.locking == SnapshotLocking::Shared {
-            before_read.push(format!("SET lock_timeout = {}", typed.snapshot.lock_timeout.as_millis()));
-            before_read.extend(
-                captured.iter().map(|t| format!("LOCK TABLE {} IN ACCESS SHARE MODE", publication::qualified(t))),
-            );
-        }
-        // Without their sizes no table is divided.
-        if typed.snapshot.threads > 1 && !typed.snapshot.one_thread_per_table {
-            relations.count_pages(captured)?;
-        }
-        let (mut tables, mut listed) = (Vec::new(), Vec::new());
-        for table in &*captured {
-            let name = table.qualified_name();
-            if queries.is_none() && !typed.filters.snapshot_tables.admits(&name).map_err(too_complex)? {
-                continue;
-            }
-            listed.push(name.clone());
-            if typed.signals.table.as_ref() == Some(&name) || relations.is_read_elsewhere(table) {
-                continue;
-            }
-            let mut table = relations.snapshot_table(table)?;
-            if let Some(queries) = queries {
-                table.query = queries.iter().find(|q| q.table == table.name).map(|q| q.filter.clone());
-                table.pages = table.pages.filter(|_| table.query.is_none());
-            }
-            tables.push(table);
-        }
-        tracing::info!(tables = tables.len(), lsn = %point.lsn, "the snapshot begins");
-        let read = tables.iter().map(|t| t.name.clone()).collect();
-        self.notifications.tell(Notice::Resolved { read, captured: listed });
-        let threads = typed.snapshot.threads;
-        let division = Division {
-            parts_max: threads * typed.snapshot.chunks_per_thread.max(4),
-            range_pages: self.limits.range_pages,
-        };
-        let snapshot = Snapshot::start(tables, point, &self.config.connect, threads, division, &before_read)?;
-        self.metrics.chunks(snapshot.chunks());
-        Ok(snapshot)
-    }
-
-    /// The next rows of a snapshot, which the log calls `what`. False: none within the wait.
-    fn next_rows(
-        &mut self,
-        reading: &mut Reading,
-        what: &str,
-        batch: &mut ChangeBatch,
-        wait: Duration,
-    ) -> Result<bool, TaskError> {
-        let got = reading.snapshot.next(batch, wait);
-        self.metrics.chunks_read(reading.snapshot.take_chunks_read());
-        for notice in reading.snapshot.notices.drain(..) {
-            self.notifications.tell(notice);
-        }
-        let got = got?;
-        let rows = reading.rows();
-        if reading.rows_logged.elapsed() > Duration::from_secs(10) {
-            reading.rows_logged = Instant::now();
-            let rows_per_second = (rows as f64 / reading.seconds()) as u64;
-            tracing::info!(rows, rows_per_second, "{what} goes on");
-        }
-        if got {
-            self.context.progress.gauge("snapshot_rows_total", rows as f64);
-            self.metrics.scanned(batch);
-        }
-        Ok(got)
-    }
-
-    fn poll_snapshot(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError> {
-        let State::Snapshot(mut phase) = std::mem::replace(&mut self.state, State::Closed) else {
-            return Ok(Poll::Idle);
-        };
-        if self.next_rows(&mut phase.reading, "the snapshot", batch, wait)? {
-            fault::point("snapshot.chunk");
-            batch.offset =
-                Some(phase.relations.events.snapshot_offset(phase.point.lsn, phase.point.xid, now_us(), false));
-            self.state = State::Snapshot(phase);
-            return Ok(Poll::Batch);
-        }
-        if !phase.reading.snapshot.is_finished() {
-            self.state = State::Snapshot(phase);
-            return Ok(Poll::Idle);
-        }
-        let SnapshotPhase { reading, point, relations, replication, slot_existed } = *phase;
-        tracing::info!(rows = reading.rows(), seconds = reading.seconds(), "the snapshot is complete");
-        drop(reading);
-        fault::point("snapshot.complete");
-        batch.offset = Some(relations.events.snapshot_offset(point.lsn, point.xid, now_us(), true));
-        batch.store_offset = true;
-        self.notifications.tell(Notice::Completed);
-        self.notifications.push_to(batch);
-        batch.drained = true;
-        // The stream starts with the next poll: whatever becomes of it, the snapshot is not lost.
-        self.state = if !self.streams() {
-            State::Finished
-        } else {
-            let from = StreamStart {
-                resume: Resume::at(Lsn(point.lsn.0 + 4096 * u64::from(fault::planted("gap_after_snapshot")))),
-                slot: point.lsn,
-                last_commit: None,
-                floor: slot_existed.then_some(point.lsn),
-                stored: None,
-            };
-            State::Starting(Box::new(Starting { relations, replication, from }))
-        };
-        Ok(Poll::Batch)
     }
 
     /// An error of a snapshot that has begun is answered after what there is to say about it.

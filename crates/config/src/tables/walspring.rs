@@ -51,6 +51,10 @@ pub const WALSPRING_CONNECTOR: OptionTable = OptionTable::new(&[
         .unlisted()
         .checks(&[Long, NonNegativeLong])
         .doc("Most disk for transactions in progress, in bytes; by default 4 GiB. Beyond that the server keeps them."),
+    OptionDef::boolean("walspring.snapshot.resume")
+        .unlisted()
+        .checks(&[Boolean])
+        .doc("A restart goes on with an initial snapshot that had not ended, in place of beginning it again; by default true. See snapshots.md."),
     OptionDef::boolean("walspring.streaming")
         .unlisted()
         .checks(&[Boolean])

@@ -19,7 +19,8 @@ use walspring_connect::{CONNECT_EXCEPTION, Poll, TaskError};
 use walspring_debezium::{BlockingSnapshot, DebeziumOffset, SnapshotKind};
 use walspring_record::ChangeBatch;
 
-use super::{PostgresTask, Reading, State};
+use super::snapshot::{Reading, Wanted};
+use super::{PostgresTask, State};
 use crate::catalog::Table;
 use crate::config::too_complex;
 use crate::notifications::Notice;
@@ -123,7 +124,7 @@ impl PostgresTask {
             last_commit,
             xmin: place.xmin.and_then(|xmin| u64::try_from(xmin).ok()),
         };
-        let snapshot = self.start_readers(relations, captured, &point, Some(&wanted.queries))?;
+        let snapshot = self.start_readers(relations, captured, &point, Wanted::Signalled(&wanted.queries))?;
         relations.end_export();
         blocking.begun = Some(Begun { reading: Reading::new(snapshot), place });
         Ok(())

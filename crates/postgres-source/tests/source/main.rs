@@ -22,3 +22,4 @@ mod signals;
 mod snapshot;
 mod strict;
 mod support;
+mod snapshot_resume;

@@ -120,7 +120,10 @@ fn existing_slot(major: u32, mode: &str, threads: &str) {
     tables(&db, &["a", "b"], 3000);
     slot_of_a_dba(&db);
     let writers = Writers::start(&db, &["a", "b"]);
-    let connector = Connector::new(&db, &[("snapshot.mode", mode), ("snapshot.max.threads", threads)]);
+    // Of a snapshot that goes on see `snapshot_resume`.
+    let begins_again = ("walspring.snapshot.resume", "false");
+    let options = [("snapshot.mode", mode), ("snapshot.max.threads", threads), begins_again];
+    let connector = Connector::new(&db, &options);
     let connector = connector.limits(|l| l.range_pages = 8);
     // The first try ends in the middle of the snapshot.
     let mut crashed = connector.start(None);

@@ -1,0 +1,70 @@
+//! What is left to read of each table.
+
+use walspring_debezium::{ReadLater, SnapshotProgress, Stretch};
+use walspring_record::{Lsn, ReplicaIdentity};
+
+use super::Heap;
+
+/// What is read of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Work {
+    #[default]
+    All,
+    Rest {
+        left: Vec<Stretch>,
+        /// Of these only what was written by `xmin` or later.
+        changed: Vec<Stretch>,
+        xmin: u64,
+    },
+}
+
+/// What a restart finds of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    Nothing,
+    /// It is read from its beginning: not begun before, or the reason why it begins again.
+    All(Option<&'static str>),
+    Rest(Work),
+}
+
+/// `can_go_on`: it has a key, and is read by a query of ours.
+pub fn left_of(
+    progress: &SnapshotProgress,
+    oid: u32,
+    heap: Option<&Heap>,
+    identity: ReplicaIdentity,
+    can_go_on: bool,
+) -> Left {
+    if progress.done.contains(&oid) {
+        return Left::Nothing;
+    }
+    let Some(part) = progress.parts.iter().find(|part| part.table == oid && !part.read.is_empty()) else {
+        return Left::All(None);
+    };
+    let Some(heap) = heap else { return Left::All(Some("rows of several files cannot be told by their places")) };
+    if !can_go_on {
+        return Left::All(Some("without a key its rows cannot be told apart from the stream's"));
+    }
+    if heap.file != part.file {
+        return Left::All(Some("it was rewritten since"));
+    }
+    let has_holes = heap.has_toast && identity != ReplicaIdentity::Full;
+    Left::Rest(Work::Rest {
+        left: part.left(),
+        changed: if has_holes { part.read.clone() } else { Vec::new() },
+        xmin: progress.xmin,
+    })
+}
+
+/// Readies the account for going on at `point`. `again`: tables that begin anew; `keyless`: those of the tables to read that
+/// have no key.
+pub fn go_on(progress: &mut SnapshotProgress, point: Lsn, again: &[u32], keyless: &[u32]) {
+    progress.parts.retain(|part| !again.contains(&part.table));
+    for later in &mut progress.later {
+        later.tables.retain(|oid| !keyless.contains(oid));
+    }
+    progress.later.retain(|later| !later.tables.is_empty());
+    if !keyless.is_empty() {
+        progress.later.push(ReadLater { point, tables: keyless.iter().copied().collect() });
+    }
+}

@@ -1,0 +1,361 @@
+//! The task's initial snapshot: where it reads from, what is left of it after a restart, and the rows on their way.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use walspring_config::postgres::{PublicationAutocreate, SnapshotLocking, SnapshotMode};
+use walspring_connect::{DEBEZIUM_EXCEPTION, Poll, TaskError, fault};
+use walspring_debezium::{Condition, SnapshotProgress};
+use walspring_record::{ChangeBatch, Lsn};
+
+use super::{PostgresTask, Starting, State};
+use crate::catalog::{self, Table};
+use crate::config::too_complex;
+use crate::errors::from_pg;
+use crate::events::StoredOffset;
+use crate::notifications::Notice;
+use crate::position::Resume;
+use crate::relations::CatalogRelations;
+use crate::resume::{self, Begun, Left, LeftOut, Tracker};
+use crate::slot::Slot;
+use crate::snapshot::{Division, Snapshot, SnapshotPoint, SnapshotTable, now_us};
+use crate::stream::StreamStart;
+use crate::wire::Connection;
+use crate::{publication, startup};
+
+/// Tables that are being read.
+pub(super) struct Reading {
+    pub snapshot: Snapshot,
+    started: Instant,
+    rows_logged: Instant,
+}
+
+impl Reading {
+    pub fn new(snapshot: Snapshot) -> Reading {
+        let now = Instant::now();
+        Reading { snapshot, started: now, rows_logged: now }
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.snapshot.rows.load(Ordering::Relaxed)
+    }
+
+    pub fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+}
+
+pub(super) struct SnapshotPhase {
+    reading: Reading,
+    /// Where the stream will begin, and the transaction that offsets tell with it.
+    begins_at: (Lsn, u32),
+    /// The catalog as of the snapshot, for the stream that follows.
+    relations: CatalogRelations,
+    /// The connection that holds a temporary slot.
+    replication: Option<Connection>,
+    /// Another slot than the one that is streamed told the point.
+    slot_existed: bool,
+}
+
+/// Which tables are read, and why.
+pub(super) enum Wanted<'a> {
+    /// All of an initial snapshot. `account`: what is known to be sent, where an account of it is kept; `goes_on`: it was
+    /// begun before.
+    Initial { account: Option<SnapshotProgress>, goes_on: bool },
+    /// A signal has asked for them, by these queries where they are not read whole.
+    Signalled(&'a [Condition]),
+}
+
+impl PostgresTask {
+    /// Whether a restart is to go on with the snapshot. One of `always` is to be made at each start, and one without a
+    /// stream shows a single point in time.
+    fn keeps_account(&self) -> bool {
+        let mode = self.config.typed.snapshot.mode;
+        self.config.snapshot_resume
+            && !self.config.slot_temporary
+            && matches!(mode, SnapshotMode::Initial | SnapshotMode::WhenNeeded)
+    }
+
+    /// The snapshot that the stored offset was stored in, if it can go on.
+    pub(super) fn begun(&self, stored: Option<&StoredOffset>, slot: Option<&Slot>) -> Option<Begun> {
+        let stored = stored.filter(|stored| stored.in_snapshot)?;
+        if !self.keeps_account() {
+            return None;
+        }
+        match Begun::find(stored, &self.config.typed.slot.name, slot) {
+            Ok(begun) => Some(begun),
+            Err(why) => {
+                tracing::warn!("the snapshot that did not end is made again from its beginning: {why}");
+                None
+            }
+        }
+    }
+
+    pub(super) fn start_snapshot(
+        &mut self,
+        mut relations: CatalogRelations,
+        mut captured: Vec<Table>,
+        slot_existed: bool,
+        mut replication: Option<Connection>,
+        begun: Option<Begun>,
+    ) -> Result<State, TaskError> {
+        let config = self.config.clone();
+        self.pause(config.typed.snapshot.delay)?;
+        // Where nothing is left to read, nothing needs to meet.
+        let ended = match &begun {
+            Some(begun) => self.is_read(&begun.progress, &captured, &relations)?,
+            None => false,
+        };
+        let (lsn, exported) = if let (Some(begun), true) = (&begun, ended) {
+            (begun.lsn, None)
+        } else if let Some(connection) = &mut replication {
+            // A slot that is there already may stand before what can be read now: a temporary one tells the point at which
+            // a snapshot and a stream meet, and the real one is streamed from there. Its name is one that no other session
+            // of the server can have.
+            let temporary = format!("walspring_snapshot_{}", connection.backend_pid());
+            let name = if slot_existed { &temporary } else { &config.typed.slot.name };
+            let made = self.make_slot(connection, name, slot_existed || config.slot_temporary, true)?;
+            captured = self.captured_since(&mut relations, &captured)?;
+            (made.consistent_point, made.snapshot)
+        } else {
+            let lsn = relations.current_lsn()?;
+            let exported = if config.typed.snapshot.threads > 1 { Some(relations.export_snapshot()?) } else { None };
+            (lsn, exported)
+        };
+        let xid = relations.snapshot_xid()?;
+        let point = SnapshotPoint { lsn, exported, xid, last_commit: None, xmin: None };
+        // What was begun before is streamed from where it was begun.
+        let begins_at = begun.as_ref().map_or((lsn, xid), |begun| (begun.lsn, begun.xid));
+        let goes_on = begun.is_some();
+        let account = self.keeps_account().then(|| begun.map(|begun| begun.progress).unwrap_or_default());
+        let wanted = Wanted::Initial { account, goes_on };
+        let snapshot = self.start_readers(&mut relations, &mut captured, &point, wanted)?;
+        relations.end_export();
+        // The readers hold the snapshot now; a temporary slot that told the point may go, one that is streamed may not.
+        let replication = replication.filter(|_| config.slot_temporary && !slot_existed);
+        let reading = Reading::new(snapshot);
+        Ok(State::Snapshot(Box::new(SnapshotPhase { reading, begins_at, relations, replication, slot_existed })))
+    }
+
+    /// Whether a snapshot that was begun before has read all tables.
+    fn is_read(
+        &self,
+        progress: &SnapshotProgress,
+        captured: &[Table],
+        relations: &CatalogRelations,
+    ) -> Result<bool, TaskError> {
+        for table in captured {
+            if !progress.done.contains(&table.oid) && self.is_read_initially(table, relations)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The captured tables as of a slot that was just made: one that was made and filled while the slot was waited for is
+    /// neither in the stream nor in the list of before.
+    fn captured_since(&self, relations: &mut CatalogRelations, before: &[Table]) -> Result<Vec<Table>, TaskError> {
+        let config = &self.config;
+        let all = catalog::tables(&mut relations.connection).map_err(|e| from_pg("Reading the tables", e))?;
+        let captured = startup::captured(&all, config)?;
+        let oids = |tables: &[Table]| tables.iter().map(|t| t.oid).collect::<std::collections::BTreeSet<u32>>();
+        if oids(&captured) != oids(before) && config.typed.publication.autocreate == PublicationAutocreate::Filtered {
+            return Err(TaskError::transient(
+                DEBEZIUM_EXCEPTION,
+                "Captured tables were made or dropped while the slot was made; the snapshot starts again with them",
+            ));
+        }
+        relations.preload(&captured)?;
+        Ok(captured)
+    }
+
+    /// `snapshot.include.collection.list`
+    fn is_admitted(&self, table: &Table) -> Result<bool, TaskError> {
+        self.config.typed.filters.snapshot_tables.admits(&table.qualified_name()).map_err(too_complex)
+    }
+
+    fn is_left_out(&self, table: &Table, relations: &CatalogRelations) -> bool {
+        self.config.typed.signals.table.as_ref() == Some(&table.qualified_name()) || relations.is_read_elsewhere(table)
+    }
+
+    fn is_read_initially(&self, table: &Table, relations: &CatalogRelations) -> Result<bool, TaskError> {
+        Ok(self.is_admitted(table)? && !self.is_left_out(table, relations))
+    }
+
+    pub(super) fn start_readers(
+        &mut self,
+        relations: &mut CatalogRelations,
+        captured: &mut [Table],
+        point: &SnapshotPoint,
+        wanted: Wanted<'_>,
+    ) -> Result<Snapshot, TaskError> {
+        let config = self.config.clone();
+        let typed = &config.typed;
+        // Without their sizes no table is divided.
+        if typed.snapshot.threads > 1 && !typed.snapshot.one_thread_per_table {
+            relations.count_pages(captured)?;
+        }
+        let (mut tables, mut listed, mut locked) = (Vec::new(), Vec::new(), Vec::new());
+        for table in &*captured {
+            let is_signalled = matches!(wanted, Wanted::Signalled(_));
+            let is_listed = is_signalled || self.is_admitted(table)?;
+            if is_listed {
+                listed.push(table.qualified_name());
+            }
+            let is_read = is_listed && !self.is_left_out(table, relations);
+            let is_done =
+                matches!(&wanted, Wanted::Initial { account: Some(account), .. } if account.done.contains(&table.oid));
+            if !is_done {
+                locked.push(format!("LOCK TABLE {} IN ACCESS SHARE MODE", publication::qualified(table)));
+            }
+            if is_read && !is_done {
+                tables.push((table, relations.snapshot_table(table)?));
+            }
+        }
+        let (tables, tracker) = match wanted {
+            Wanted::Signalled(queries) => {
+                let queried = |(_, mut table): (&Table, SnapshotTable)| {
+                    table.query = queries.iter().find(|q| q.table == table.name).map(|q| q.filter.clone());
+                    table.pages = table.pages.filter(|_| table.query.is_none());
+                    table
+                };
+                (tables.into_iter().map(queried).collect(), None)
+            }
+            Wanted::Initial { account: None, .. } => (tables.into_iter().map(|(_, table)| table).collect(), None),
+            Wanted::Initial { account: Some(account), goes_on } => {
+                let heaps = relations.heaps(captured)?;
+                let (tables, account) = what_is_left(account, tables, &heaps, point.lsn, goes_on);
+                (tables, Some(Tracker::new(account)))
+            }
+        };
+        let mut before_read = typed.connection.initial_statements.clone();
+        if typed.snapshot.locking == SnapshotLocking::Shared {
+            before_read.push(format!("SET lock_timeout = {}", typed.snapshot.lock_timeout.as_millis()));
+            before_read.extend(locked);
+        }
+        tracing::info!(tables = tables.len(), lsn = %point.lsn, "the snapshot begins");
+        let read = tables.iter().map(|t| t.name.clone()).collect();
+        self.notifications.tell(Notice::Resolved { read, captured: listed });
+        let threads = typed.snapshot.threads;
+        let division = Division {
+            parts_max: threads * typed.snapshot.chunks_per_thread.max(4),
+            range_pages: self.limits.range_pages,
+        };
+        let snapshot = Snapshot::start(tables, point, &config.connect, threads, division, &before_read, tracker)?;
+        self.metrics.chunks(snapshot.chunks());
+        Ok(snapshot)
+    }
+
+    /// The next rows of a snapshot, which the log calls `what`. False: none within the wait.
+    pub(super) fn next_rows(
+        &mut self,
+        reading: &mut Reading,
+        what: &str,
+        batch: &mut ChangeBatch,
+        wait: Duration,
+    ) -> Result<bool, TaskError> {
+        let got = reading.snapshot.next(batch, wait);
+        self.metrics.chunks_read(reading.snapshot.take_chunks_read());
+        for notice in reading.snapshot.notices.drain(..) {
+            self.notifications.tell(notice);
+        }
+        let got = got?;
+        let rows = reading.rows();
+        if reading.rows_logged.elapsed() > Duration::from_secs(10) {
+            reading.rows_logged = Instant::now();
+            let rows_per_second = (rows as f64 / reading.seconds()) as u64;
+            tracing::info!(rows, rows_per_second, "{what} goes on");
+        }
+        if got {
+            self.context.progress.gauge("snapshot_rows_total", rows as f64);
+            self.metrics.scanned(batch);
+        }
+        Ok(got)
+    }
+
+    pub(super) fn poll_snapshot(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError> {
+        let State::Snapshot(mut phase) = std::mem::replace(&mut self.state, State::Closed) else {
+            return Ok(Poll::Idle);
+        };
+        let (lsn, xid) = phase.begins_at;
+        if self.next_rows(&mut phase.reading, "the snapshot", batch, wait)? {
+            fault::point("snapshot.chunk");
+            let progress = phase.reading.snapshot.account().map(Tracker::text);
+            batch.offset = Some(phase.relations.events.snapshot_offset(lsn, xid, now_us(), false, progress));
+            self.state = State::Snapshot(phase);
+            return Ok(Poll::Batch);
+        }
+        if !phase.reading.snapshot.is_finished() {
+            self.state = State::Snapshot(phase);
+            return Ok(Poll::Idle);
+        }
+        let SnapshotPhase { mut reading, relations, replication, slot_existed, .. } = *phase;
+        tracing::info!(rows = reading.rows(), seconds = reading.seconds(), "the snapshot is complete");
+        let later = reading.snapshot.account().map(|account| account.later().to_vec()).unwrap_or_default();
+        drop(reading);
+        fault::point("snapshot.complete");
+        let left_out = LeftOut::new(later.clone()).and_then(|left_out| left_out.text_for(lsn));
+        batch.offset = Some(relations.events.snapshot_offset(lsn, xid, now_us(), true, left_out));
+        batch.store_offset = true;
+        self.notifications.tell(Notice::Completed);
+        self.notifications.push_to(batch);
+        batch.drained = true;
+        // The stream starts with the next poll: whatever becomes of it, the snapshot is not lost.
+        self.state = if !self.streams() {
+            State::Finished
+        } else {
+            let from = StreamStart {
+                resume: Resume::at(Lsn(lsn.0 + 4096 * u64::from(fault::planted("gap_after_snapshot")))),
+                slot: lsn,
+                last_commit: None,
+                floor: slot_existed.then_some(lsn),
+                stored: None,
+                later,
+            };
+            State::Starting(Box::new(Starting { relations, replication, from }))
+        };
+        Ok(Poll::Batch)
+    }
+}
+
+/// The tables that are read and what of them, and the account that is gone on with. `point`: as of which they are read.
+fn what_is_left(
+    mut account: SnapshotProgress,
+    tables: Vec<(&Table, SnapshotTable)>,
+    heaps: &resume::Heaps,
+    point: Lsn,
+    goes_on: bool,
+) -> (Vec<SnapshotTable>, SnapshotProgress) {
+    let (mut again, mut keyless, mut in_part) = (Vec::new(), Vec::new(), 0);
+    let mut left = Vec::new();
+    for (known, mut table) in tables {
+        let relation = &table.plan.relation;
+        let (oid, has_key) = (relation.oid, !relation.key.is_empty());
+        // A query of the user's may give the rows of anything.
+        let has_places = table.query.is_none() && !relation.columns.is_empty();
+        table.heap = heaps.get(&oid).copied().filter(|_| has_places);
+        match resume::left_of(&account, oid, table.heap.as_ref(), known.identity, has_key) {
+            Left::Nothing => continue,
+            Left::All(why) => {
+                if let Some(why) = why {
+                    tracing::info!(table = %table.name, "the snapshot reads it again from its beginning: {why}");
+                }
+                again.push(oid);
+                if !has_key {
+                    keyless.push(oid);
+                }
+            }
+            Left::Rest(work) => {
+                in_part += 1;
+                table.work = work;
+            }
+        }
+        left.push(table);
+    }
+    if goes_on {
+        resume::go_on(&mut account, point, &again, &keyless);
+        let read = account.done.len();
+        tracing::info!(read, in_part, left = left.len() - in_part, lsn = %point, "a snapshot that was begun before goes on");
+    }
+    (left, account)
+}
