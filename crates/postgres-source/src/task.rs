@@ -194,12 +194,12 @@ impl PostgresTask {
             slot,
             resume,
             stored,
+            later: Vec::new(),
         };
         self.pause(config.typed.snapshot.streaming_delay)?;
         Ok(State::Starting(Box::new(Starting { relations, replication, from })))
     }
 
-            later: Vec::new(),
     /// Whether a snapshot is read, and the offset from which the stream goes on if none is.
     fn plan(
         &self,

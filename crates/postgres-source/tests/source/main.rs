@@ -20,6 +20,7 @@ mod reselect;
 mod resume;
 mod signals;
 mod snapshot;
+mod snapshot_resume;
 mod strict;
 mod support;
-mod snapshot_resume;
+mod time_limits;
