@@ -23,4 +23,3 @@ mod snapshot;
 mod snapshot_resume;
 mod strict;
 mod support;
-mod time_limits;
