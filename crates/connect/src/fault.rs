@@ -55,6 +55,53 @@ pub const PLANTS: &[&str] = &[
     "gap_after_snapshot",
 ];
 
+/// Those of [`PLANTS`] that spoil what a batch holds: they are met where batches have many rows.
+pub const OF_BATCHES: &[&str] = &[
+    "lose_row",
+    "lose_delete",
+    "lose_after_restart",
+    "repeat_row",
+    "swap_rows",
+    "mix_rows",
+    "spoil_value",
+    "wrong_kind",
+    "wrong_transaction",
+];
+
+/// Those of [`PLANTS`] that the simulation of task and offsets has to find.
+pub const OF_POSITIONS: &[&str] = &[
+    "skip_by_lsn",
+    "skip_rows_of_one_lsn",
+    "skip_rest_of_transaction",
+    "count_from_zero",
+    "forget_transaction",
+    "forget_offset",
+    "offset_runs_ahead",
+    "confirm_early",
+    "durable_when_sent",
+    "commit_without_offset",
+    "acknowledge_unwritten",
+    "lose_row",
+    "repeat_row",
+    "swap_rows",
+];
+
+/// On this thread, from now on, the environment is not asked: each place calls `pass`, which may unwind, and `plant` is the
+/// one bug. `None`: as before. Nothing of it without debug assertions.
+pub fn simulate(simulated: Option<Simulated>) {
+    #[cfg(debug_assertions)]
+    armed::SIMULATED.with_borrow_mut(|now| *now = simulated);
+    #[cfg(not(debug_assertions))]
+    drop(simulated);
+}
+
+/// What stands in for the environment.
+#[derive(Clone)]
+pub struct Simulated {
+    pub pass: std::rc::Rc<dyn Fn(&'static str)>,
+    pub plant: Option<&'static str>,
+}
+
 /// Ends the process here when a test has asked for it.
 #[inline(always)]
 pub fn point(name: &'static str) {
@@ -89,6 +136,7 @@ pub fn limit(name: &'static str, default: usize) -> usize {
 
 #[cfg(debug_assertions)]
 mod armed {
+    use std::cell::RefCell;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -97,8 +145,15 @@ mod armed {
         left: AtomicU64,
     }
 
-    pub fn pass(name: &str) {
+    thread_local! {
+        pub static SIMULATED: RefCell<Option<super::Simulated>> = const { RefCell::new(None) };
+    }
+
+    pub fn pass(name: &'static str) {
         static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
+        if let Some(pass) = SIMULATED.with_borrow(|simulated| Some(simulated.as_ref()?.pass.clone())) {
+            return pass(name);
+        }
         debug_assert!(super::POINTS.contains(&name), "{name} is not in the list of places");
         let read = || {
             let text = std::env::var("WALSPRING_FAILPOINT").ok()?;
@@ -118,6 +173,9 @@ mod armed {
 
     pub fn planted(name: &str) -> bool {
         static PLANT: OnceLock<Option<String>> = OnceLock::new();
+        if let Some(is) = SIMULATED.with_borrow(|simulated| Some(simulated.as_ref()?.plant == Some(name))) {
+            return is;
+        }
         debug_assert!(super::PLANTS.contains(&name), "{name} is not in the list of bugs");
         PLANT.get_or_init(|| std::env::var("WALSPRING_PLANT").ok()).as_deref() == Some(name)
     }

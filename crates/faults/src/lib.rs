@@ -11,7 +11,8 @@
 pub mod failover;
 pub mod ledger;
 pub mod proxy;
-pub mod random;
 pub mod rig;
 pub mod stream;
 pub mod worker;
+
+pub use walspring_simulation::random;

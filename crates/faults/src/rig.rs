@@ -152,7 +152,18 @@ impl Rig {
         let offsets = topic(offsets);
         let environment = setup.environment.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
         let taken = Vec::new();
-        Rig { db, slot, program, topics, taken, offsets, environment, delivery: setup.delivery, patience: PATIENCE, _dir: dir }
+        Rig {
+            db,
+            slot,
+            program,
+            topics,
+            taken,
+            offsets,
+            environment,
+            delivery: setup.delivery,
+            patience: PATIENCE,
+            _dir: dir,
+        }
     }
 
     pub fn start(&self) -> Worker {
@@ -199,12 +210,6 @@ impl Rig {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-    }
-
-    /// Waits until the worker's log has this text.
-    #[track_caller]
-    pub fn wait_log(&self, what: &str, text: &str) {
-        self.wait(what, || self.program.log().contains(text).then_some(()));
     }
 
     /// What the server knows to be safe, in bytes of its log; `None`: there is no slot, or no server.

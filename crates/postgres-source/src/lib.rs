@@ -29,6 +29,7 @@ mod reselect;
 mod resume;
 mod shared_topics;
 mod signals;
+pub mod simulated;
 mod slot;
 mod slot_watch;
 mod snapshot;

@@ -13,8 +13,11 @@ use walspring_record::SourceOffset;
 use crate::metrics::TaskMetrics;
 use crate::offset_tracker::OffsetTracker;
 use crate::offsets_store::{self, ConnectorOffsets};
+use crate::turns::{self, Stepped};
 
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+const RETRY_LAST: Duration = Duration::from_secs(10);
 
 /// What the threads of one attempt at a task share.
 pub(crate) struct Commits {
@@ -60,7 +63,12 @@ impl Commits {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+    fn wait<'a>(&'a self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        if let Some(turns) = turns::simulated() {
+            drop(state);
+            turns.wait(time);
+            return self.lock();
+        }
         self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -95,7 +103,7 @@ impl Commits {
         state.hurry = true;
         self.changed.notify_all();
         while !state.tracker.is_settled() && state.failed.is_none() {
-            match end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            match end.checked_duration_since(turns::now()).filter(|left| !left.is_zero()) {
                 Some(left) => state = self.wait(state, left),
                 None => break,
             }
@@ -117,86 +125,95 @@ impl Commits {
     }
 
     /// The thread's work. `look` is called about once a second while there is nothing else to do.
-    pub fn run(&self, store: &Store, feedback: &dyn Feedback, look: &dyn Fn()) {
-        let mut due = Instant::now();
-        let mut beside_due = Instant::now();
-        let mut retry = Duration::from_millis(200);
+    pub fn run(&self, mut committing: Committing, look: &dyn Fn()) {
         loop {
-            match self.next_job(due, look) {
-                Job::End => return,
-                Job::Confirm(offset) => {
-                    feedback.stored(&offset);
-                    fault::point("offset.confirmed");
-                    self.change(|state| {
-                        state.tracker.confirmed();
-                        state.progress |= state.stored_again.as_ref() != Some(&offset);
-                    });
-                    if store.beside && Instant::now() >= beside_due {
-                        beside_due = Instant::now() + store.interval;
-                        if let Err(e) = store.offsets.store_beside(store.key.clone(), offsets_store::value(&offset)) {
-                            tracing::warn!("the offset was stored, but not in the worker's topic too: {e}");
-                        }
-                    }
-                }
-                Job::Store(offset) => match store.offsets.store(store.key.clone(), stored_value(&offset)) {
-                    Ok(()) => {
-                        fault::point("offset.stored");
-                        self.metrics.offset_stores.add(1);
-                        retry = Duration::from_millis(200);
-                        due = Instant::now() + store.interval;
-                        self.change(|state| state.tracker.stored(offset));
-                    }
-                    Err(StoreError::Transient(why)) => {
-                        tracing::warn!("an offset cannot be stored, will be tried again: {why}");
-                        due = Instant::now() + retry;
-                        retry = (retry * 2).min(Duration::from_secs(10));
-                        self.change(|state| state.tracker.not_stored(offset));
-                        if !self.pause_until(due) {
-                            return;
-                        }
-                    }
-                    Err(e) => {
-                        self.change(|state| {
-                            state.tracker.not_stored(offset);
-                            state.failed.get_or_insert(Failure::Store(e));
-                        });
-                        return;
-                    }
-                },
+            let job = self.next_job(&mut committing, look);
+            if !self.perform(job, &mut committing) {
+                return;
             }
         }
     }
 
-    fn next_job(&self, due: Instant, look: &dyn Fn()) -> Job {
+    /// As much of [`Self::run`] as is due now, and no waiting: how a simulation plays the thread.
+    pub fn step(&self, committing: &mut Committing) -> Stepped {
+        let decided = committing.decide(&mut self.lock());
+        match decided {
+            Decision::Do(job) => {
+                if self.perform(job, committing) {
+                    Stepped::On
+                } else {
+                    Stepped::Ended
+                }
+            }
+            Decision::Wait(_) | Decision::Idle => Stepped::Waits,
+        }
+    }
+
+    /// False: the thread ends.
+    fn perform(&self, job: Job, committing: &mut Committing) -> bool {
+        let store = &committing.store;
+        match job {
+            Job::End => return false,
+            Job::Confirm(offset) => {
+                committing.feedback.stored(&offset);
+                fault::point("offset.confirmed");
+                self.change(|state| {
+                    state.tracker.confirmed();
+                    state.progress |= state.stored_again.as_ref() != Some(&offset);
+                });
+                if store.beside && turns::now() >= committing.beside_due {
+                    committing.beside_due = turns::now() + store.interval;
+                    if let Err(e) = store.offsets.store_beside(store.key.clone(), offsets_store::value(&offset)) {
+                        tracing::warn!("the offset was stored, but not in the worker's topic too: {e}");
+                    }
+                }
+            }
+            Job::Store(offset) => match store.offsets.store(store.key.clone(), stored_value(&offset)) {
+                Ok(()) => {
+                    fault::point("offset.stored");
+                    self.metrics.offset_stores.add(1);
+                    committing.retry = RETRY_FIRST;
+                    committing.due = turns::now() + store.interval;
+                    self.change(|state| state.tracker.stored(offset));
+                }
+                Err(StoreError::Transient(why)) => {
+                    tracing::warn!("an offset cannot be stored, will be tried again: {why}");
+                    committing.due = turns::now() + committing.retry;
+                    committing.failed_until = Some(committing.due);
+                    committing.retry = (committing.retry * 2).min(RETRY_LAST);
+                    self.change(|state| state.tracker.not_stored(offset));
+                }
+                Err(e) => {
+                    self.change(|state| {
+                        state.tracker.not_stored(offset);
+                        state.failed.get_or_insert(Failure::Store(e));
+                    });
+                    return false;
+                }
+            },
+        }
+        true
+    }
+
+    fn next_job(&self, committing: &mut Committing, look: &dyn Fn()) -> Job {
         let mut state = self.lock();
         let mut look_at = Instant::now() + LOOK_INTERVAL;
         loop {
-            if state.phase == Phase::Abandoned {
-                return Job::End;
-            }
-            if let Some(offset) = state.tracker.begin_confirm() {
-                return Job::Confirm(offset);
-            }
-            if !state.tracker.has_storable() {
-                if state.phase == Phase::Closing {
-                    return Job::End;
+            match committing.decide(&mut state) {
+                Decision::Do(job) => return job,
+                Decision::Wait(left) => state = self.wait(state, left),
+                Decision::Idle => {
+                    let left = look_at.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        drop(state);
+                        look();
+                        look_at = Instant::now() + LOOK_INTERVAL;
+                        state = self.lock();
+                    } else {
+                        state = self.wait(state, left);
+                    }
                 }
-                let left = look_at.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    drop(state);
-                    look();
-                    look_at = Instant::now() + LOOK_INTERVAL;
-                    state = self.lock();
-                } else {
-                    state = self.wait(state, left);
-                }
-                continue;
             }
-            let left = due.saturating_duration_since(Instant::now());
-            if left.is_zero() || state.hurry || state.phase == Phase::Closing {
-                return state.tracker.begin_store().map_or(Job::End, Job::Store);
-            }
-            state = self.wait(state, left);
         }
     }
 
@@ -204,23 +221,64 @@ impl Commits {
         change(&mut self.lock());
         self.changed.notify_all();
     }
+}
 
-    /// After a failed attempt not even a hurried one follows at once. False: the task ends, there is no other attempt.
-    fn pause_until(&self, time: Instant) -> bool {
-        let mut state = self.lock();
-        while state.phase == Phase::Open {
-            match time.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-                Some(left) => state = self.wait(state, left),
-                None => return true,
-            }
+/// What the thread goes by.
+pub(crate) struct Committing {
+    store: Store,
+    feedback: Arc<dyn Feedback>,
+    due: Instant,
+    beside_due: Instant,
+    retry: Duration,
+    /// After a failed attempt not even a hurried one follows at once.
+    failed_until: Option<Instant>,
+}
+
+impl Committing {
+    pub fn new(store: Store, feedback: Arc<dyn Feedback>) -> Committing {
+        let now = turns::now();
+        Committing { store, feedback, due: now, beside_due: now, retry: RETRY_FIRST, failed_until: None }
+    }
+
+    fn decide(&mut self, state: &mut State) -> Decision {
+        if state.phase == Phase::Abandoned {
+            return Decision::Do(Job::End);
         }
-        false
+        if let Some(until) = self.failed_until {
+            // The task ends: there is no other attempt.
+            if state.phase == Phase::Closing {
+                return Decision::Do(Job::End);
+            }
+            let left = until.saturating_duration_since(turns::now());
+            if !left.is_zero() {
+                return Decision::Wait(left);
+            }
+            self.failed_until = None;
+        }
+        if let Some(offset) = state.tracker.begin_confirm() {
+            return Decision::Do(Job::Confirm(offset));
+        }
+        if !state.tracker.has_storable() {
+            return if state.phase == Phase::Closing { Decision::Do(Job::End) } else { Decision::Idle };
+        }
+        let left = self.due.saturating_duration_since(turns::now());
+        if left.is_zero() || state.hurry || state.phase == Phase::Closing {
+            return Decision::Do(state.tracker.begin_store().map_or(Job::End, Job::Store));
+        }
+        Decision::Wait(left)
     }
 }
 
 fn stored_value(offset: &SourceOffset) -> Vec<u8> {
     fault::point("offset.store");
     offsets_store::value(offset)
+}
+
+enum Decision {
+    Do(Job),
+    Wait(Duration),
+    /// Nothing is to be stored or confirmed.
+    Idle,
 }
 
 enum Job {

@@ -23,6 +23,7 @@ mod record_encoder;
 mod refusal;
 mod restarts;
 mod settings;
+pub mod simulated;
 mod sink;
 mod source_attempt;
 mod source_task;
@@ -36,6 +37,7 @@ mod task;
 mod task_control;
 mod task_status;
 mod transform_chain;
+pub mod turns;
 mod validation;
 
 pub use configs_store::TargetState;

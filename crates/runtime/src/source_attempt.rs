@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use walspring_connect::writer::RecordWriter;
 use walspring_connect::{CONNECT_EXCEPTION, SourcePlugin, SourceState, SourceTaskContext, TaskError, WriterRequest};
 
-use crate::committer::{Commits, FENCED, Store, store_error, write_error};
+use crate::committer::{Commits, Committing, FENCED, Store, store_error, write_error};
 use crate::errors::log::ErrorLog;
 use crate::errors::retry::Retry;
 use crate::errors::source::{SourceErrors, Tolerance};
@@ -19,6 +19,7 @@ use crate::source_tracing::SourceTracing;
 use crate::state_store::ConnectorState;
 use crate::task::{AttemptFailed, Life, TaskContext, not_configured, resolve};
 use crate::transform_chain::TransformChain;
+use crate::turns;
 
 impl Life<'_> {
     pub(crate) fn source_attempt(&self, plugin: &dyn SourcePlugin) -> Result<(), AttemptFailed> {
@@ -104,38 +105,26 @@ impl Life<'_> {
         tracing::info!(connector = %connector, task, "the task runs");
         let feedback = source.feedback();
         let watcher = writer.get().watcher();
-        let result = std::thread::scope(|scope| {
-            let committer = std::thread::Builder::new()
-                .name(format!("commit-{connector}-{task}"))
-                .spawn_scoped(scope, || commits.run(&store, &*feedback, &|| self.shared.look(watcher.as_deref())))
-                .map_err(|e| {
-                    TaskError::transient(CONNECT_EXCEPTION, format!("no thread can be started for the offsets: {e}"))
-                })?;
-            // Whatever happens here, the other thread ends, so that the scope does.
-            let guard = AbandonOnDrop(&commits);
-            let result = SourceLoop {
-                source: &mut *source,
-                writer: writer.get(),
-                encoder: &mut encoder,
-                commits: &commits,
-                control: self.control,
-                offset_key: key,
-                transactional,
-                stored_offset,
-                graceful_timeout: settings.graceful_timeout,
-                on_pause: &|paused| self.shared.set(if paused { State::Paused } else { State::Running }, None),
-            }
-            .run();
-            // What is durable by now is stored; a fenced task stores nothing more.
-            if result.as_ref().is_err_and(|e| e.causes.iter().any(|(class, _)| *class == FENCED)) {
-                commits.abandon();
-            } else {
-                commits.close();
-            }
-            let _ = committer.join();
-            drop(guard);
-            result
-        });
+        let look = {
+            let shared = self.shared.clone();
+            move || shared.look(watcher.as_deref())
+        };
+        let result =
+            beside(&commits, Committing::new(store, feedback), look, &format!("commit-{connector}-{task}"), || {
+                SourceLoop {
+                    source: &mut *source,
+                    writer: writer.get(),
+                    encoder: &mut encoder,
+                    commits: &commits,
+                    control: self.control,
+                    offset_key: key,
+                    transactional,
+                    stored_offset,
+                    graceful_timeout: settings.graceful_timeout,
+                    on_pause: &|paused| self.shared.set(if paused { State::Paused } else { State::Running }, None),
+                }
+                .run()
+            });
         let of_source = result.is_err() && commits.check().is_ok();
         drop(writer);
         source.close();
@@ -153,6 +142,47 @@ impl Life<'_> {
             statuses.topic_used(&connector, task, topic, now);
         })
     }
+}
+
+/// Runs the loop, and beside it the thread that commits; both have ended when it returns.
+fn beside(
+    commits: &Arc<Commits>,
+    mut committing: Committing,
+    look: impl Fn() + Sync,
+    name: &str,
+    run: impl FnOnce() -> Result<(), TaskError>,
+) -> Result<(), TaskError> {
+    // What is durable by now is stored; a fenced task stores nothing more.
+    let end = |result: &Result<(), TaskError>| {
+        if result.as_ref().is_err_and(|e| e.causes.iter().any(|(class, _)| *class == FENCED)) {
+            commits.abandon();
+        } else {
+            commits.close();
+        }
+    };
+    if let Some(turns) = turns::simulated() {
+        let commits = commits.clone();
+        turns.beside(Box::new(move || commits.step(&mut committing)));
+        let result = run();
+        end(&result);
+        turns.join();
+        return result;
+    }
+    std::thread::scope(|scope| {
+        let committer = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn_scoped(scope, || commits.run(committing, &look))
+            .map_err(|e| {
+                TaskError::transient(CONNECT_EXCEPTION, format!("no thread can be started for the offsets: {e}"))
+            })?;
+        // Whatever happens here, the other thread ends, so that the scope does.
+        let guard = AbandonOnDrop(commits);
+        let result = run();
+        end(&result);
+        let _ = committer.join();
+        drop(guard);
+        result
+    })
 }
 
 /// Aborts the writer whichever way an attempt ends.

@@ -4,7 +4,7 @@
 //! repeats what was not yet stored.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use walspring_connect::writer::{EncodedBatch, OffsetRecord, RecordWriter, Ticket};
 use walspring_connect::{Poll, SourceTask, TaskError, fault};
@@ -14,6 +14,7 @@ use crate::committer::{Commits, write_error};
 use crate::offsets_store;
 use crate::record_encoder::RecordEncoder;
 use crate::task_control::{TaskControl, Wish};
+use crate::turns;
 
 /// How long a poll waits for something to come; how late a pause or a failure of the writer may be noticed.
 const POLL_WAIT: Duration = Duration::from_millis(250);
@@ -131,7 +132,7 @@ impl SourceLoop<'_> {
 
     /// Makes everything durable, stored and confirmed, as far as that goes within the time.
     fn settle(&mut self) {
-        let end = Instant::now() + self.graceful_timeout;
+        let end = turns::now() + self.graceful_timeout;
         match self.writer.flush(self.graceful_timeout) {
             Ok(()) => {
                 if !self.commits.settle(end) {

@@ -78,7 +78,7 @@ impl From<TaskError> for AttemptFailed {
 }
 
 impl<'a> Life<'a> {
-    fn new(context: &'a TaskContext, control: &'a Arc<TaskControl>) -> Life<'a> {
+    pub fn new(context: &'a TaskContext, control: &'a Arc<TaskControl>) -> Life<'a> {
         let metrics = Arc::new(TaskMetrics::new(
             &context.metrics,
             &context.connector,
@@ -97,7 +97,7 @@ impl<'a> Life<'a> {
         Life { context, control, metrics, shared }
     }
 
-    fn live(&self) {
+    pub fn live(&self) {
         let mut backoff = Backoff::new(&self.context.connector, self.context.task);
         backoff.fix(restart_wait(&self.given("retriable.restart.connector.wait.ms")));
         loop {

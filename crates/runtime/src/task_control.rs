@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use walspring_connect::{SignalInbox, StopToken};
 
+use crate::turns;
+
 /// What a task should be doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wish {
@@ -47,7 +49,12 @@ impl TaskControl {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_for<'a>(&self, state: MutexGuard<'a, ControlState>, time: Duration) -> MutexGuard<'a, ControlState> {
+    fn wait_for<'a>(&'a self, state: MutexGuard<'a, ControlState>, time: Duration) -> MutexGuard<'a, ControlState> {
+        if let Some(turns) = turns::simulated() {
+            drop(state);
+            turns.wait(time);
+            return self.lock();
+        }
         self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -70,6 +77,12 @@ impl TaskControl {
     pub fn wait_while_paused(&self) -> Wish {
         let mut state = self.lock();
         while state.wish == Wish::Pause {
+            if let Some(turns) = turns::simulated() {
+                drop(state);
+                turns.wait(Duration::from_secs(1));
+                state = self.lock();
+                continue;
+            }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.wish
@@ -77,10 +90,10 @@ impl TaskControl {
 
     /// For the time, or until something is wished.
     pub fn wait(&self, time: Duration) {
-        let end = Instant::now() + time;
+        let end = turns::now() + time;
         let mut state = self.lock();
         while state.wish == Wish::Run {
-            match end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            match end.checked_duration_since(turns::now()).filter(|left| !left.is_zero()) {
                 Some(left) => state = self.wait_for(state, left),
                 None => return,
             }

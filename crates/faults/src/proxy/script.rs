@@ -12,7 +12,6 @@ pub mod api {
     pub const INIT_PRODUCER_ID: i16 = 22;
     pub const ADD_PARTITIONS_TO_TXN: i16 = 24;
     pub const END_TXN: i16 = 26;
-    pub const TXN_OFFSET_COMMIT: i16 = 28;
     pub const DESCRIBE_CLUSTER: i16 = 60;
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use walspring_connect::fault::PLANTS;
+use walspring_connect::fault::{OF_BATCHES, PLANTS};
 use walspring_faults::ledger::Load;
 use walspring_faults::proxy::{Action, Proxy, Rule, Seen, Weather, api};
 use walspring_faults::random::Random;
@@ -12,19 +12,6 @@ use walspring_testkit::{kafka, postgres};
 use crate::{light, program};
 
 const KILLS: usize = 4;
-
-/// Bugs of what a batch holds: batches have to be of many rows.
-const OF_BATCHES: [&str; 9] = [
-    "lose_row",
-    "lose_delete",
-    "lose_after_restart",
-    "repeat_row",
-    "swap_rows",
-    "mix_rows",
-    "spoil_value",
-    "wrong_kind",
-    "wrong_transaction",
-];
 
 /// Whether a short run with kills finds anything wrong.
 fn is_found(plant: Option<&str>) -> bool {
@@ -41,7 +28,7 @@ fn is_found(plant: Option<&str>) -> bool {
         setup.read_from = Some(kafka().bootstrap());
     }
     // Else one record a ticket, so that a worker ends between rows of one place in the log.
-    let limit = ("WALSPRING_LIMIT", if is(&OF_BATCHES) { "" } else { "batch_changes:1" });
+    let limit = ("WALSPRING_LIMIT", if is(OF_BATCHES) { "" } else { "batch_changes:1" });
     let environment = [limit, ("WALSPRING_PLANT", plant.unwrap_or_default())];
     setup.environment = &environment;
     let mut rig = setup.rig();
@@ -73,7 +60,7 @@ fn is_found(plant: Option<&str>) -> bool {
     let mut random = Random::new(10);
     for seed in 0..KILLS as u64 {
         Load::crossed(&rig.db.url(), seed, 2);
-        if is(&OF_BATCHES) {
+        if is(OF_BATCHES) {
             // Every kind of change, deletes among them.
             Load::interleaved(&rig.db.url(), 40 + seed, 25);
         }
@@ -118,7 +105,7 @@ fn all_found(plants: &[&str]) {
 
 #[test]
 fn every_planted_bug_of_a_batch_is_found() {
-    all_found(&OF_BATCHES);
+    all_found(OF_BATCHES);
 }
 
 #[test]
