@@ -199,6 +199,42 @@ pub fn compare(
     Ok(Ok(()))
 }
 
+/// Whether a server that went over to another timeline has the transaction of which events were sent last. Its rows may
+/// stand before the place where the timelines part, and its commit, of which the offset knows nothing, behind it. `next`:
+/// the transaction's id that the server gives next; `status`: what it says of one, in 64 bits.
+pub fn has_transaction(
+    xid: u32,
+    next: u64,
+    status: impl FnOnce(u64) -> Result<Option<String>, TaskError>,
+) -> Result<Result<(), Mismatch>, TaskError> {
+    let lacks = |how: &str| {
+        Err(Mismatch::stays(format!(
+            "Events of transaction {xid} were sent, which this server {how}: it took over before it had the transaction's \
+             commit. What the server has there now will not be sent"
+        )))
+    };
+    // It was the last one there: half of all ids ago is one that is still to come.
+    let back = (next as u32).wrapping_sub(xid);
+    let Some(full) = next.checked_sub(u64::from(back)).filter(|_| back > 0 && back < 1 << 31) else {
+        return Ok(lacks("has never seen"));
+    };
+    Ok(match status(full)?.as_deref() {
+        Some("committed") | None => Ok(()),
+        Some(other) => lacks(if other == "aborted" { "has not committed" } else { "has not committed yet" }),
+    })
+}
+
+/// The server's answer to that question.
+pub fn ask_for_transaction(xid: u32, replication: &mut Connection) -> Result<Result<(), Mismatch>, TaskError> {
+    let failed = |e| from_pg("Asking for the transaction that was sent last", e);
+    let next = "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())";
+    let next: u64 = number(&replication.query_one(next).map_err(failed)?, 0);
+    has_transaction(xid, next, |full| {
+        let sql = format!("SELECT pg_catalog.pg_xact_status('{full}'::pg_catalog.xid8)");
+        Ok(replication.query_one(&sql).map_err(failed)?.get(0).map(str::to_owned))
+    })
+}
+
 /// Whether the slot has been moved past what was sent. `needed`: where the stored offset would go on.
 pub fn beyond(name: &str, slot: &Slot, kept: Option<&Source>, needed: Lsn) -> Result<(), Mismatch> {
     let Some(confirmed) = slot.confirmed_lsn.filter(|confirmed| *confirmed > needed) else { return Ok(()) };
@@ -310,6 +346,28 @@ mod tests {
         assert_eq!(first, Ok(()));
         let behind = Server { is_standby: true, ..server(1, 99) };
         assert!(compare(&behind, None, Lsn(100), |_| Ok(None)).unwrap().unwrap_err().passes);
+    }
+
+    #[test]
+    fn a_commit_behind_the_fork_is_missed() {
+        let found = |xid, next, status: Option<&str>| {
+            let told = |full| {
+                assert_eq!(full as u32, xid);
+                Ok(status.map(str::to_owned))
+            };
+            has_transaction(xid, next, told).unwrap().map_err(|mismatch| mismatch.what)
+        };
+        assert_eq!(found(700, 701, Some("committed")), Ok(()));
+        assert_eq!(found(u32::MAX, (7 << 32) + 3, Some("committed")), Ok(()), "ids have gone round since");
+        assert_eq!(found(700, 900, None), Ok(()), "so long ago that nobody knows");
+        assert!(
+            found(700, 701, Some("aborted"))
+                .unwrap_err()
+                .contains("transaction 700 were sent, which this server has not")
+        );
+        for next in [700, 699, 3] {
+            assert!(found(700, next, Some("committed")).unwrap_err().contains("has never seen"), "{next}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod copy_text;
 pub mod doctor;
 mod errors;
 mod events;
+mod failover;
 mod feedback;
 mod hypertables;
 mod identity;

@@ -19,6 +19,7 @@ type Read = Result<Vec<(StateKey, serde_json::Value)>, StoreError>;
 pub struct Reading {
     store: Option<Arc<dyn SourceState>>,
     thread: Option<JoinHandle<Read>>,
+    done: Option<Memory>,
 }
 
 pub struct Memory {
@@ -34,7 +35,7 @@ impl Memory {
         let spawn = |store: Arc<dyn SourceState>| {
             std::thread::Builder::new().name("memory".into()).spawn(move || store.read()).ok()
         };
-        Reading { store, thread: reader.and_then(spawn) }
+        Reading { store, thread: reader.and_then(spawn), done: None }
     }
 
     /// Has the catalog's word on tables kept, and what is kept of it used.
@@ -61,13 +62,29 @@ impl Memory {
 }
 
 impl Reading {
-    pub fn end(self) -> Result<Memory, TaskError> {
+    /// The server and slot that were read, waited for.
+    pub fn source(&mut self) -> Result<Option<&Source>, TaskError> {
+        let done = match self.done.take() {
+            Some(done) => done,
+            None => self.read()?,
+        };
+        Ok(self.done.insert(done).source.as_ref())
+    }
+
+    pub fn end(mut self) -> Result<Memory, TaskError> {
+        match self.done.take() {
+            Some(done) => Ok(done),
+            None => self.read(),
+        }
+    }
+
+    fn read(&mut self) -> Result<Memory, TaskError> {
         let nothing = || Memory { kept: Kept::new(), source: None, keeper: Arc::new(Keeper::start(None)) };
-        let Some(thread) = self.thread else { return Ok(nothing()) };
+        let Some(thread) = self.thread.take() else { return Ok(nothing()) };
         let read = thread.join().unwrap_or_else(|_| Err(StoreError::Transient("the reading thread broke off".into())));
         match read {
             Ok(records) => {
-                let keeper = Arc::new(Keeper::start(self.store));
+                let keeper = Arc::new(Keeper::start(self.store.take()));
                 let kept: Kept = records.into_iter().collect();
                 let source = kept.get(&Source::key()).and_then(Source::read);
                 Ok(Memory { kept, source, keeper })

@@ -6,6 +6,7 @@ use walspring_record::Lsn;
 use crate::catalog::{number, text};
 use crate::doctor::words;
 use crate::errors::{PSQL_EXCEPTION, from_pg, java_message};
+use crate::failover;
 use crate::wire::{ConnectConfig, Connection, PgError, quote_identifier, quote_literal};
 
 use std::sync::Arc;
@@ -70,10 +71,11 @@ pub struct NewSlotOptions {
 }
 
 /// Makes a slot on a replication connection. Waits for the transactions that are running now to end; meanwhile `progress`
-/// names them, asked for on a connection of its own. A stopped task cancels the waiting.
+/// names them, asked for on a connection of its own. A stopped task cancels the waiting. `observer`: how to reach the
+/// server, and all that are known.
 pub fn create(
     replication: &mut Connection,
-    observer: &ConnectConfig,
+    (observer, all): (&ConnectConfig, ConnectConfig),
     progress: &Arc<dyn Progress>,
     stop: &StopToken,
     name: &str,
@@ -92,7 +94,7 @@ pub fn create(
         let snapshot = if options.export_snapshot { "EXPORT_SNAPSHOT" } else { "NOEXPORT_SNAPSHOT" };
         format!("CREATE_REPLICATION_SLOT {}{temporary} LOGICAL pgoutput {snapshot}", quote_identifier(name))
     };
-    let watch = WaitWatch::start(observer.clone(), progress.clone(), stop.clone(), replication, name);
+    let watch = WaitWatch::start((observer.clone(), all), progress.clone(), stop.clone(), replication, name);
     let rows = replication.query(&sql);
     watch.end();
     let rows = rows.map_err(creation_failed)?;
@@ -139,7 +141,7 @@ struct WaitWatch {
 
 impl WaitWatch {
     fn start(
-        config: ConnectConfig,
+        (config, all): (ConnectConfig, ConnectConfig),
         progress: Arc<dyn Progress>,
         stop: StopToken,
         replication: &Connection,
@@ -152,7 +154,7 @@ impl WaitWatch {
             .name("slot-wait".into())
             .spawn(move || {
                 let begun = Instant::now();
-                let mut due = Duration::from_secs(2);
+                let mut due = Duration::from_secs(1);
                 while !flag.load(Ordering::Acquire) {
                     std::thread::park_timeout(Duration::from_millis(200));
                     if stop.is_stopped() {
@@ -162,14 +164,10 @@ impl WaitWatch {
                         continue;
                     }
                     due = begun.elapsed() + Duration::from_secs(5);
-                    if let Ok(pids) = older_transactions(&config, pid)
-                        && !pids.is_empty()
+                    if let Ok(Some(what)) = waited_for(&config, &all, pid, &slot)
                         && !flag.load(Ordering::Acquire)
                     {
-                        to.waiting(Some(format!(
-                            "making slot {slot}: PostgreSQL waits for transactions that began earlier to end: {}",
-                            pids.join(", ")
-                        )));
+                        to.waiting(Some(what));
                     }
                 }
             })
@@ -187,8 +185,21 @@ impl WaitWatch {
     }
 }
 
-fn older_transactions(config: &ConnectConfig, pid: i32) -> Result<Vec<String>, PgError> {
+fn waited_for(config: &ConnectConfig, all: &ConnectConfig, pid: i32, slot: &str) -> Result<Option<String>, PgError> {
     let mut connection = Connection::connect(config)?;
+    if let Some(what) = failover::standby_waits(&mut connection, all, slot)? {
+        return Ok(Some(what));
+    }
+    let pids = older_transactions(&mut connection, pid)?;
+    Ok((!pids.is_empty()).then(|| {
+        format!(
+            "making slot {slot}: PostgreSQL waits for transactions that began earlier to end: {}",
+            pids.join(", ")
+        )
+    }))
+}
+
+fn older_transactions(connection: &mut Connection, pid: i32) -> Result<Vec<String>, PgError> {
     let rows = connection.query(&format!(
         "SELECT a.pid, a.usename, EXTRACT(epoch FROM pg_catalog.now() - a.xact_start)::int8 FROM pg_catalog.pg_stat_activity a \
          WHERE a.backend_xid IS NOT NULL AND a.pid <> {pid} ORDER BY a.xact_start LIMIT 20"

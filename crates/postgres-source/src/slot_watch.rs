@@ -6,9 +6,11 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use walspring_connect::Progress;
 use walspring_record::Lsn;
 
 use crate::catalog::WAL_END;
+use crate::failover;
 use crate::metrics::{SlotReading, SourceMetrics};
 use crate::wire::{ConnectConfig, Connection, PgError, quote_literal};
 
@@ -34,16 +36,23 @@ struct WishState {
 }
 
 impl SlotWatch {
-    /// `interval`: zero is never.
-    pub fn start(config: &ConnectConfig, slot: &str, interval: Duration, metrics: Arc<SourceMetrics>) -> SlotWatch {
+    /// `interval`: zero is never. `progress` hears what holds the slot up.
+    pub fn start(
+        config: &ConnectConfig,
+        slot: &str,
+        interval: Duration,
+        metrics: Arc<SourceMetrics>,
+        progress: Arc<dyn Progress>,
+    ) -> SlotWatch {
         let wish = Arc::new(Wish::default());
         let mut config = config.clone();
         config.connect_timeout = Some(ANSWER_MAX);
         config.read_timeout = Some(ANSWER_MAX);
-        let (sql, shared) = (sql(slot), wish.clone());
+        let (sql, shared, slot) = (sql(slot), wish.clone(), slot.to_owned());
         let run = move || {
             let mut connection = None;
             let mut failing = false;
+            let mut held_up = false;
             while shared.wait_for_look(if connection.is_none() && !failing { Duration::ZERO } else { interval }) {
                 match look(&mut connection, &config, &sql) {
                     Ok(reading) => {
@@ -52,6 +61,11 @@ impl SlotWatch {
                             tracing::info!("the slot can be looked at again");
                         }
                         failing = false;
+                        let held = connection.as_mut().and_then(|c| failover::held_up(c, &slot).ok()).flatten();
+                        if held.is_some() || held_up {
+                            held_up = held.is_some();
+                            progress.waiting(held);
+                        }
                     }
                     Err(e) => {
                         connection = None;

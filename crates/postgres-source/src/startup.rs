@@ -9,6 +9,7 @@ use crate::catalog::Table;
 use crate::config::{SourceConfig, too_complex};
 use crate::doctor::words;
 use crate::errors::from_pg;
+use crate::identity::{Server, Source};
 use crate::slot::Slot;
 use crate::wire::{Connection, quote_identifier, quote_literal};
 
@@ -94,8 +95,14 @@ pub fn check_slot(slot: &Slot, config: &SourceConfig) -> Result<(), TaskError> {
     words::into_result(words::slot_database(name, &slot.database, &config.typed.connection.database))
 }
 
-/// Whether the slot still has what the stored offset needs.
-pub fn check_position(name: &str, slot: Option<&Slot>, stored: Lsn, offset: &str) -> Result<(), TaskError> {
+/// Whether the slot still has what the stored offset needs. `server`: the one that is read, and the one that was.
+pub fn check_position(
+    (name, connector): (&str, &str),
+    slot: Option<&Slot>,
+    stored: Lsn,
+    offset: &str,
+    server: (Option<&Server>, Option<&Source>),
+) -> Result<(), TaskError> {
     let gone = |hint: String| {
         TaskError::definite(
             DEBEZIUM_EXCEPTION,
@@ -108,8 +115,10 @@ pub fn check_position(name: &str, slot: Option<&Slot>, stored: Lsn, offset: &str
     };
     let Some(slot) = slot else {
         return Err(gone(format!(
-            "the replication slot {name} does not exist any more; what was committed after {stored} cannot be read. Set \
-             snapshot.mode=when_needed to read the tables again, or delete the stored offset (DELETE /connectors/…/offsets)"
+            "{}. Read the tables again: PUT /connectors/{connector}/stop, DELETE /connectors/{connector}/offsets, PUT \
+             /connectors/{connector}/resume (or set snapshot.mode=when_needed); or set offset.mismatch.strategy=trust_slot, and a \
+             new slot is made and the connector goes on from there, without what is missing",
+            missing_slot(name, stored, server)
         )));
     };
     if let Some(reason) = invalidated(slot) {
@@ -143,6 +152,22 @@ fn mended_by(reason: &str) -> &'static str {
         "idle_timeout" => "Raise idle_replication_slot_timeout",
         _ => "Raise max_slot_wal_keep_size",
     }
+}
+
+/// What is lost with a slot, as far as that can be known.
+fn missing_slot(name: &str, stored: Lsn, (server, kept): (Option<&Server>, Option<&Source>)) -> String {
+    let gone = format!("the replication slot {name} does not exist any more");
+    let Some(server) = server else { return format!("{gone}; what was committed after {stored} cannot be read") };
+    let how = match kept.filter(|kept| kept.timeline < server.timeline) {
+        Some(kept) => format!(
+            "the server has been promoted (timeline {}, {} was read) and does not have the replication slot {name}: the standby \
+             did not keep it in step (slot.failover, sync_replication_slots), or its copy was not ready yet",
+            server.timeline, kept.timeline
+        ),
+        None => gone,
+    };
+    let bytes = server.end.0.saturating_sub(stored.0);
+    format!("{how}; what was committed after {stored}, up to now {} ({bytes} bytes of the log), cannot be read", server.end)
 }
 
 /// Refuses a slot that has been invalidated: starting the stream would be tried in vain for ever.

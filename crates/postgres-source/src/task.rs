@@ -15,7 +15,7 @@ use crate::config::SourceConfig;
 use crate::errors::from_pg;
 use crate::events::{Events, StoredOffset};
 use crate::feedback::SlotProgress;
-use crate::identity::Source;
+use crate::identity::{Server, Source};
 use crate::keeper::Keeper;
 use crate::limits::Limits;
 use crate::memory::Memory;
@@ -29,7 +29,7 @@ use crate::slot_watch::SlotWatch;
 use crate::snapshot::now_us;
 use crate::stream::{Stream, StreamStart};
 use crate::wire::Connection;
-use crate::{publication, startup};
+use crate::{failover, publication, startup};
 
 mod blocking;
 mod snapshot;
@@ -64,6 +64,10 @@ pub struct PostgresTask {
     keeper: Arc<Keeper>,
     /// What the keeper was given last, and when.
     source: Option<(Source, Instant)>,
+    /// The one that is read, where an offset goes on.
+    server: Option<Server>,
+    /// It was a standby when last asked.
+    on_standby: bool,
     state: State,
 }
 
@@ -113,6 +117,8 @@ impl PostgresTask {
             slot_watch: None,
             keeper: Arc::new(Keeper::start(None)),
             source: None,
+            server: None,
+            on_standby: false,
             state: State::New,
             context: Context {
                 read_offset: context.offset,
@@ -126,13 +132,13 @@ impl PostgresTask {
 
     /// From nothing to the first state that reads.
     fn start(&mut self) -> Result<State, TaskError> {
-        let config = self.config.clone();
         let events = self
             .events
             .take()
             .ok_or_else(|| TaskError::definite(CONNECT_EXCEPTION, "The task was started a second time"))?;
-        let memory = Memory::begin(self.context.state.take().filter(|_| self.streams()));
-        let mut connection = config.open("Connecting to the database")?;
+        let mut memory = Memory::begin(self.context.state.take().filter(|_| self.streams()));
+        let mut connection = self.open(&mut memory)?;
+        let config = self.config.clone();
         startup::check_server(&mut connection)?;
         let all = catalog::tables(&mut connection).map_err(|e| from_pg("Reading the tables", e))?;
         let captured = startup::captured(&all, &config)?;
@@ -145,10 +151,12 @@ impl PostgresTask {
             slot::find(&mut connection, &config.typed.slot.name).map_err(|e| from_pg("Reading the slot", e))?;
         if let Some(slot) = existing.as_ref().filter(|_| streams) {
             startup::check_slot(slot, &config)?;
+            failover::check_slot(&mut connection, &config.typed.slot.name)?;
         }
         if streams {
             let (name, interval, metrics) = (&config.typed.slot.name, config.slot_watch_interval, self.metrics.clone());
-            self.slot_watch = Some(SlotWatch::start(&config.connect, name, interval, metrics));
+            let progress = self.context.progress.clone();
+            self.slot_watch = Some(SlotWatch::start(&config.connect, name, interval, metrics, progress));
         }
         let memory = memory.end()?;
         let (is_same, known) = self.check_source(&memory, stored.as_ref())?;
@@ -282,7 +290,8 @@ impl PostgresTask {
         let failover = self.config.typed.slot.failover && !temporary;
         let options = NewSlotOptions { temporary, export_snapshot, failover };
         let (progress, stop) = (&self.context.progress, &self.context.stop);
-        slot::create(connection, &self.config.connect, progress, stop, name, options)
+        let all = self.config.all_hosts();
+        slot::create(connection, (&self.config.connect, all), progress, stop, name, options)
     }
 
     /// Waits as an option asks for, unless the task is stopped.
@@ -357,6 +366,9 @@ impl PostgresTask {
         }
         stream.poll(&self.config, batch, wait)?;
         stream.relations_mut().write_kept();
+        if !batch.is_empty() {
+            self.keep_promotion()?;
+        }
         self.keep_reached(REACHED_INTERVAL);
         let State::Stream(stream) = &mut self.state else { return Ok(Poll::Idle) };
         for (signal, notice) in stream.take_notices() {

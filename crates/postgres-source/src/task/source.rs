@@ -1,21 +1,32 @@
 //! The task's side of `identity`: whom it reads from, and whether that is still the same.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use walspring_config::postgres::SnapshotMode;
 use walspring_connect::TaskError;
 use walspring_record::Lsn;
 
-use super::PostgresTask;
+use super::{PostgresTask, State};
 use crate::errors::from_pg;
 use crate::events::StoredOffset;
-use crate::identity::{Server, Source, Strategy, beyond, compare};
-use crate::memory::Memory;
+use crate::failover;
+use crate::identity::{Server, Source, Strategy, ask_for_transaction, beyond, compare};
+use crate::memory::{Memory, Reading};
 use crate::position::Resume;
 use crate::relations::CatalogRelations;
 use crate::slot::{self, Slot};
 use crate::startup;
 use crate::wire::Connection;
+
+const CONNECTING: &str = "Connecting to the database";
+
+/// For how long, and how often, an attempt looks for one of several servers.
+const LOOK_TIME: Duration = Duration::from_secs(60);
+const LOOK_INTERVAL: Duration = Duration::from_millis(300);
+
+/// As for tables: a topic that cannot be written does not hold the stream up.
+const KEEPING_WAIT: Duration = Duration::from_secs(2);
 
 /// Where the stream goes on.
 pub(super) enum Place {
@@ -25,6 +36,32 @@ pub(super) enum Place {
 }
 
 impl PostgresTask {
+    /// A connection to the server that is read from now on. Of several hosts, one that can be read is looked for often and
+    /// long: which one a failover leaves shows when it is over, and nobody should wait for the next attempt then.
+    pub(super) fn open(&mut self, memory: &mut Reading) -> Result<Connection, TaskError> {
+        if self.config.connect.hosts.len() < 2 {
+            return self.config.open(CONNECTING);
+        }
+        let follows_slot = self.strategy().follows_slot;
+        let kept = memory.source()?.filter(|_| !follows_slot);
+        let begun = Instant::now();
+        loop {
+            match failover::find(&self.config, kept, CONNECTING) {
+                Ok((config, connection)) => {
+                    self.context.progress.waiting(None);
+                    self.config = Arc::new(config);
+                    return Ok(connection);
+                }
+                Err(e) if e.is_transient() && begun.elapsed() < LOOK_TIME => {
+                    let why = e.causes.last().map_or(&e.message, |(_, message)| message);
+                    self.context.progress.waiting(Some(format!("waiting for a server to read: {why}")));
+                    self.pause(LOOK_INTERVAL)?;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
     fn strategy(&self) -> Strategy {
         Strategy::of(&self.config.typed.slot)
     }
@@ -32,7 +69,7 @@ impl PostgresTask {
     /// Whether the server is the one that the stored offset is of, and the connection on which it was asked. False: it is
     /// another one, and the stream goes on where its slot stands.
     pub(super) fn check_source(
-        &self,
+        &mut self,
         memory: &Memory,
         stored: Option<&StoredOffset>,
     ) -> Result<(bool, Option<Connection>), TaskError> {
@@ -41,12 +78,19 @@ impl PostgresTask {
         let mut replication = self.replication_connection()?;
         let server = Server::ask(&mut replication)?;
         let kept = memory.source.as_ref();
-        let reach = s.position.lsn.max(s.position.last_commit).unwrap_or_default();
+        // The row at that place, and not only all before it.
+        let row = u64::from(s.position.inside_transaction);
+        let reach = s.position.lsn.map(|lsn| Lsn(lsn.0 + row)).max(s.position.last_commit).unwrap_or_default();
         // On another server's timelines positions say nothing.
         let reach = kept.map_or(reach, |kept| reach.max(kept.reached));
-        let found = compare(&server, kept, reach, |timeline| server.left(timeline, &mut replication))?;
+        let mut found = compare(&server, kept, reach, |timeline| server.left(timeline, &mut replication))?;
+        let moved = kept.is_some_and(|kept| kept.timeline != server.timeline);
+        if let (true, Ok(()), true, Some(xid)) = (moved, &found, s.position.inside_transaction, s.position.xid) {
+            found = ask_for_transaction(xid, &mut replication)?;
+        }
         let is_other = found.is_err();
         self.strategy().on_server(found, &self.context.outside.connector)?;
+        self.server = Some(server);
         Ok((!is_other || !self.strategy().follows_slot, Some(replication)))
     }
 
@@ -69,7 +113,8 @@ impl PostgresTask {
             }
             Some(slot) if strategy.follows_slot => slot,
             slot => {
-                startup::check_position(name, slot, at, &stored.text)?;
+                let (server, connector) = (self.server.as_ref(), &self.context.outside.connector);
+                startup::check_position((name, connector), slot, at, &stored.text, (server, kept))?;
                 let Some(slot) = slot else { return Ok(Place::Stored) };
                 slot
             }
@@ -114,7 +159,24 @@ impl PostgresTask {
             let source = Source::new(&server, name, &slot, self.progress.confirmed_lsn());
             self.keeper.keep([(Source::key(), Some(source.record()))]);
             self.source = Some((source, Instant::now()));
+            self.on_standby = server.is_standby;
         }
+        Ok(())
+    }
+
+    /// A standby that is promoted goes on under the stream, on another timeline. That is kept before any event of it is
+    /// sent, or the next start would take them for events that this server lacks.
+    pub(super) fn keep_promotion(&mut self) -> Result<(), TaskError> {
+        let (State::Stream(stream), true) = (&mut self.state, self.on_standby) else { return Ok(()) };
+        let connection = &mut stream.relations_mut().connection;
+        let timeline =
+            failover::timeline(connection).map_err(|e| from_pg("Asking whether the standby is promoted", e))?;
+        let (Some(timeline), Some((source, _))) = (timeline, &mut self.source) else { return Ok(()) };
+        tracing::info!(timeline, "the standby has been promoted; the stream goes on");
+        self.on_standby = false;
+        source.timeline = timeline;
+        self.keeper.keep([(Source::key(), Some(source.record()))]);
+        self.keeper.settle(KEEPING_WAIT);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 mod blocking;
 mod ddl;
 mod errors;
+mod failover;
 mod hostile;
 mod hypertables;
 mod identity;

@@ -1,0 +1,295 @@
+//! Standbys that are promoted with and without what was sent, and standbys that are read themselves. A promotion under load
+//! is `walspring/tests/failover`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use walspring_connect::TaskError;
+use walspring_postgres_source::wire::{ConnectConfig, Connection, TargetSession};
+use walspring_record::SourceOffset;
+use walspring_testkit::{Postgres, Shutdown, Standby, TempDatabase, free_port, wait_for};
+
+use crate::support::{Connector, Heard, Source, WAIT};
+
+const STANDBY: &str = "standby1";
+
+/// A server, its standby, and a table with a publication `p`.
+struct Pair {
+    primary: Arc<Postgres>,
+    standby: Arc<Postgres>,
+    db: TempDatabase,
+}
+
+impl Pair {
+    fn new(major: u32) -> Pair {
+        let primary = Arc::new(Postgres::start(Postgres::builder(major)));
+        let how = if major >= 17 { Standby::synced(STANDBY) } else { Standby::new(STANDBY) };
+        let standby = Arc::new(primary.standby(how));
+        let db = primary.database();
+        db.sql("create table t (id int primary key); create publication p for table t");
+        standby.wait_replayed(&primary);
+        Pair { primary, standby, db }
+    }
+
+    /// One that is told of both servers.
+    fn connector(&self, options: &[(&str, &str)]) -> Connector {
+        let mut connector = Connector::new(&self.db, &[("snapshot.mode", "no_data")]);
+        let places = [&self.primary, &self.standby].map(|server| format!("{}:{}", server.host(), server.port()));
+        connector.set("database.hostname", &places.join(","));
+        connector.set("publication.autocreate.mode", "disabled");
+        connector.set("walspring.slot.watch.interval.ms", "100");
+        options.iter().for_each(|(name, value)| connector.set(name, value));
+        connector
+    }
+
+    /// Until the slot would survive: once it is confirmed past what the standby had when it first saw it.
+    fn wait_synced(&self, source: &mut Source) -> SourceOffset {
+        let slot = self.db.slot("s");
+        let ready =
+            format!("select 1 from pg_replication_slots where slot_name = '{slot}' and synced and not temporary");
+        wait_for("the slot on the standby", WAIT, || {
+            self.db.sql("insert into t select 1000 + count(*) from t");
+            source.take(1);
+            let stored = source.offset.clone().expect("an offset");
+            source.stored(&stored);
+            self.primary.sql("postgres", "select pg_log_standby_snapshot()");
+            (!self.standby.sql("postgres", &ready).is_empty()).then_some(stored)
+        })
+    }
+
+    /// From now on the standby gets nothing.
+    fn cut(&self) {
+        set(&self.standby, "primary_conninfo = ''");
+        wait_for("the standby to be alone", WAIT, || {
+            (self.standby.value("postgres", "select count(*) from pg_stat_wal_receiver") == "0").then_some(())
+        });
+    }
+
+    /// The promoted standby's copy of the database.
+    fn promote(&self) -> TempDatabase {
+        self.primary.server().stop(Shutdown::Immediate);
+        self.standby.promote();
+        self.standby.copy_of(&self.db)
+    }
+}
+
+fn set(server: &Postgres, setting: &str) {
+    server.sql("postgres", &format!("alter system set {setting}"));
+    server.sql("postgres", "select pg_reload_conf()");
+}
+
+fn insert(db: &TempDatabase, id: i32) {
+    db.sql(&format!("insert into t values ({id})"));
+}
+
+/// A stream that has had a row, and the offset after it, stored and confirmed.
+fn streaming(connector: &Connector, db: &TempDatabase, id: i32) -> (Source, SourceOffset) {
+    let mut source = connector.streaming(None);
+    insert(db, id);
+    source.take(1);
+    let stored = source.offset.clone().expect("an offset");
+    source.stored(&stored);
+    (source, stored)
+}
+
+fn heard(heard: &Heard, text: &str) -> bool {
+    heard.waiting.lock().unwrap().iter().flatten().any(|what| what.contains(text))
+}
+
+#[track_caller]
+fn stops(error: &TaskError, parts: &[&str]) {
+    let text = format!("{error} {}", error.trace());
+    assert!(!error.is_transient(), "{text}");
+    parts.iter().for_each(|part| assert!(text.contains(part), "no {part} in: {text}"));
+}
+
+#[test]
+fn what_a_standby_lacks_is_not_sent_and_a_former_primary_is_passed_over() {
+    let pair = Pair::new(18);
+    hosts_are_tried_in_their_order(&pair);
+    set(&pair.primary, &format!("synchronized_standby_slots = '{STANDBY}'"));
+    let connector = pair.connector(&[("slot.failover", "true")]);
+    let (mut source, _) = streaming(&connector, &pair.db, 1);
+    let stored = pair.wait_synced(&mut source);
+    pair.cut();
+    insert(&pair.db, 2);
+    wait_for("the reason", WAIT, || {
+        source.quiet_for(Duration::from_millis(50));
+        heard(&source.heard, "no standby is connected by standby1").then_some(())
+    });
+    source.close();
+
+    // Row 2 was committed, is lost with the primary, and was not sent.
+    let db = pair.promote();
+    let mut source = connector.streaming(Some(&stored));
+    insert(&db, 3);
+    assert_eq!(source.take(1)[0].number("id"), 3);
+
+    // As a copy has it that was made after the primary waited for its standby.
+    set(&pair.standby, &format!("synchronized_standby_slots = '{STANDBY}'"));
+    insert(&db, 4);
+    wait_for("the reason", WAIT, || {
+        source.quiet_for(Duration::from_millis(50));
+        heard(&source.heard, "ALTER SYSTEM RESET synchronized_standby_slots").then_some(())
+    });
+    db.sql("alter system reset synchronized_standby_slots");
+    db.sql("select pg_reload_conf()");
+    assert_eq!(source.take(1)[0].number("id"), 4);
+    wait_for("no reason", WAIT, || {
+        source.heard.waiting.lock().unwrap().last().is_some_and(Option::is_none).then_some(())
+    });
+    let stored = source.offset.clone().expect("an offset");
+    source.stored(&stored);
+    source.close();
+
+    // It comes back, knows nothing of the failover, and takes writes; it is the first in the list.
+    pair.primary.server().start().expect("a start");
+    insert(&pair.db, 5);
+    let mut source = connector.streaming(Some(&stored));
+    insert(&db, 6);
+    assert_eq!(source.take(1)[0].number("id"), 6);
+}
+
+fn hosts_are_tried_in_their_order(pair: &Pair) {
+    let place = |server: &Postgres| (server.host().to_owned(), server.port());
+    let (down, primary, standby) = (("127.0.0.1".to_owned(), free_port()), place(&pair.primary), place(&pair.standby));
+    let found = |target, hosts: &[&(String, u16)]| {
+        let mut config = ConnectConfig::new("", 0, "postgres", "postgres");
+        config.target_session = target;
+        config.hosts = hosts.iter().map(|host| (*host).clone()).collect();
+        Connection::connect_any(&config).map(|(_, at)| at)
+    };
+    let all = [&down, &standby, &primary];
+    for (target, at) in [
+        (TargetSession::Any, 1),
+        (TargetSession::Standby, 1),
+        (TargetSession::ReadOnly, 1),
+        (TargetSession::Primary, 2),
+        (TargetSession::ReadWrite, 2),
+    ] {
+        assert_eq!(found(target, &all).ok(), Some(at), "{target:?}");
+    }
+    assert_eq!(found(TargetSession::Any, &[&primary, &standby]).ok(), Some(0));
+    let error = found(TargetSession::Primary, &all[..2]).unwrap_err();
+    assert!(error.is_transient());
+    let text = error.to_string();
+    for part in [&format!("127.0.0.1:{}: connection", down.1), "Connection refused", "server is in hot standby mode"] {
+        assert!(text.contains(part), "no {part} in: {text}");
+    }
+}
+
+#[test]
+fn a_promoted_standby_that_lacks_rows_a_commit_or_the_slot() {
+    let pair = Pair::new(17);
+    let connector = pair.connector(&[("slot.failover", "true")]);
+    let mut other = pair.connector(&[]);
+    let lonely = pair.db.slot("lonely");
+    other.set("slot.name", &lonely);
+    let (source, of_lonely) = streaming(&other, &pair.db, 1);
+    source.close();
+    let (mut source, _) = streaming(&connector, &pair.db, 2);
+    let before = pair.wait_synced(&mut source);
+    // The standby has the row, but not its commit.
+    let mut session = pair.db.connect();
+    session.batch_execute("begin; insert into t values (3)").expect("a row");
+    pair.primary.sql("postgres", "select pg_switch_wal()");
+    pair.standby.wait_replayed(&pair.primary);
+    pair.cut();
+    session.batch_execute("commit").expect("a commit");
+    drop(session);
+    assert_eq!(source.take(1)[0].number("id"), 3);
+    let cut_in_two = source.offset.clone().expect("an offset");
+    insert(&pair.db, 4);
+    assert_eq!(source.take(1)[0].number("id"), 4);
+    let beyond = source.offset.clone().expect("an offset");
+    // Nothing of it is confirmed: only the offset tells.
+    source.close();
+
+    let db = pair.promote();
+    insert(&db, 5);
+    let again = "DELETE /connectors/c/offsets";
+    stops(&connector.refusal(Some(&beyond)), &["left timeline 1 at", "events were sent up to", again]);
+    stops(&connector.refusal(Some(&cut_in_two)), &["Events of transaction", "has not committed", again]);
+    // What the standby had is no reason to stop.
+    let mut source = connector.streaming(Some(&before));
+    assert_eq!(source.take(1)[0].number("id"), 5);
+
+    let lost =
+        ["has been promoted (timeline 2, 1 was read)", "does not have the replication slot", "bytes of the log", again];
+    stops(&other.refusal(Some(&of_lonely)), &lost);
+    let slots = format!("select count(*) from pg_replication_slots where slot_name = '{lonely}'");
+    assert_eq!(db.value(&slots), "0", "a slot was made in silence");
+    other.set("offset.mismatch.strategy", "trust_slot");
+    let mut source = other.streaming(Some(&of_lonely));
+    insert(&db, 6);
+    assert_eq!(source.take(1)[0].number("id"), 6);
+}
+
+/// Starts a connector whose slot waits for the primary; `told` is called when it says so.
+fn made_on_a_standby(connector: &Connector, told: impl FnOnce() + Send) -> Source {
+    let mut source = connector.start(None);
+    let hears = source.heard.clone();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            wait_for("what it waits for", WAIT, || heard(&hears, "on a standby").then_some(()));
+            told();
+        });
+        source.read_snapshot();
+    });
+    source
+}
+
+#[test]
+fn a_standby_is_read_until_its_slot_is_invalidated_and_beyond_its_promotion() {
+    let pair = Pair::new(16);
+    let place = format!("{}:{}", pair.standby.host(), pair.standby.port());
+    insert(&pair.db, 1);
+    pair.standby.wait_replayed(&pair.primary);
+    let mut connector = pair.connector(&[("snapshot.mode", "initial"), ("database.hostname", &place)]);
+    let waits = "select pg_log_standby_snapshot()";
+    let mut source = made_on_a_standby(&connector, || drop(pair.primary.sql("postgres", waits)));
+    assert!(heard(&source.heard, "SELECT pg_catalog.pg_log_standby_snapshot()"), "it was not told");
+    insert(&pair.db, 2);
+    assert_eq!(source.take(1)[0].number("id"), 2);
+    let stored = source.offset.clone().expect("an offset");
+    source.stored(&stored);
+
+    // Vacuum on the primary takes rows away that the slot on the standby needs.
+    let feedback =
+        format!("select count(*) from pg_replication_slots where slot_name = '{STANDBY}' and catalog_xmin is null");
+    set(&pair.standby, "hot_standby_feedback = off");
+    wait_for("no more feedback", WAIT, || (pair.primary.value("postgres", &feedback) == "1").then_some(()));
+    pair.db.sql("create table gone (id int)");
+    pair.db.sql("drop table gone");
+    pair.db.sql("vacuum pg_catalog.pg_class");
+    let end = Instant::now() + WAIT;
+    while source.poll(Duration::from_millis(50)).is_ok() {
+        assert!(Instant::now() < end, "the slot is not taken away");
+        insert(&pair.db, 100 + (end - Instant::now()).as_millis() as i32);
+    }
+    source.close();
+    let reason = ["hot_standby_feedback", "pg_drop_replication_slot", &pair.db.slot("s")];
+    stops(&connector.refusal(Some(&stored)), &reason);
+
+    // Another one, that knows the primary and helps itself.
+    set(&pair.standby, "hot_standby_feedback = on");
+    let feedback = feedback.replace("catalog_xmin is", "xmin is not");
+    wait_for("feedback", WAIT, || (pair.primary.value("postgres", &feedback) == "1").then_some(()));
+    connector = pair.connector(&[("snapshot.mode", "initial"), ("walspring.target.session.attrs", "standby")]);
+    connector.set("slot.name", &pair.db.slot("again"));
+    let mut source = made_on_a_standby(&connector, || ());
+    assert!(heard(&source.heard, "its primary was asked"));
+    insert(&pair.db, 3);
+    assert_eq!(source.take(1)[0].number("id"), 3);
+    let db = pair.promote();
+    insert(&db, 4);
+    // The session is one of the promoted server now.
+    assert_eq!(source.take(1)[0].number("id"), 4);
+    let stored = source.offset.clone().expect("an offset");
+    source.stored(&stored);
+    source.close();
+    connector.set("walspring.target.session.attrs", "any");
+    let mut source = connector.streaming(Some(&stored));
+    insert(&db, 5);
+    assert_eq!(source.take(1)[0].number("id"), 5);
+}
