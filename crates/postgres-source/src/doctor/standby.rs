@@ -3,11 +3,12 @@
 
 use walspring_doctor::{Finding, Group};
 
-use super::subject::Subject;
+use super::subject::{self, Subject};
 use super::words::some;
 use super::{PgCheck, check};
 use crate::catalog::{number, text};
-use crate::wire::{PgError, quote_literal};
+use crate::failover::{self, Place};
+use crate::wire::{ConnectConfig, Connection, PgError, TargetSession, quote_literal};
 
 pub const CHECKS: &[PgCheck] = &[
     check("pg.standby.version", Group::Standby, "a standby can decode", version),
@@ -41,6 +42,8 @@ pub const CHECKS: &[PgCheck] = &[
         synchronized_standby_slots,
     ),
     check("pg.failover.order", Group::Standby, "events do not run ahead of the standby that takes over", order),
+    check("pg.failover.hosts", Group::Standby, "the other servers of database.hostname can take over", hosts),
+    check("pg.failover.timeline", Group::Standby, "the slot came along when the server was promoted", timeline),
 ];
 
 const RELOAD: &str = "SELECT pg_reload_conf();";
@@ -226,8 +229,7 @@ fn synchronized_standby_slots(s: &mut Subject) -> Result<Finding, PgError> {
     let Some(setting) = s.setting("synchronized_standby_slots").map(|setting| setting.value.clone()) else {
         return Ok(Finding::not_applicable("synchronized_standby_slots is of 17 and later"));
     };
-    let names: Vec<String> =
-        setting.split(',').map(|name| name.trim().trim_matches('"').to_owned()).filter(|n| !n.is_empty()).collect();
+    let names = failover::names(&setting);
     if names.is_empty() {
         return Ok(Finding::not_applicable("synchronized_standby_slots is not set"));
     }
@@ -238,12 +240,7 @@ fn synchronized_standby_slots(s: &mut Subject) -> Result<Finding, PgError> {
             .sql("ALTER SYSTEM RESET synchronized_standby_slots;")
             .sql(RELOAD));
     }
-    let list = names.iter().map(|name| quote_literal(name)).collect::<Vec<_>>().join(", ");
-    let rows = s.rows(&format!(
-        "SELECT s.slot_name FROM pg_catalog.pg_replication_slots s WHERE s.slot_name IN ({list}) AND s.slot_type = 'physical' AND s.active"
-    ))?;
-    let there: Vec<String> = rows.iter().map(|row| text(row, 0)).collect();
-    let gone: Vec<&String> = names.iter().filter(|name| !there.contains(name)).collect();
+    let gone = failover::not_connected(&mut s.connection, &names)?;
     if gone.is_empty() {
         return Ok(Finding::pass(format!("connected: {}", some(&names))).seen(setting));
     }
@@ -269,4 +266,104 @@ fn order(s: &mut Subject) -> Result<Finding, PgError> {
     .wanted("the physical slots of the standbys that may take over")
     .sql("ALTER SYSTEM SET synchronized_standby_slots = 'standby1';")
     .sql(RELOAD))
+}
+
+/// A server of the list, as it is found.
+struct Seen {
+    place: Place,
+    /// Whether its copy of the slot is temporary, and why it is invalid; none: there is no such slot.
+    slot: Option<(bool, Option<String>)>,
+}
+
+fn look(connection: &mut Connection, slot: &str) -> Result<Seen, PgError> {
+    let place = failover::place(connection)?;
+    let reason = if connection.server_version_num() >= 170_000 { "invalidation_reason" } else { "NULL" };
+    let rows = connection.query(&format!(
+        "SELECT temporary, {reason} FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
+        quote_literal(slot)
+    ))?;
+    let slot = rows.first().map(|row| (row.get(0) == Some("t"), row.get(1).map(str::to_owned)));
+    Ok(Seen { place, slot })
+}
+
+fn hosts(s: &mut Subject) -> Result<Finding, PgError> {
+    let connect = &s.config.connect;
+    if connect.hosts.len() < 2 {
+        return Ok(Finding::not_applicable("database.hostname names one server"));
+    }
+    let (typed, major) = (&s.config.typed, s.major());
+    let name = &typed.slot.name;
+    let here = look(&mut s.connection, name)?.place;
+    let reads_standbys = here.timeline.is_none();
+    let mut primaries: Vec<(u32, String)> = Vec::new();
+    let (mut fails, mut warns, mut told) = (Vec::new(), Vec::new(), Vec::new());
+    for (host, port) in &connect.hosts {
+        let at = format!("{host}:{port}");
+        let one = ConnectConfig {
+            hosts: vec![(host.clone(), *port)],
+            target_session: TargetSession::Any,
+            connect_timeout: Some(std::time::Duration::from_secs(3)),
+            ..connect.clone()
+        };
+        let seen = match subject::open(&one).and_then(|mut connection| look(&mut connection, name)) {
+            Ok(seen) => seen,
+            Err(e) => {
+                warns.push(format!("{at} cannot be asked: {e}"));
+                continue;
+            }
+        };
+        match (seen.place.timeline, seen.slot) {
+            _ if seen.place.system != here.system => fails.push(format!("{at} is another cluster")),
+            (Some(timeline), _) => primaries.push((timeline, at)),
+            (None, _) if reads_standbys => told.push(format!("{at} is a standby")),
+            (None, _) if major < 17 => {
+                warns.push(format!("{at} cannot take the slot over: slots are kept in step by 17 and later"))
+            }
+            (None, _) if !typed.slot.failover => {
+                warns.push(format!("slot.failover is not set: slot {name} is lost when {at} takes over"))
+            }
+            (None, None) => fails.push(format!("slot {name} is not on {at}, and would be lost")),
+            (None, Some((_, Some(reason)))) => fails.push(format!("slot {name} is invalid on {at}: {reason}")),
+            (None, Some((true, None))) => {
+                fails.push(format!("slot {name} is not ready on {at} (temporary), and would be lost"))
+            }
+            (None, Some((false, None))) => told.push(format!("slot {name} is ready on {at}")),
+        }
+    }
+    primaries.sort();
+    if let Some((newest, current)) = primaries.pop() {
+        fails.extend(primaries.iter().map(|(timeline, former)| {
+            format!(
+                "{former} takes writes on timeline {timeline} beside {current} on timeline {newest}: a former primary"
+            )
+        }));
+        told.push(format!("{current} is the primary"));
+    }
+    let every: Vec<String> = fails.iter().chain(&warns).cloned().collect();
+    Ok(match (fails.is_empty(), warns.is_empty()) {
+        (true, true) => Finding::pass(told.join("; ")),
+        (true, false) => Finding::warn(every.join("; ")),
+        _ => Finding::fail(every.join("; ")),
+    }
+    .advice("see docs/failover.md; on a standby:")
+    .sql("SELECT slot_name, synced, temporary, invalidation_reason FROM pg_replication_slots;"))
+}
+
+/// Without the slot the connector stops, or starts anew if nobody remembers it.
+fn timeline(s: &mut Subject) -> Result<Finding, PgError> {
+    let Some(timeline) = failover::timeline(&mut s.connection)?.filter(|timeline| *timeline > 1) else {
+        return Ok(Finding::not_applicable("the server was not promoted"));
+    };
+    let name = &s.config.typed.slot.name;
+    Ok(match s.slot {
+        _ if s.bare => Finding::not_applicable("no connector is given"),
+        Some(_) => Finding::pass(format!("slot {name} is there, on timeline {timeline}")).seen(timeline),
+        None => Finding::warn(format!(
+            "the server was promoted (timeline {timeline}) and has no slot {name}: where a connector has read before, what it \
+             had not read is missing"
+        ))
+        .seen(timeline)
+        .advice("the connector stops and says so; it goes on with the tables read again (DELETE /connectors/…/offsets)")
+        .setting("slot.failover=true (17 and later; so that it comes along next time)"),
+    })
 }

@@ -13,7 +13,7 @@ use crate::catalog::{self, Table, TableDetails, WAL_END, number, text};
 use crate::config::{SourceConfig, set_option};
 use crate::events::Events;
 use crate::relations::CatalogRelations;
-use crate::wire::{ConnectConfig, Connection, PgError, Row, quote_literal};
+use crate::wire::{ConnectConfig, Connection, PgError, Row, TargetSession, quote_literal};
 
 /// A server that does not answer within this is told as one that could not be asked.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -156,6 +156,10 @@ pub fn session(connect: &ConnectConfig) -> ConnectConfig {
     let mut connect = connect.clone();
     connect.application_name = "walspring doctor".to_owned();
     connect.read_timeout = Some(ANSWER_MAX + Duration::from_secs(5));
+    if connect.target_session == TargetSession::ReadWrite {
+        // The session itself is read-only.
+        connect.target_session = TargetSession::Primary;
+    }
     for (name, value) in [
         ("default_transaction_read_only", "on"),
         ("statement_timeout", "30000"),

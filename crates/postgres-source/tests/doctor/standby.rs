@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use walspring_doctor::Outcome::{Fail, Pass, Skip, Warn};
-use walspring_testkit::{Postgres, PostgresServer, Shutdown};
+use walspring_doctor::Outcome::{Fail, NotApplicable, Pass, Skip, Warn};
+use walspring_testkit::{Postgres, PostgresServer, Shutdown, Standby, free_port};
 
 use crate::support::{check, config, report, until};
 
@@ -100,4 +100,52 @@ fn the_traps_of_a_standby_are_found() {
             ("pg.slot.failover", Pass, ""),
         ],
     );
+}
+
+#[test]
+fn servers_that_may_take_over_are_looked_at() {
+    let primary = Postgres::start(Postgres::builder(17));
+    primary.sql("postgres", "create table t (id int primary key); create publication p for table t");
+    primary.sql("postgres", "select pg_create_logical_replication_slot('fo', 'pgoutput', false, false, true)");
+    // Older than anything that the standby will have.
+    for id in 0..3 {
+        primary.sql("postgres", &format!("insert into t values ({id})"));
+    }
+    let standby = primary.standby(Standby::synced("standby1"));
+    let copy = "select count(*) from pg_replication_slots where slot_name = 'fo' and synced and temporary";
+    until("the copy of the slot", || standby.value("postgres", copy) == "1");
+    let both = format!("{}:{},{}:{}", primary.host(), primary.port(), standby.host(), standby.port());
+    let base = [("publication.name", "p"), ("slot.name", "fo"), ("slot.failover", "true")];
+    let with = |hosts: &str, more: &[(&str, &str)]| {
+        let mut given = vec![("database.hostname", hosts), ("walspring.target.session.attrs", "read-write")];
+        given.extend(more);
+        report(&config(&primary, "postgres", &given))
+    };
+    let found = with(&both, &base);
+    check(
+        &found,
+        &[("pg.failover.hosts", Fail, "slot fo is not ready on"), ("pg.failover.timeline", NotApplicable, "")],
+    );
+    check(&report(&config(&standby, "postgres", &base)), &[("pg.failover.synced", Fail, "confirms past an older row")]);
+    check(&with(&both, &base[..2]), &[("pg.failover.hosts", Warn, "slot.failover is not set")]);
+    check(&with(&both, &[base[0], base[2], ("slot.name", "other")]), &[("pg.failover.hosts", Fail, "other is not on")]);
+    until("the copy to be ready", || {
+        let advance = "select pg_log_standby_snapshot(), pg_replication_slot_advance('fo', pg_current_wal_lsn())";
+        primary.sql("postgres", advance);
+        standby.value("postgres", copy) == "0"
+    });
+    let one = format!("{}:{}", primary.host(), primary.port());
+    check(&with(&both, &base), &[("pg.failover.hosts", Pass, "slot fo is ready on")]);
+    check(&with(&one, &base), &[("pg.failover.hosts", NotApplicable, "")]);
+    let gone = format!("{one},127.0.0.1:{}", free_port());
+    check(&with(&gone, &base), &[("pg.failover.hosts", Warn, "cannot be asked")]);
+
+    // Both take writes now.
+    standby.promote();
+    let found = with(&both, &base);
+    check(&found, &[("pg.failover.hosts", Fail, "takes writes on timeline 1 beside")]);
+    let promoted = report(&config(&standby, "postgres", &base));
+    check(&promoted, &[("pg.failover.timeline", Pass, ""), ("pg.failover.hosts", NotApplicable, "")]);
+    let without = report(&config(&standby, "postgres", &[base[0], base[2], ("slot.name", "other")]));
+    check(&without, &[("pg.failover.timeline", Warn, "slot.failover=true")]);
 }
