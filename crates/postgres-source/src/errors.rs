@@ -2,6 +2,7 @@
 
 use walspring_connect::{CONNECT_EXCEPTION, TaskError};
 
+use crate::doctor::words;
 use crate::wire::PgError;
 
 pub const PSQL_EXCEPTION: &str = "org.postgresql.util.PSQLException";
@@ -14,7 +15,11 @@ pub fn from_pg(doing: &str, e: PgError) -> TaskError {
     } else {
         TaskError::definite(CONNECT_EXCEPTION, message)
     };
-    error.caused_by(PSQL_EXCEPTION, java_message(&e))
+    let error = error.caused_by(PSQL_EXCEPTION, java_message(&e));
+    match words::pooler(&e) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
 }
 
 /// As the JDBC driver prints it, since people and programs look for its words: `FATAL: …`.

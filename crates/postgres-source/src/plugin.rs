@@ -90,18 +90,26 @@ impl SourcePlugin for PostgresPlugin {
         connect.connect_timeout = Some(connect.connect_timeout.map_or(limit, |t| t.min(limit)));
         connect.read_timeout = Some(limit);
         match Connection::connect(&connect) {
-            // What cannot be read now is told at the start.
-            Ok(connection) if config.typed.strict => strict::refused_tables(config, connection)
-                .unwrap_or_default()
-                .into_iter()
-                .map(|refused| ("walspring.strict".to_owned(), refused))
-                .collect(),
             Ok(mut connection) => {
+                if let Some(why) = doctor::pooler(&mut connection, &connect) {
+                    return vec![(
+                        "database.hostname".into(),
+                        format!("Error while validating connector config: {why}"),
+                    )];
+                }
+                // What cannot be read now is told at the start.
+                if config.typed.strict {
+                    let refused = strict::refused_tables(config, connection).unwrap_or_default().into_iter();
+                    return refused.map(|refused| ("walspring.strict".to_owned(), refused)).collect();
+                }
                 tell_of(&mut connection, &config);
                 Vec::new()
             }
             Err(e) => {
-                let why = words::connection_failed(&connect.hosts, &connect.user, &connect.dbname, &e).message;
+                let mut why = words::connection_failed(&connect.hosts, &connect.user, &connect.dbname, &e).message;
+                if let Some(hint) = words::pooler(&e) {
+                    why = format!("{why}; {hint}");
+                }
                 vec![("database.hostname".into(), format!("Error while validating connector config: {why}"))]
             }
         }

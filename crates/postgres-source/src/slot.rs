@@ -116,7 +116,7 @@ pub fn creation_failed(e: PgError) -> TaskError {
         TaskError::definite(DEBEZIUM_EXCEPTION, "Creation of replication slot failed")
     }
     .caused_by(PSQL_EXCEPTION, java_message(&e));
-    match words::replication_refused(e.code()) {
+    match words::replication_refused(&e) {
         Some(hint) => error.hint(hint),
         None => error,
     }

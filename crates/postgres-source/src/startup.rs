@@ -122,11 +122,12 @@ pub fn check_position(
         )));
     };
     if let Some(reason) = invalidated(slot) {
+        let finding = words::slot_invalidated(name, reason);
         return Err(gone(format!(
-            "the server has invalidated the slot {name} ({reason}); what was committed after {stored} cannot be read. {}; then \
-             read the tables again: drop the slot ({}), and delete the stored offset (DELETE /connectors/…/offsets)",
-            mended_by(reason),
-            words::drop_slot(name)
+            "{}; what was committed after {stored} cannot be read. {} (or delete the stored offset: DELETE \
+             /connectors/…/offsets)",
+            finding.message,
+            finding.hint()
         )));
     }
     if slot.restart_lsn.is_some_and(|restart| restart > stored) {
@@ -138,20 +139,8 @@ pub fn check_position(
     Ok(())
 }
 
-/// Why nothing can be read from the slot any more.
 fn invalidated(slot: &Slot) -> Option<&str> {
-    let lost = slot.wal_status == "lost" || slot.restart_lsn.is_none();
-    slot.invalidation.as_deref().or(lost.then_some("wal_removed"))
-}
-
-fn mended_by(reason: &str) -> &'static str {
-    match reason {
-        "rows_removed" => "Set hot_standby_feedback=on on the standby",
-        "wal_level_insufficient" => "Set wal_level=logical on the primary",
-        "conflicting" => "Set hot_standby_feedback=on on the standby, and wal_level=logical on the primary",
-        "idle_timeout" => "Raise idle_replication_slot_timeout",
-        _ => "Raise max_slot_wal_keep_size",
-    }
+    words::invalidation(slot.invalidation.as_deref(), slot.wal_status == "lost" || slot.restart_lsn.is_none())
 }
 
 /// What is lost with a slot, as far as that can be known.
@@ -172,7 +161,8 @@ fn missing_slot(name: &str, stored: Lsn, (server, kept): (Option<&Server>, Optio
 
 /// Refuses a slot that has been invalidated: starting the stream would be tried in vain for ever.
 pub fn check_valid(name: &str, slot: &Slot) -> Result<(), TaskError> {
-    let Some(reason) = invalidated(slot) else { return Ok(()) };
-    Err(TaskError::definite(DEBEZIUM_EXCEPTION, format!("The server has invalidated the slot {name}: {reason}"))
-        .hint(format!("{}; drop the slot and start again: {}", mended_by(reason), words::drop_slot(name))))
+    match invalidated(slot) {
+        None => Ok(()),
+        Some(reason) => words::into_result(words::slot_invalidated(name, reason)),
+    }
 }

@@ -503,11 +503,8 @@ fn start_sql(config: &SourceConfig, start: Lsn, in_progress: bool) -> String {
 }
 
 fn stream_failed(e: PgError, in_progress: Option<&InProgress>) -> TaskError {
-    if let Some(error) = in_progress.and_then(|in_progress| in_progress.failed_at_server(&e)) {
-        return error;
-    }
     // The decoder looks the publication up as it was at the time of the change.
-    if e.code() == Some("42704") {
+    if e.is_publication_missing() {
         return TaskError::definite(DEBEZIUM_EXCEPTION, "Reading the replication stream failed")
             .caused_by(crate::errors::PSQL_EXCEPTION, crate::errors::java_message(&e))
             .hint(
@@ -515,6 +512,9 @@ fn stream_failed(e: PgError, in_progress: Option<&InProgress>) -> TaskError {
                  cannot be read. Pass over it with SELECT pg_replication_slot_advance('SLOT', pg_current_wal_lsn()), or drop \
                  the slot; then read the tables again",
             );
+    }
+    if let Some(error) = in_progress.and_then(|in_progress| in_progress.failed_at_server(&e)) {
+        return error;
     }
     let mut error = from_pg("Reading the replication stream", e);
     // What ends a stream once is tried again: the start then tells what is definite.

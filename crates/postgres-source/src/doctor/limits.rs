@@ -178,13 +178,13 @@ fn decoding_memory(s: &mut Subject) -> Result<Finding, PgError> {
         .sql(RELOAD))
 }
 
-/// Since 17. Other time limits our sessions set for themselves.
+/// Since 17. As the other time limits, our sessions switch it off for themselves: what is seen is what is left of it.
 fn transaction_timeout(s: &mut Subject) -> Result<Finding, PgError> {
     let Some(seconds) = s.setting("transaction_timeout").and_then(|setting| setting.seconds()) else {
         return Ok(Finding::not_applicable("this version has no transaction_timeout"));
     };
     if seconds == 0.0 {
-        return Ok(Finding::pass("transaction_timeout is off for the role"));
+        return Ok(Finding::pass("transaction_timeout is off in our sessions"));
     }
     Ok(Finding::warn(format!("transaction_timeout ends a snapshot after {seconds} s"))
         .seen(format!("{seconds} s"))

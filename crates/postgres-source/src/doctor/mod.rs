@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use walspring_connect::TaskError;
-use walspring_doctor::{Check, Finding, Group, Report};
+use walspring_doctor::{Check, Finding, Group, Outcome, Report};
 
 use crate::config::{SourceConfig, connect_options};
 use crate::wire::{ConnectConfig, Connection, PgError};
@@ -164,8 +164,21 @@ pub(crate) fn at_validation(connection: &mut Connection, config: &SourceConfig) 
         let (name, database) = (&config.typed.slot.name, &config.typed.connection.database);
         findings.push(words::slot_plugin(name, &slot.plugin));
         findings.push(words::slot_database(name, &slot.database, database));
+        let reason = words::invalidation(slot.invalidation.as_deref(), slot.wal_status == "lost");
+        findings.extend(reason.map(|reason| words::slot_invalidated(name, reason)));
     }
     Ok(findings)
+}
+
+/// Why a pooler in the server's place cannot be used. Only where something tells of one a replication connection is tried.
+pub(crate) fn pooler(connection: &mut Connection, connect: &ConnectConfig) -> Option<String> {
+    let backend = crate::catalog::number(&connection.query_one("SELECT pg_catalog.pg_backend_pid()").ok()?, 0);
+    if words::direct(backend, connection.backend_pid()).outcome == Outcome::Pass {
+        return None;
+    }
+    let replication = ConnectConfig { replication: true, ..connect.clone() };
+    let e = Connection::connect(&replication).and_then(|mut c| c.query("IDENTIFY_SYSTEM")).err()?;
+    words::pooler(&e).map(|hint| format!("{}; {hint}", crate::errors::java_message(&e)))
 }
 
 /// The checks that were not done, for one reason.

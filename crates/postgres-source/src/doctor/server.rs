@@ -7,6 +7,7 @@ use walspring_doctor::{Finding, Group};
 use super::subject::{Subject, session};
 use super::words::{self, some};
 use super::{PgCheck, check, is_local};
+use crate::catalog::number;
 use crate::wire::{Connection, PgError, SslMode};
 
 pub const VERSION: &str = "pg.version";
@@ -21,6 +22,7 @@ pub const CHECKS: &[PgCheck] = &[
         "a connection for replication is granted",
         replication_connection,
     ),
+    check("pg.direct", Group::Server, "no pooler stands between us and the server", direct),
     check("pg.tls", Group::Server, "the connection is encrypted, or does not leave the machine", tls),
     check("pg.tls_verified", Group::Server, "the server's certificate is checked, with its name", tls_verified),
     check("pg.tls_certificate", Group::Server, "the server's certificate is valid for two weeks more", tls_certificate),
@@ -71,13 +73,18 @@ fn replication_connection(s: &mut Subject) -> Result<Finding, PgError> {
     let finding = words::connection_failed(&config.hosts, &config.user, &config.dbname, &e);
     let mut finding = Finding { remedies: Vec::new(), ..finding };
     finding.message = format!("a connection for replication is refused: {}", finding.message);
-    Ok(match (e.code(), words::replication_refused(e.code())) {
+    Ok(match (e.code(), words::replication_refused(&e)) {
         (Some("28000"), _) => finding.advice(
             "a line in pg_hba.conf for the database (logical replication does not match `replication`), and the role:",
         ),
         (_, Some(what)) => finding.advice(what),
-        _ => finding.advice("connect to PostgreSQL itself: a pooler does not pass replication on"),
+        _ => finding.advice("is it PostgreSQL itself that answers? A pooler does not pass replication on"),
     })
+}
+
+fn direct(s: &mut Subject) -> Result<Finding, PgError> {
+    let rows = s.rows("SELECT pg_catalog.pg_backend_pid()")?;
+    Ok(words::direct(rows.first().map_or(0, |row| number(row, 0)), s.connection.backend_pid()))
 }
 
 fn tls(s: &mut Subject) -> Result<Finding, PgError> {

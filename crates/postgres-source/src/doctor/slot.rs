@@ -93,24 +93,16 @@ fn active(s: &mut Subject) -> Result<Finding, PgError> {
 
 fn wal_status(s: &mut Subject) -> Result<Finding, PgError> {
     of(s, |slot| {
-        let finding = match (slot.wal_status.as_str(), &slot.invalidation) {
-            (_, Some(reason)) => Finding::fail(format!("the server has invalidated the slot: {reason}"))
-                .sql(words::drop_slot(name(s)))
-                .setting("snapshot.mode=when_needed")
-                .advice(match reason.as_str() {
-                    "idle_timeout" => "and raise idle_replication_slot_timeout",
-                    "rows_removed" | "conflicting" => "and set hot_standby_feedback=on on the standby",
-                    "wal_level_insufficient" => "and set wal_level=logical on the primary",
-                    _ => "and raise max_slot_wal_keep_size",
-                }),
-            ("lost", None) => Finding::fail("the slot has lost log that it needs")
-                .sql(words::drop_slot(name(s)))
-                .advice(words::SLOT_LOST),
-            ("unreserved", None) => Finding::fail("the slot's log may be removed at the next checkpoint")
+        let lost = slot.wal_status == "lost";
+        if let Some(reason) = words::invalidation(slot.invalidation.as_deref(), lost) {
+            return words::slot_invalidated(name(s), reason).wanted("reserved");
+        }
+        let finding = match slot.wal_status.as_str() {
+            "unreserved" => Finding::fail("the slot's log may be removed at the next checkpoint")
                 .advice("start the connector now, or give it more room:")
                 .sql("ALTER SYSTEM SET max_slot_wal_keep_size = -1;")
                 .sql("SELECT pg_reload_conf();"),
-            ("extended", None) => Finding::warn("the slot holds more log than max_wal_size")
+            "extended" => Finding::warn("the slot holds more log than max_wal_size")
                 .advice("is the connector running, and keeping up?"),
             _ => Finding::pass("the slot has all its log"),
         };

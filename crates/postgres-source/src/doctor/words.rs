@@ -116,9 +116,40 @@ pub fn drop_slot(name: &str) -> String {
     format!("SELECT pg_drop_replication_slot({});", quote_literal(name))
 }
 
-/// What is left to do about a slot that has lost its WAL.
-pub const SLOT_LOST: &str = "the server has invalidated the replication slot (max_slot_wal_keep_size); drop it, and set \
-                             snapshot.mode=when_needed to read the tables again";
+/// A slot that the server has invalidated: what happened, what keeps the next one from it, and what is left to do about
+/// this one. `reason`: as `invalidation_reason` has it; `conflicting` on 16, which does not say which of a standby's two.
+pub fn slot_invalidated(name: &str, reason: &str) -> Finding {
+    const REMOVED: &str = "rows of the catalog that it needs were removed on the primary";
+    const LEVEL: &str = "the primary's wal_level is not logical any more";
+    const KEEP: &str = "Set hot_standby_feedback=on on the standby and give it a slot (primary_slot_name)";
+    const LOGICAL: &str = "Set wal_level=logical on the primary";
+    let (why, mend) = match reason {
+        "rows_removed" => (REMOVED.to_owned(), KEEP.to_owned()),
+        "wal_level_insufficient" => (LEVEL.to_owned(), LOGICAL.to_owned()),
+        "conflicting" => (format!("{REMOVED}, or {LEVEL}"), format!("{KEEP}. {LOGICAL}")),
+        "idle_timeout" => (
+            "nobody read it for as long as idle_replication_slot_timeout allows".to_owned(),
+            "Raise idle_replication_slot_timeout, or set it to 0".to_owned(),
+        ),
+        "wal_removed" => (
+            "more log was written than max_slot_wal_keep_size lets it hold, and its beginning was removed".to_owned(),
+            "Raise max_slot_wal_keep_size".to_owned(),
+        ),
+        // A later version's.
+        other => (format!("invalidation_reason is {other}"), "See why in the server's log".to_owned()),
+    };
+    Finding::fail(format!("The server has invalidated the slot {name} ({reason}): {why}"))
+        .seen(reason)
+        .advice(format!("{mend}. Nothing can be read from the slot any more; drop it:"))
+        .sql(drop_slot(name))
+        .advice("and read the tables again:")
+        .setting("snapshot.mode=when_needed")
+}
+
+/// Why nothing can be read from a slot any more, if that is so. `lost`: of the columns that every version has.
+pub fn invalidation<'a>(told: Option<&'a str>, lost: bool) -> Option<&'a str> {
+    told.or(lost.then_some("wal_removed"))
+}
 
 pub fn guardrail(count: usize, limit: Option<Guardrail>) -> Finding {
     let Some(limit) = limit.filter(|limit| limit.tables_max > 0) else {
@@ -145,9 +176,10 @@ pub fn publication_missing(name: &str, tables: &[String]) -> Finding {
         .sql(format!("CREATE PUBLICATION {} FOR TABLE {tables};", quote_identifier(name)))
 }
 
-/// Why a connection for replication, or a slot, was refused, by SQLSTATE.
-pub fn replication_refused(code: Option<&str>) -> Option<&'static str> {
-    match code? {
+/// Why a connection for replication, or a slot, was refused.
+pub fn replication_refused(e: &PgError) -> Option<&'static str> {
+    match e.code()? {
+        _ if pooler(e).is_some() => pooler(e),
         "53400" => Some(
             "drop a slot that nobody uses (select * from pg_replication_slots where not active), or raise max_replication_slots",
         ),
@@ -155,6 +187,43 @@ pub fn replication_refused(code: Option<&str>) -> Option<&'static str> {
         "42501" => Some("ALTER ROLE … REPLICATION; (on a managed service: the role that it offers for replication)"),
         _ => None,
     }
+}
+
+const POOLER: &str = "a connection pooler stands between us and PostgreSQL, and passes no replication on: give the address of \
+                      PostgreSQL itself (database.hostname, database.port)";
+const NO_POSTGRESQL: &str =
+    "the other side refuses what PostgreSQL takes: is it a pooler? Connect to PostgreSQL itself";
+
+/// What to do where an error is one of a pooler's in PostgreSQL's place. PgBouncer (to 1.22, and later where no replication
+/// is set up) and those after its pattern refuse settings at the start, RDS Proxy replication by name. Others drop the wish
+/// for replication in silence, so that PostgreSQL takes its commands for SQL: only a connection for replication can tell.
+pub fn pooler(e: &PgError) -> Option<&'static str> {
+    let server = e.server()?;
+    let says = |words: &str| server.message.to_ascii_lowercase().contains(words);
+    let is = match e.code()? {
+        "08P01" => says("startup parameter"),
+        "0A000" => says("replication"),
+        "42601" => ["IDENTIFY_SYSTEM", "CREATE_REPLICATION_SLOT", "START_REPLICATION", "TIMELINE_HISTORY"]
+            .iter()
+            .any(|command| server.message.contains(command)),
+        _ => false,
+    };
+    is.then_some(POOLER)
+}
+
+/// `backend`: the process that runs our statements. `told`: the one that we were told of when we were let in; a pooler makes
+/// that up. A proxy may do so too and pass replication on all the same.
+pub fn direct(backend: i32, told: i32) -> Finding {
+    if backend == told {
+        return Finding::pass("PostgreSQL itself answers");
+    }
+    Finding::warn(
+        "a pooler or a proxy answers in PostgreSQL's place: our process there is not the one that it told us of",
+    )
+    .seen(format!("pid {backend}, told {told}"))
+    .advice("give the address of PostgreSQL itself: a pooler passes no replication on, and mixes up sessions")
+    .setting("database.hostname=…")
+    .setting("database.port=…")
 }
 
 /// A connection that could not be made, in the words of the JDBC driver. `hosts`: where it was tried.
@@ -175,10 +244,7 @@ pub fn connection_failed(hosts: &[(String, u16)], user: &str, database: &str, e:
         Some("53300") => finding
             .advice("raise max_connections and restart, or free connections:")
             .sql("SELECT usename, count(*) FROM pg_stat_activity GROUP BY 1 ORDER BY 2 DESC;"),
-        Some("08P01") => finding.advice(
-            "the other side refuses settings that PostgreSQL takes: is it a pooler? It cannot serve replication; connect to \
-             PostgreSQL itself",
-        ),
+        Some("08P01") => finding.advice(pooler(e).unwrap_or(NO_POSTGRESQL)),
         Some("57P03") => finding.advice("the server is starting or recovering: wait"),
         _ => match e {
             PgError::Tls(_) => finding.advice(
@@ -270,6 +336,26 @@ mod tests {
         assert!(text.contains("wal_level property must be 'logical' but is: 'replica'"), "{text}");
         assert!(into_result(wal_level("logical")).is_ok());
         assert!(slot_database("s", "a", "b").hint().contains("pg_drop_replication_slot('s')"));
+    }
+
+    #[test]
+    fn each_reason_of_an_invalidated_slot_is_told_with_what_mends_it() {
+        for (reason, why, mends) in [
+            ("wal_removed", "its beginning was removed", "max_slot_wal_keep_size"),
+            ("rows_removed", "rows of the catalog", "hot_standby_feedback=on"),
+            ("wal_level_insufficient", "wal_level is not logical", "wal_level=logical"),
+            ("conflicting", "or the primary's wal_level", "hot_standby_feedback=on"),
+            ("idle_timeout", "nobody read it", "idle_replication_slot_timeout"),
+            ("of_tomorrow", "of_tomorrow", "the server's log"),
+        ] {
+            let finding = slot_invalidated("s", reason);
+            assert!(finding.message.contains(reason) && finding.message.contains(why), "{finding:?}");
+            assert!(finding.hint().contains(mends), "{finding:?}");
+            assert!(finding.hint().contains("pg_drop_replication_slot('s')"), "{finding:?}");
+        }
+        assert_eq!(invalidation(None, true), Some("wal_removed"));
+        assert_eq!(invalidation(Some("idle_timeout"), false), Some("idle_timeout"));
+        assert_eq!(invalidation(None, false), None);
     }
 
     #[test]

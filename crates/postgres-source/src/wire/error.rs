@@ -100,6 +100,12 @@ impl PgError {
         }
     }
 
+    /// Whether the stream ended because its publication was not there where the server decodes: undefined_object, or the
+    /// warning that stands for it since 18.
+    pub fn is_publication_missing(&self) -> bool {
+        self.server().is_some_and(|server| server.code == "42704" || server.severity == "WARNING")
+    }
+
     /// The server's error, if it is one.
     pub fn server(&self) -> Option<&ServerError> {
         match self {

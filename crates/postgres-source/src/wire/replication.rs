@@ -8,7 +8,7 @@
 
 use super::backend;
 use super::connection::{Connection, WRITE_TIMEOUT, unexpected};
-use super::error::PgError;
+use super::error::{PgError, ServerError};
 use super::frame_reader::{Filled, RawMessage};
 use super::frontend;
 use super::socket::deadline_in;
@@ -139,6 +139,9 @@ impl ReplicationStream {
     fn other_message(&mut self, message: RawMessage) -> Result<Option<RawMessage>, PgError> {
         let connection = &mut self.connection;
         match message.tag {
+            b'N' if let Some(warning) = left_out(connection.frames.bytes(message.body.clone())) => {
+                Err(connection.lose(PgError::Server(Box::new(warning))))
+            }
             b'N' | b'S' | b'A' => connection.receive_async(message).map(|()| None),
             b'E' => {
                 let error = backend::server_error(connection.frames.bytes(message.body));
@@ -215,6 +218,13 @@ impl StandbyWriter {
     pub fn shutdown(&self) {
         self.transport.shutdown();
     }
+}
+
+/// Since 18 a publication that is not there, at the place of the log that is decoded, is only warned of, and changes are
+/// left out (object_not_in_prerequisite_state: "skipped loading publication"). Before, it ended the stream.
+fn left_out(notice: &[u8]) -> Option<ServerError> {
+    let notice = backend::server_error(notice).ok()?;
+    (notice.severity == "WARNING" && notice.code == "55000").then_some(notice)
 }
 
 /// Microseconds since 2000-01-01 UTC by our clock; only for the server's statistics (`reply_time`).
