@@ -99,7 +99,8 @@ impl DebeziumOffset {
 
     /// The map to store, in the order in which the original's map gives it.
     pub fn to_map(&self) -> SourceOffset {
-        let lsn = |l: Option<Lsn>| l.map(|l| Json::from(l.0));
+        // Java's long: what somebody gave as a negative number is one again, and can be read again.
+        let lsn = |l: Option<Lsn>| l.map(|l| Json::from(l.0 as i64));
         let snapshot = |v: bool| self.snapshot.map(|_| Json::from(v));
         let mut pairs: Vec<(String, Json)> = [
             ("ts_usec", self.ts_us.map(Json::from)),
@@ -159,6 +160,12 @@ mod tests {
         // Observed on 3.7.0.Final, see reference/debezium.md §5.4.
         let json = r#"{"lsn_proc":5874630928,"lsn_events_processed":1,"messageType":"INSERT","lsn":5874630928,"txId":119513,"ts_usec":1}"#;
         assert_eq!(serde_json::to_string(&DebeziumOffset::parse(&map(json)).to_map()).unwrap(), json);
+    }
+
+    #[test]
+    fn a_negative_position_is_read_again() {
+        let offset = DebeziumOffset::parse(&map(r#"{"lsn":-1}"#));
+        assert_eq!(DebeziumOffset::parse(&offset.to_map()), offset);
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod errors;
 mod events;
 mod failover;
 mod feedback;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hypertables;
 mod identity;
 mod incremental;

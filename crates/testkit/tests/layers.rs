@@ -57,6 +57,7 @@ const CRATES: &[(&str, Layer)] = &[
     ("walspring-testkit", Tool),
     ("walspring-bench", Tool),
     ("walspring-faults", Tool),
+    ("walspring-fuzzing", Tool),
     ("walspring-simulation", Tool),
     ("walspring-xtask", Tool),
 ];

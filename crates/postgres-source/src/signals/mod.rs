@@ -6,7 +6,7 @@
 mod acknowledged;
 mod file;
 mod kafka;
-mod request;
+pub mod request;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -139,6 +139,20 @@ impl FrameReader {
         }
     }
 
+    /// As if the socket had brought as much of this as there is room for; how much that was.
+    pub fn feed(&mut self, bytes: &[u8]) -> usize {
+        self.make_room();
+        let taken = bytes.len().min(self.buffer.len() - self.end);
+        self.buffer[self.end..self.end + taken].copy_from_slice(&bytes[..taken]);
+        self.end += taken;
+        taken
+    }
+
+    /// The buffer's size, in bytes.
+    pub fn memory(&self) -> usize {
+        self.buffer.len()
+    }
+
     fn let_gather(&mut self, deadline: Deadline) {
         let Some((at, bytes)) = self.last_read else { return };
         let now = Instant::now();

@@ -21,6 +21,7 @@ mod copy_out;
 mod error;
 mod frame_reader;
 mod frontend;
+pub(crate) mod fuzzing;
 mod quote;
 mod replication;
 mod row;

@@ -170,7 +170,7 @@ impl ReplicationStream {
 }
 
 #[inline]
-fn parse(body: &[u8]) -> Option<Frame<'_>> {
+pub(super) fn parse(body: &[u8]) -> Option<Frame<'_>> {
     let (&tag, body) = body.split_first()?;
     match tag {
         b'w' => {
