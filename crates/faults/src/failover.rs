@@ -94,10 +94,11 @@ impl Failover {
         });
     }
 
-    /// Ends the primary and promotes the standby. The worker and the writers have to find it by themselves.
-    pub fn fail_over(&mut self, end: Shutdown) -> Recovery {
+    /// Ends the primary and, after `down`, promotes the standby. The worker and the writers have to find it by themselves.
+    pub fn fail_over(&mut self, end: Shutdown, down: Duration) -> Recovery {
         let begun = Instant::now();
         self.primary.server().stop(end);
+        std::thread::sleep(down);
         self.standby.promote();
         let promotion_s = begun.elapsed().as_secs_f64();
         let accepts = Instant::now();

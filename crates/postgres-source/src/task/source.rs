@@ -22,7 +22,7 @@ use crate::wire::Connection;
 const CONNECTING: &str = "Connecting to the database";
 
 /// For how long, and how often, an attempt looks for one of several servers.
-const LOOK_TIME: Duration = Duration::from_secs(60);
+const LOOK_TIME: Duration = Duration::from_secs(300);
 const LOOK_INTERVAL: Duration = Duration::from_millis(300);
 
 /// As for tables: a topic that cannot be written does not hold the stream up.

@@ -149,3 +149,53 @@ fn servers_that_may_take_over_are_looked_at() {
     let without = report(&config(&standby, "postgres", &[base[0], base[2], ("slot.name", "other")]));
     check(&without, &[("pg.failover.timeline", Warn, "slot.failover=true")]);
 }
+
+/// The statements that docs/failover.md has for this server, block by block.
+fn page(server: &str) -> Vec<Vec<&'static str>> {
+    let page = include_str!("../../../../docs/failover.md");
+    let begin = format!("```sql {server}\n");
+    let blocks = page.split(begin.as_str()).skip(1).filter_map(|rest| rest.split_once("```"));
+    blocks.map(|(block, _)| block.lines().collect()).collect()
+}
+
+#[test]
+fn the_page_of_failover_sets_up_what_the_doctor_wants() {
+    let primary = Postgres::start(Postgres::builder(18));
+    let run = |server: &Postgres, block: &[&str]| {
+        block.iter().for_each(|statement| drop(server.sql("postgres", statement)));
+    };
+    primary.sql("postgres", "create table t (id int primary key); create publication p for table t");
+    let (on_primary, on_standby) = (page("primary"), page("standby"));
+    run(&primary, &on_primary[0]);
+    // With what is copied, and as it is by default.
+    let plain = [("hot_standby_feedback", "off"), ("primary_slot_name", "")];
+    let standby = primary.standby(Standby { settings: &plain, ..Standby::new("unused") });
+    primary.sql("postgres", "select pg_drop_replication_slot('unused')");
+    run(&standby, &on_standby[0]);
+    primary.sql("postgres", "select pg_create_logical_replication_slot('fo', 'pgoutput', false, false, true)");
+    until("the slot to be ready", || {
+        run(&primary, &on_primary[1]);
+        primary.sql("postgres", "select pg_replication_slot_advance('fo', pg_current_wal_lsn())");
+        let rows = standby.sql("postgres", on_standby[1][0]);
+        rows.iter().any(|row| row.iter().map(Option::as_deref).eq([Some("fo"), Some("t"), Some("f"), None]))
+    });
+    let both = format!("{}:{},{}:{}", primary.host(), primary.port(), standby.host(), standby.port());
+    let base = [("publication.name", "p"), ("slot.name", "fo"), ("slot.failover", "true")];
+    let given = [&base[..], &[("database.hostname", both.as_str())]].concat();
+    let found = report(&config(&primary, "postgres", &given));
+    for id in ["pg.failover.hosts", "pg.failover.order", "pg.failover.synchronized_standby_slots", "pg.slot.failover"] {
+        check(&found, &[(id, Pass, "")]);
+    }
+    let found = report(&config(&standby, "postgres", &base));
+    let ids = ["hot_standby_feedback", "primary_slot", "receiver"].map(|id| format!("pg.standby.{id}"));
+    let more = ["sync_slots", "conninfo_dbname", "synced"].map(|id| format!("pg.failover.{id}"));
+    ids.iter().chain(&more).for_each(|id| check(&found, &[(id, Pass, "")]));
+
+    primary.server().stop(Shutdown::Immediate);
+    standby.promote();
+    standby.sql("postgres", "alter system set synchronized_standby_slots = 'standby1'");
+    run(&standby, &page("promoted")[0]);
+    until("the setting to be gone", || {
+        standby.sql("postgres", "show synchronized_standby_slots")[0][0].as_deref() == Some("")
+    });
+}

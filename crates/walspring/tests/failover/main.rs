@@ -21,7 +21,7 @@ fn fails_over(major: u32, end: Shutdown) {
     let load = pair.load(LoadOptions { seed: 11, writers: 2, pause: Duration::from_millis(10), huge_every: 0 });
     pair.wait_ready();
     pair.rig.wait_confirmed(pair.rig.confirmed().unwrap_or_default());
-    let Recovery { promotion_s, recovery_s, timeline } = pair.fail_over(end);
+    let Recovery { promotion_s, recovery_s, timeline } = pair.fail_over(end, Duration::ZERO);
     eprintln!("PostgreSQL {major}: promoted after {promotion_s:.2} s, events again after {recovery_s:.2} s more");
     load.stop();
     let verdict = pair.rig.check();
