@@ -1,10 +1,13 @@
 //! Snapshots that go on after a restart: what must not be read again, lost, or left older than the table.
-
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use walspring_record::SourceOffset;
 use walspring_testkit::{TempDatabase, postgres};
 
-use crate::support::{Connector, Event, Source, Step};
+use crate::support::{Connector, Event, Random, Source, Step, number};
 
 /// A snapshot batch holds 256 rows or so of these.
 const PAD: &str = "repeat('x', 1000)";
@@ -109,4 +112,308 @@ fn stopped_after_any_batch_it_goes_on_behind_it_and_touches_no_table_that_is_rea
 #[test]
 fn stopped_after_any_batch_of_several_readers_it_goes_on_behind_it() {
     goes_on_after_each_batch(18, "3");
+}
+
+/// What a reader of the topics has: `None` for a value that was left out and never came.
+#[derive(Default)]
+struct Folded {
+    rows: BTreeMap<(String, i64), Vec<Option<String>>>,
+}
+
+impl Folded {
+    fn apply(&mut self, events: &[Event]) {
+        for e in events {
+            let key = (e.table.clone(), e.number("id"));
+            if e.op == 'd' {
+                self.rows.remove(&key);
+                continue;
+            }
+            if e.op == 'u' && key.1 > 100_000 {
+                // Its key has changed; the former one is told by how it has.
+                self.rows.remove(&(e.table.clone(), key.1 - 100_000));
+            }
+            let before = self.rows.get(&key);
+            // Columns are NOT NULL: what is missing has not changed.
+            let value = |(n, (_, value)): (usize, &(String, Option<String>))| {
+                value.clone().or_else(|| before.and_then(|row| row[n].clone()))
+            };
+            let row = e.row.iter().enumerate().map(value).collect();
+            self.rows.insert(key, row);
+        }
+    }
+
+    #[track_caller]
+    fn is(&self, db: &TempDatabase, tables: &[&str], what: &str) {
+        for table in tables {
+            let rows = db.sql(&format!("select * from {table}"));
+            let id = |row: &[Option<String>]| row[0].as_deref().and_then(|id| id.parse::<i64>().ok()).expect("an id");
+            let want: BTreeMap<i64, Vec<Option<String>>> = rows.into_iter().map(|row| (id(&row), row)).collect();
+            let name = format!("public.{table}");
+            let have = self.rows.iter().filter(|((of, _), _)| *of == name).map(|((_, id), row)| (*id, row.clone()));
+            let have: BTreeMap<i64, Vec<Option<String>>> = have.collect();
+            let short = |row: Option<&Vec<Option<String>>>| {
+                let cut = |v: &Option<String>| v.as_ref().map(|v| v.chars().take(12).collect::<String>());
+                row.map(|row| row.iter().map(cut).collect::<Vec<_>>())
+            };
+            for id in want.keys().chain(have.keys()) {
+                let (have, want) = (have.get(id), want.get(id));
+                assert!(have == want, "{what}: {table} {id}: {:?} instead of {:?}", short(have), short(want));
+            }
+        }
+    }
+}
+
+/// A value that stands outside of its row.
+const LARGE: &str = "(select string_agg(md5(random()::text), '') from generate_series(1, 120))";
+
+fn change(random: &mut Random) -> String {
+    let table = ["a", "b"][random.below(2) as usize];
+    let id = 1 + random.below(1300);
+    let n = random.below(1_000_000);
+    match random.below(8) {
+        0 => format!("delete from {table} where id = {id}"),
+        1 => format!(
+            "update {table} set id = id + 100000, big = {LARGE} where id = {id} and not exists (select from {table} where id = {id} + 100000)"
+        ),
+        2 => format!(
+            "insert into {table} values ({}, {n}, {PAD}, {LARGE}) on conflict do nothing",
+            2000 + random.below(500)
+        ),
+        3 => format!("update {table} set big = {LARGE} where id = {id}"),
+        4 => format!("vacuum {table}"),
+        // Rows move, and their large values stay.
+        _ => format!("update {table} set v = {n} where id between {id} and {id} + 6"),
+    }
+}
+
+/// Kills of one snapshot. What has changed is looked for anew each time, so that it has to be let go on at last.
+const KILLS: usize = 8;
+
+/// Killed again and again, also behind offsets that were stored late, while others write.
+fn changes_fold_to_the_tables(major: u32, threads: &str, seed: u64) {
+    let db = postgres(major).database();
+    for table in ["a", "b"] {
+        db.sql(&format!(
+            "create table {table} (id int primary key, v int not null, pad text not null, big text not null); \
+             alter table {table} alter big set storage external; \
+             insert into {table} select g, 0, {PAD}, {LARGE} || g from generate_series(1, 1200) g"
+        ));
+    }
+    let connector = Connector::new(&db, &[("snapshot.max.threads", threads)]).limits(|l| l.range_pages = 64);
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = std::thread::spawn({
+        let (stop, mut session, mut random) = (stop.clone(), db.connect(), Random::new(seed));
+        move || {
+            while !stop.load(Ordering::Acquire) {
+                session.batch_execute(&change(&mut random)).expect("a change");
+            }
+        }
+    });
+    let (mut folded, mut offset, mut random, mut kills) =
+        (Folded::default(), None::<SourceOffset>, Random::new(seed + 1), 0);
+    loop {
+        let mut source = connector.start(offset.as_ref());
+        let steps = std::cell::Cell::new(2 + random.below(4) as i64);
+        let mut late = offset.clone();
+        let stores_late = random.below(2) == 0;
+        let mut complete = false;
+        source.until("the cut", |step| {
+            folded.apply(&step.events);
+            if let Some(new) = &step.offset {
+                if !stores_late || steps.get() > 1 {
+                    late = Some(new.clone());
+                }
+                complete |= is_complete(new);
+                steps.set(steps.get() - 1);
+            }
+            complete || (steps.get() <= 0 && kills < KILLS)
+        });
+        if !complete {
+            offset = late;
+            kills += 1;
+            continue;
+        }
+        stop.store(true, Ordering::Release);
+        writer.join().expect("the writer");
+        db.sql("insert into a values (0, 0, '', '')");
+        folded.apply(&source.events_until("the last row", |e| e.number("id") == 0));
+        source.close();
+        break;
+    }
+    folded.is(&db, &["a", "b"], &format!("version {major}, seed {seed}, {kills} kills"));
+    assert!(kills > 3, "{kills} kills");
+}
+
+#[test]
+fn changes_before_and_beside_it_fold_to_the_tables_on_15() {
+    changes_fold_to_the_tables(15, "1", 1);
+    changes_fold_to_the_tables(15, "3", 2);
+}
+
+#[test]
+fn changes_before_and_beside_it_fold_to_the_tables_on_18() {
+    changes_fold_to_the_tables(18, "1", 3);
+}
+
+/// A row that an UPDATE moves to where all has been sent, and whose large value the stream leaves out.
+#[test]
+fn a_large_value_of_a_row_that_was_moved_is_not_lost() {
+    let db = postgres(15).database();
+    db.sql(&format!(
+        "create table a (id int primary key, v int not null, pad text not null, big text not null) \
+         with (autovacuum_enabled = off); alter table a alter big set storage external; \
+         insert into a select g, 0, {PAD}, repeat('y', 3000) || g from generate_series(1, 1200) g"
+    ));
+    let connector = Connector::new(&db, &[]);
+    let (events, offset) = cut(connector.start(None), |events, _| events.len() > 300);
+    let sent = events.len();
+    // There is room at the table's beginning now.
+    db.sql("delete from a where id <= 100");
+    db.sql("vacuum a");
+    db.sql("update a set v = 1 where id = 1000");
+    let page =
+        |row: &str| db.value(&format!("select split_part(trim('()' from ctid::text), ',', 1)::int from a where {row}"));
+    let (moved, border) =
+        (page("id = 1000").parse::<u32>().unwrap(), page(&format!("id = {sent}")).parse::<u32>().unwrap());
+    assert!(moved < border, "it was not moved: page {moved} of {border}");
+    let mut folded = Folded::default();
+    folded.apply(&events);
+    let mut source = connector.start(Some(&offset));
+    let rest = source.read_snapshot();
+    // What is left, and the row that was moved.
+    assert_eq!(
+        rest.len(),
+        1200 - sent,
+        "{:?}",
+        ids(&rest, "a").iter().filter(|id| **id <= sent as i64).collect::<Vec<_>>()
+    );
+    folded.apply(&rest);
+    db.sql("insert into a values (0, 0, '', '')");
+    let streamed = source.events_until("the last row", |e| e.number("id") == 0);
+    assert!(
+        streamed.iter().any(|e| e.op == 'u' && e.number("id") == 1000 && e.get("big").is_none()),
+        "a value is left out"
+    );
+    folded.apply(&streamed);
+    folded.is(&db, &["a"], "after the restart");
+    source.close();
+}
+
+/// Rows of a table without a key cannot be told apart: it is read again, alone, and once.
+#[test]
+fn a_table_without_a_key_is_read_again_alone_and_its_changes_of_before_do_not_come_twice() {
+    let db = postgres(15).database();
+    table(&db, "a", 600);
+    db.sql(&format!(
+        "create table b (id int, v int, pad text); insert into b select g, 0, {PAD} from generate_series(1, 900) g"
+    ));
+    table(&db, "c", 10);
+    let connector = Connector::new(&db, &[]).limits(|l| l.batch_changes = 1);
+    let (first, offset) = cut(connector.start(None), |events, _| reads(events, "b").len() > 300);
+    db.sql(&format!(
+        "insert into b values (1001, 1, ''); update a set v = 1 where id = 1; begin; insert into b select g, 2, {PAD} \
+         from generate_series(1002, 1010) g; insert into c values (11, 0, ''); commit"
+    ));
+    let mut source = connector.start(Some(&offset));
+    let second = source.read_snapshot();
+    let completed = source.offset.clone().expect("an offset");
+    db.sql("insert into b values (1999, 3, '')");
+    db.sql("insert into b values (2000, 3, '')");
+    let streamed = source.events_until("the last row", |e| e.number("id") == 2000);
+    source.close();
+    assert_eq!(ids(&first, "a").len() + ids(&second, "a").len(), 600);
+    assert!(ids(&second, "b").into_iter().eq((1..=900).chain(1001..=1010)), "{:?}", ids(&second, "b"));
+    let shorts: Vec<String> = streamed.iter().map(|e| format!("{} {} {}", e.table, e.op, e.number("id"))).collect();
+    assert_eq!(shorts, ["public.a u 1", "public.c c 11", "public.b c 1999", "public.b c 2000"]);
+    // From each offset on: the rows of before are left out until they are passed.
+    assert!(says_how_far(&completed));
+    let mut source = connector.streaming(Some(&completed));
+    let mut offsets = Vec::new();
+    let mut again = Vec::new();
+    source.until("the last row", |step| {
+        again.extend(step.events.iter().cloned());
+        offsets.extend(step.offset.clone().map(|offset| (again.len(), offset)));
+        step.events.iter().any(|e| e.number("id") == 2000)
+    });
+    source.close();
+    assert_eq!(again, streamed);
+    assert!(!says_how_far(&offsets.last().unwrap().1), "what is passed is not said any more");
+    for (sent, offset) in &offsets[..offsets.len() - 1] {
+        let mut source = connector.streaming(Some(offset));
+        assert_eq!(source.events_until("the last row", |e| e.number("id") == 2000), streamed[*sent..], "{offset:?}");
+        source.close();
+    }
+}
+
+#[test]
+fn a_table_that_was_rewritten_is_read_again_alone() {
+    for rewrite in [
+        "vacuum full b",
+        "alter table b alter v type bigint",
+        "truncate b; insert into b select g, 7, '' from generate_series(1, 5) g",
+    ] {
+        let db = postgres(18).database();
+        table(&db, "a", 20);
+        table(&db, "b", 900);
+        table(&db, "c", 20);
+        let connector = Connector::new(&db, &[("skipped.operations", "none")]);
+        let (first, offset) = cut(connector.start(None), |events, _| reads(events, "b").len() > 300);
+        db.sql(rewrite);
+        let mut source = connector.start(Some(&offset));
+        let second = source.read_snapshot();
+        source.close();
+        let rows: usize = db.value("select count(*) from b").parse().unwrap();
+        assert_eq!((ids(&first, "a").len(), ids(&second, "a").len()), (20, 0), "{rewrite}");
+        assert_eq!((ids(&second, "b").len(), ids(&second, "c").len()), (rows, 20), "{rewrite}");
+    }
+}
+
+#[test]
+fn a_table_that_was_made_again_and_one_that_is_new_are_read() {
+    let db = postgres(15).database();
+    table(&db, "a", 20);
+    table(&db, "b", 900);
+    let connector = Connector::new(&db, &[]);
+    let (_, offset) = cut(connector.start(None), |events, _| reads(events, "b").len() > 300);
+    db.sql("drop table a");
+    table(&db, "a", 30);
+    table(&db, "d", 5);
+    let mut source = connector.start(Some(&offset));
+    let second = source.read_snapshot();
+    source.close();
+    assert_eq!((ids(&second, "a").len(), ids(&second, "d").len()), (30, 5));
+    assert!(ids(&second, "b").len() < 600);
+}
+
+#[test]
+fn where_the_slot_has_not_what_is_needed_it_begins_again() {
+    let db = postgres(15).database();
+    table(&db, "a", 600);
+    let mut connector = Connector::new(&db, &[]);
+    let slot = db.slot("s");
+    let (_, offset) = cut(connector.start(None), |events, _| events.len() > 200);
+    let whole = |connector: &Connector, offset: &SourceOffset| {
+        let mut source = connector.start(Some(offset));
+        let rows = source.read_snapshot().len();
+        let last = source.close().expect("an offset");
+        (rows, number(&last, "lsn") > number(offset, "lsn"))
+    };
+    let goes_on = whole(&connector, &offset);
+    assert!(goes_on.0 < 600 && !goes_on.1, "{goes_on:?}");
+    // Stored by the original, by another version, or without the setting.
+    let mut of_another = offset.clone();
+    of_another.remove("walspring_snapshot");
+    assert_eq!(whole(&connector, &of_another), (600, true));
+    of_another.insert("walspring_snapshot".into(), "{\"version\":2}".into());
+    assert_eq!(whole(&connector, &of_another), (600, true));
+    connector.set("walspring.snapshot.resume", "false");
+    assert_eq!(whole(&connector, &offset), (600, true));
+    connector.set("walspring.snapshot.resume", "true");
+    db.sql("select pg_switch_wal()");
+    let advance = format!("select pg_replication_slot_advance('{slot}', pg_current_wal_lsn())");
+    walspring_testkit::wait_for("the slot", Duration::from_secs(10), || db.try_sql(&advance).ok());
+    assert_eq!(whole(&connector, &offset), (600, true));
+    let drop_slot = format!("select pg_drop_replication_slot('{slot}')");
+    walspring_testkit::wait_for("the slot", Duration::from_secs(10), || db.try_sql(&drop_slot).ok());
+    assert_eq!(whole(&connector, &offset), (600, true));
 }
