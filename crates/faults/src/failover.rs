@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use walspring_testkit::{Postgres, Shutdown, Standby, wait_for};
+use walspring_testkit::{Postgres, Shutdown, Standby, TempDatabase, wait_for};
 
 use crate::ledger::{self, Load, LoadOptions};
 use crate::rig::{Delivery, PATIENCE, Rig, Setup};
@@ -51,7 +51,8 @@ impl Failover {
         hold_back(&primary, true);
         let db = Arc::new(primary.database());
         ledger::prepare_for_failover(&db);
-        standby.wait_synced(&[&ledger::order_slot(&db)]);
+        let mut taken = Vec::new();
+        wait_synced(&primary, &standby, &db, &[&ledger::order_slot(&db)], &mut taken);
         let hosts: Vec<(String, u16)> =
             [&primary, &standby].map(|server| (server.host().to_owned(), server.port())).into();
         let names = hosts.iter().map(|(host, port)| format!("{host}:{port}")).collect::<Vec<_>>().join(",");
@@ -61,7 +62,8 @@ impl Failover {
         setup.delivery = options.delivery;
         setup.database = Some((db, "s"));
         setup.connector = &connector;
-        let rig = setup.rig();
+        let mut rig = setup.rig();
+        rig.taken = taken;
         Failover { rig, primary, standby, hosts, slot_of_standby: SLOT }
     }
 
@@ -77,21 +79,9 @@ impl Failover {
 
     /// Until a promotion would lose neither the connector's slot nor the account's.
     pub fn wait_ready(&mut self) {
-        let slots = [ledger::order_slot(&self.rig.db), self.rig.slot().to_owned()];
-        let ready = format!(
-            "select count(*) from pg_replication_slots where slot_name in ('{}', '{}') and synced and not temporary \
-             and invalidation_reason is null",
-            slots[0], slots[1]
-        );
-        wait_for("both slots on the standby", PATIENCE, || {
-            if self.standby.value("postgres", &ready) == "2" {
-                return Some(());
-            }
-            // The account's slot holds rows back that are older than the standby: it has to move on, too.
-            self.rig.taken.extend(ledger::take_commits(&self.rig.db));
-            self.primary.sql("postgres", "select pg_log_standby_snapshot()");
-            None
-        });
+        let (order, db) = (ledger::order_slot(&self.rig.db), self.rig.db.clone());
+        let slot = self.rig.slot().to_owned();
+        wait_synced(&self.primary, &self.standby, &db, &[&order, &slot], &mut self.rig.taken);
     }
 
     /// Ends the primary and, after `down`, promotes the standby. The worker and the writers have to find it by themselves.
@@ -120,6 +110,25 @@ impl Failover {
         self.standby = Arc::new(again);
         hold_back(&self.primary, true);
     }
+}
+
+/// Until these slots would survive a promotion. The account's may hold rows back that are older than the standby, and those
+/// hold up the copies of all: it has to move on, too, and gives up what it has for that.
+fn wait_synced(primary: &Postgres, standby: &Postgres, db: &TempDatabase, slots: &[&str], taken: &mut Vec<i64>) {
+    let names: Vec<String> = slots.iter().map(|slot| format!("'{slot}'")).collect();
+    let ready = format!(
+        "select count(*) from pg_replication_slots where slot_name in ({}) and synced and not temporary \
+         and invalidation_reason is null",
+        names.join(", ")
+    );
+    wait_for("the slots on the standby", PATIENCE, || {
+        if standby.value("postgres", &ready) == slots.len().to_string() {
+            return Some(());
+        }
+        taken.extend(ledger::take_commits(db));
+        primary.sql("postgres", "select pg_log_standby_snapshot()");
+        None
+    });
 }
 
 /// Whether decoding waits for the standby: `synchronized_standby_slots`.

@@ -91,17 +91,6 @@ impl Postgres {
         wait_for("the standby to replay", PATIENCE, || (self.value("postgres", &replayed) == "t").then_some(()));
     }
 
-    /// Until these slots would survive a promotion of this standby.
-    #[track_caller]
-    pub fn wait_synced(&self, slots: &[&str]) {
-        let ready =
-            "select slot_name from pg_replication_slots where synced and not temporary and invalidation_reason is null";
-        wait_for("the slots to be in step", PATIENCE, || {
-            let rows = self.sql("postgres", ready);
-            slots.iter().all(|slot| rows.iter().any(|row| row[0].as_deref() == Some(*slot))).then_some(())
-        });
-    }
-
     /// Makes a primary of this standby; it accepts writes when this returns.
     #[track_caller]
     pub fn promote(&self) {
