@@ -192,10 +192,7 @@ fn waited_for(config: &ConnectConfig, all: &ConnectConfig, pid: i32, slot: &str)
     }
     let pids = older_transactions(&mut connection, pid)?;
     Ok((!pids.is_empty()).then(|| {
-        format!(
-            "making slot {slot}: PostgreSQL waits for transactions that began earlier to end: {}",
-            pids.join(", ")
-        )
+        format!("making slot {slot}: PostgreSQL waits for transactions that began earlier to end: {}", pids.join(", "))
     }))
 }
 

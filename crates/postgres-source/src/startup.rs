@@ -156,7 +156,10 @@ fn missing_slot(name: &str, stored: Lsn, (server, kept): (Option<&Server>, Optio
         None => gone,
     };
     let bytes = server.end.0.saturating_sub(stored.0);
-    format!("{how}; what was committed after {stored}, up to now {} ({bytes} bytes of the log), cannot be read", server.end)
+    format!(
+        "{how}; what was committed after {stored}, up to now {} ({bytes} bytes of the log), cannot be read",
+        server.end
+    )
 }
 
 /// Refuses a slot that has been invalidated: starting the stream would be tried in vain for ever.
