@@ -54,6 +54,8 @@ pub struct LastEvent {
     pub lsn: Lsn,
     pub events_at_lsn: u64,
     pub last_commit: Option<Lsn>,
+    /// The last COMMIT that was seen: what events tell. `last_commit` may be a position beyond it.
+    pub commit_seen: Option<Lsn>,
     pub xid: Option<u32>,
     pub commit_us: i64,
     pub message_type: &'static str,
@@ -230,7 +232,9 @@ impl<R: Relations> ChangeReader<R> {
             return None;
         }
         let before = self.last.clone().unwrap_or_default();
-        let last = LastEvent { lsn, events_at_lsn: 0, last_commit: Some(lsn), message_type: "COMMIT", ..before };
+        let commit_seen = self.last_commit;
+        let last =
+            LastEvent { lsn, events_at_lsn: 0, last_commit: Some(lsn), commit_seen, message_type: "COMMIT", ..before };
         self.floor = self.floor.max(Some(lsn));
         let offset = self.events.streaming_offset(&last);
         self.last = Some(last);
@@ -570,8 +574,8 @@ impl<R: Relations> ChangeReader<R> {
 
     fn remember(&mut self, lsn: Lsn, nth: u64, message_type: &'static str) {
         let (xid, commit_us) = self.open.as_ref().map_or((None, 0), |o| (Some(o.xid), o.commit_us));
-        let last_commit = self.last_commit.max(self.floor);
-        self.last = Some(LastEvent { lsn, events_at_lsn: nth, last_commit, xid, commit_us, message_type });
+        let (commit_seen, last_commit) = (self.last_commit, self.last_commit.max(self.floor));
+        self.last = Some(LastEvent { lsn, events_at_lsn: nth, last_commit, commit_seen, xid, commit_us, message_type });
     }
 
     /// The open transaction's place in the batch.
@@ -610,6 +614,7 @@ impl<R: Relations> ChangeReader<R> {
                 lsn: end,
                 events_at_lsn: 0,
                 last_commit: Some(end),
+                commit_seen: Some(end),
                 xid: Some(open.xid),
                 commit_us: open.commit_us,
                 message_type: "COMMIT",

@@ -24,6 +24,10 @@ use crate::position::StoredPosition;
 use crate::resume::LeftOut;
 use crate::shared_topics::SharedTopics;
 
+/// Where `lsn_commit` says more than the last COMMIT that was seen, that one; 0: none. With the original, which stores no such
+/// positions, events tell of COMMITs only (`source.sequence`), also after a restart.
+const COMMIT_SEEN: &str = "walspring_commit_seen";
+
 /// A stored offset, as it was found.
 #[derive(Debug, Clone)]
 pub struct StoredOffset {
@@ -43,6 +47,11 @@ impl StoredOffset {
         let snapshot = offset.is_of_initial_snapshot();
         let position = StoredPosition {
             last_commit: offset.lsn_commit,
+            commit_seen: offset
+                .rest
+                .get(COMMIT_SEEN)
+                .and_then(|v| v.as_u64())
+                .map(|seen| (seen > 0).then_some(Lsn(seen))),
             xid: offset.xid.and_then(|x| u32::try_from(x).ok()),
             lsn: offset.lsn.or(offset.lsn_proc),
             events_at_lsn: (offset.events_at_lsn > 0).then_some(offset.events_at_lsn),
@@ -177,6 +186,10 @@ impl Events {
     }
 
     pub fn streaming_offset(&self, last: &LastEvent) -> SourceOffset {
+        let mut rest = self.rest();
+        if last.commit_seen != last.last_commit {
+            rest.insert(COMMIT_SEEN.to_owned(), last.commit_seen.unwrap_or_default().0.into());
+        }
         DebeziumOffset {
             lsn: Some(last.lsn),
             lsn_proc: Some(last.lsn),
@@ -188,7 +201,7 @@ impl Events {
             xmin: self.xmin.and_then(|xmin| i64::try_from(xmin).ok()),
             // What a restart from here has to leave out.
             snapshot_progress: self.left_out.as_ref().and_then(|l| l.text_for(last.last_commit.unwrap_or_default())),
-            rest: self.rest(),
+            rest,
             ..DebeziumOffset::default()
         }
         .to_map()

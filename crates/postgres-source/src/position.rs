@@ -16,6 +16,8 @@ use walspring_record::Lsn;
 pub struct StoredPosition {
     /// The end of the last transaction that was sent whole.
     pub last_commit: Option<Lsn>,
+    /// What events tell of it, where that is another: a position at which nothing captured had ended is not told.
+    pub commit_seen: Option<Option<Lsn>>,
     pub xid: Option<u32>,
     pub lsn: Option<Lsn>,
     /// Events at `lsn` that were sent; `None` in offsets of versions that did not count.

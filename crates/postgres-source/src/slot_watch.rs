@@ -17,6 +17,9 @@ use crate::wire::{ConnectConfig, Connection, PgError, quote_literal};
 /// A server that does not answer within this is one that could not be asked.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
+/// A transaction that was prepared longer ago has been forgotten; whoever commits in two phases does so in seconds.
+const PREPARED_MAX: Duration = Duration::from_secs(3600);
+
 /// Ends when dropped.
 pub struct SlotWatch {
     wish: Arc<Wish>,
@@ -52,10 +55,12 @@ impl SlotWatch {
         let run = move || {
             let mut connection = None;
             let mut failing = false;
+            let mut told_prepared = false;
             let mut held_up = false;
             while shared.wait_for_look(if connection.is_none() && !failing { Duration::ZERO } else { interval }) {
                 match look(&mut connection, &config, &sql) {
                     Ok(reading) => {
+                        tell_prepared(reading.as_ref(), &mut told_prepared);
                         metrics.slot().push(Instant::now(), reading);
                         if failing {
                             tracing::info!("the slot can be looked at again");
@@ -138,11 +143,28 @@ fn sql(slot: &str) -> String {
     format!(
         "SELECT w.lsn, s.active, s.wal_status, s.safe_wal_size, s.restart_lsn, s.confirmed_flush_lsn, \
          pg_catalog.pg_size_bytes(pg_catalog.current_setting('max_slot_wal_keep_size')), \
-         pg_catalog.age(s.catalog_xmin), t.spill_txns, t.spill_bytes \
-         FROM (SELECT {WAL_END} AS lsn) w, pg_catalog.pg_replication_slots s \
+         pg_catalog.age(s.catalog_xmin), t.spill_txns, t.spill_bytes, p.count, p.age_s \
+         FROM (SELECT {WAL_END} AS lsn) w, (SELECT count(*), \
+         EXTRACT(epoch FROM pg_catalog.now() - min(prepared))::pg_catalog.int8 AS age_s FROM pg_catalog.pg_prepared_xacts) p, \
+         pg_catalog.pg_replication_slots s \
          LEFT JOIN pg_catalog.pg_stat_replication_slots t ON t.slot_name = s.slot_name WHERE s.slot_name = {}",
         quote_literal(slot)
     )
+}
+
+/// Says once that a prepared transaction is old, until none is.
+fn tell_prepared(reading: Option<&SlotReading>, told: &mut bool) {
+    let age = reading.and_then(|reading| reading.prepared_age_s).map(Duration::from_secs);
+    let old = age.filter(|age| *age >= PREPARED_MAX);
+    if let (Some(age), false) = (old, *told) {
+        let seconds = age.as_secs();
+        tracing::warn!(
+            seconds,
+            "a prepared transaction waits for its end: its events come at COMMIT PREPARED, and until then every slot keeps the \
+             server's log and the catalogs' dead rows; SELECT * FROM pg_prepared_xacts, then COMMIT PREPARED or ROLLBACK PREPARED"
+        );
+    }
+    *told = old.is_some();
 }
 
 /// `None`: there is no such slot.
@@ -171,5 +193,7 @@ fn look(
         catalog_xmin_age: count(7),
         spilled_transactions: count(8),
         spilled_bytes: count(9),
+        prepared: count(10),
+        prepared_age_s: count(11),
     }))
 }

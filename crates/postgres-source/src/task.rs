@@ -196,9 +196,10 @@ impl PostgresTask {
             slot = made.consistent_point;
         }
         let resume = stored.as_ref().map_or_else(|| Resume::at(Lsn::ZERO), |s| Resume::after(&s.position));
+        let seen = stored.as_ref().and_then(|s| s.position.commit_seen);
         let from = StreamStart {
-            last_commit: stored.as_ref().and_then(|s| s.position.last_commit),
-            floor: (slot < resume.start).then_some(resume.start),
+            last_commit: stored.as_ref().and_then(|s| s.position.commit_seen.unwrap_or(s.position.last_commit)),
+            floor: (slot < resume.start || seen.is_some()).then_some(resume.start),
             slot,
             resume,
             stored,

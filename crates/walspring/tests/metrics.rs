@@ -124,7 +124,13 @@ fn figures_agree_with_the_server_and_every_name_is_documented() {
     let end: f64 = db.value("select pg_current_wal_lsn() - '0/0'").parse().unwrap();
     assert!(position > 0.0 && position <= end, "{position} {end}");
 
+    db.sql("begin; insert into b values (1000); prepare transaction 'left'");
     slot_agrees(&worker, &db);
+    let aged = wait_page(&worker, "its age", |page| {
+        page.value("walspring_prepared_transaction_age_seconds", &[]).is_some_and(|age| age >= 1.0)
+    });
+    assert_eq!(aged.value("walspring_prepared_transactions", &[]), Some(1.0));
+    db.sql("rollback prepared 'left'");
     every_name_is_exposed_or_explained(&page(&worker));
 
     // What is stopped says so, and what is deleted says nothing.
@@ -146,6 +152,7 @@ fn slot_agrees(worker: &Worker, db: &TempDatabase) {
            'walspring_slot_retained_wal_bytes', pg_current_wal_lsn() - restart_lsn,
            'walspring_slot_safe_wal_bytes', safe_wal_size, 'walspring_slot_active', active::int,
            'walspring_slot_catalog_xmin_age', age(catalog_xmin),
+           'walspring_prepared_transactions', (select count(*) from pg_prepared_xacts),
            'walspring_slot_wal_limit_bytes', pg_size_bytes(current_setting('max_slot_wal_keep_size')))
          from pg_replication_slots where slot_name = '{}'",
         db.slot("one")

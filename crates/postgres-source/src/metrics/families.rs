@@ -85,6 +85,8 @@ families! {
     SLOT_CONFIRMED Gauge "walspring_slot_confirmed_lsn" "The slot's confirmed_flush_lsn, as a number.";
     SLOT_RESTART Gauge "walspring_slot_restart_lsn" "The slot's restart_lsn, as a number.";
     SLOT_XMIN_AGE Gauge "walspring_slot_catalog_xmin_age" "Transactions since the slot's catalog_xmin, which VACUUM of catalogs must leave alone.";
+    PREPARED Gauge "walspring_prepared_transactions" "Transactions of the server that are prepared and wait for COMMIT PREPARED or ROLLBACK PREPARED.";
+    PREPARED_AGE Gauge "walspring_prepared_transaction_age_seconds" "Since when the oldest of them waits; 0: there is none.";
     TOO_LARGE Counter "walspring_values_too_large_total" "Values above walspring.value.max.bytes, by what became of them: truncated, replaced; skipped: their records were left out.";
     STREAMED Counter "walspring_streamed_transactions_total" "Transactions that began to come before their end.";
     STREAMED_ROLLED_BACK Counter "walspring_streamed_rollbacks_total" "Of these, those that were rolled back.";

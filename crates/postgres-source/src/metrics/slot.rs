@@ -34,6 +34,9 @@ pub struct SlotReading {
     pub catalog_xmin_age: Option<u64>,
     pub spilled_transactions: Option<u64>,
     pub spilled_bytes: Option<u64>,
+    /// Prepared transactions of the whole server, and since when the oldest waits.
+    pub prepared: Option<u64>,
+    pub prepared_age_s: Option<u64>,
 }
 
 /// The readings of one slot.
@@ -133,6 +136,8 @@ impl SlotHistory {
             (&f::SLOT_XMIN_AGE, count(reading.catalog_xmin_age)),
             (&f::SLOT_SPILLED, count(reading.spilled_transactions)),
             (&f::SLOT_SPILLED_BYTES, count(reading.spilled_bytes)),
+            (&f::PREPARED, count(reading.prepared)),
+            (&f::PREPARED_AGE, reading.prepared.map(|_| reading.prepared_age_s.unwrap_or(0) as f64)),
         ] {
             if let Some(value) = value {
                 plain(sheet, family, value);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use walspring_testkit::{Postgres, Shutdown, TempDatabase, postgres, wait_for};
 
-use crate::support::{Connector, confirmed, lsn, number};
+use crate::support::{Connector, Source, confirmed, lsn, number};
 
 fn quiet(db: &TempDatabase) -> Connector {
     db.sql("create table a (id int primary key); create table noise (v text)");
@@ -146,4 +146,48 @@ fn a_server_that_shuts_down_is_not_held_up() {
         assert_eq!(source.take(1)[0].number("id"), 2);
         source.close();
     }
+}
+
+/// What events tell of the last COMMIT (`source.sequence`): a position that was stored while nothing captured changed is none,
+/// before a restart and behind it.
+#[test]
+fn a_position_without_a_commit_is_not_told_by_the_events_behind_it() {
+    let db = postgres(15).database();
+    // What is not captured is not published, so no COMMIT of it comes.
+    let mut connector = quiet(&db).limits(|l| l.quiet_bytes = 1000);
+    connector.set("publication.autocreate.mode", "filtered");
+    let mut source = connector.start(None);
+    source.read_snapshot();
+    let told = |source: &Source| source.batch().transactions.last().map(|t| t.last_commit_lsn).expect("a transaction");
+    let quiet_offset = |source: &mut Source| {
+        let end = noise(&db, 100);
+        source
+            .until("a position", |step| step.offset.as_ref().and_then(|o| number(o, "lsn_commit")) >= Some(end - 1000));
+        source.offset.clone().expect("an offset")
+    };
+    let first = quiet_offset(&mut source);
+    source.close();
+    // Nothing has been committed that is captured. A stop inside the transaction changes nothing of that.
+    let mut source = connector.streaming(Some(&first));
+    db.sql("insert into a values (1), (2)");
+    source.take(2);
+    assert_eq!(told(&source), None, "{first:?} {:?}", source.offset);
+    let inside = source.offset.clone().expect("an offset");
+    assert!(number(&inside, "lsn_commit") >= number(&first, "lsn_commit"));
+    source.close();
+    let mut source = connector.streaming(Some(&inside));
+    db.sql("insert into a values (3)");
+    source.take(1);
+    let commit = told(&source).expect("the transaction before");
+    // From now on one has been seen; it stays the last one.
+    db.sql("insert into a values (4)");
+    source.take(1);
+    let commit = told(&source).filter(|now| *now > commit).expect("a later one");
+    let second = quiet_offset(&mut source);
+    source.close();
+    let mut source = connector.streaming(Some(&second));
+    db.sql("insert into a values (5)");
+    source.take(1);
+    let now = told(&source).expect("a commit");
+    assert!(now > commit && now.0 < number(&second, "lsn_commit").unwrap(), "{now}, {second:?}");
 }
