@@ -224,7 +224,9 @@ impl StandbyWriter {
 /// left out (object_not_in_prerequisite_state: "skipped loading publication"). Before, it ended the stream.
 fn left_out(notice: &[u8]) -> Option<ServerError> {
     let notice = backend::server_error(notice).ok()?;
-    (notice.severity == "WARNING" && notice.code == "55000").then_some(notice)
+    // That a standby is waited for has the same code; it passes.
+    let waits = notice.message.contains("synchronized_standby_slots");
+    (notice.severity == "WARNING" && notice.code == "55000" && !waits).then_some(notice)
 }
 
 /// Microseconds since 2000-01-01 UTC by our clock; only for the server's statistics (`reply_time`).
