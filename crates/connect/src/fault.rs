@@ -1,7 +1,8 @@
 //! Places at which a test ends the process, and bugs that a test switches on to see whether it would be caught.
 //!
-//! `WALSPRING_FAILPOINT=NAME:K` aborts the process when it passes the place for the K-th time (without `:K` the first).
-//! `WALSPRING_PLANT=NAME` makes one of [`PLANTS`] true; `WALSPRING_LIMIT=NAME:N` sets a size that is no option. All of it is
+//! `WALSPRING_FAILPOINT=NAME:K` aborts the process when it passes the place for the K-th time (without `:K` the first);
+//! `NAME:K:hold` leaves the thread that passes it there for ever, and the others go on.
+//! `WALSPRING_PLANT=NAME` makes one of [`PLANTS`] true; `WALSPRING_LIMIT=NAME:N,...` sets sizes that are no options. All of it is
 //! for builds with debug assertions only: in a release these functions are empty and the names are not in the binary. What each is good for stands in docs/reliability.md.
 
 /// Every place, in the order in which a change passes them.
@@ -168,7 +169,7 @@ mod armed {
 
     pub fn limit(name: &str) -> Option<usize> {
         let text = std::env::var("WALSPRING_LIMIT").ok()?;
-        text.split_once(':').filter(|(wanted, _)| *wanted == name)?.1.parse().ok()
+        text.split(',').find_map(|part| part.split_once(':').filter(|(wanted, _)| *wanted == name)?.1.parse().ok())
     }
 
     pub fn planted(name: &str) -> bool {

@@ -48,7 +48,7 @@ impl TransactionConfig {
             transactional_id: transactional_id.into(),
             timeout: Duration::from_secs(60),
             offsets_topic: offsets_topic.into(),
-            bytes_max: 8 << 20,
+            bytes_max: walspring_connect::fault::limit("transaction_bytes", 8 << 20),
             age_max: Duration::from_millis(250),
             by_interval: false,
             force_version_1: false,

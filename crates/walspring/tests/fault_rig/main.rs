@@ -4,6 +4,8 @@
 
 mod connections;
 mod kills;
+mod large;
+mod limits;
 mod page;
 mod planted;
 
