@@ -5,7 +5,6 @@
 mod connections;
 mod kills;
 mod large;
-mod limits;
 mod page;
 mod planted;
 
