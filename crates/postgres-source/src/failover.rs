@@ -7,8 +7,9 @@ use crate::catalog::text;
 use crate::config::SourceConfig;
 use crate::errors::from_pg;
 use crate::identity::Source;
-use crate::wire::{ConnectConfig, Connection, PgError, TargetSession, quote_literal};
+use crate::wire::{ConnectConfig, Connection, PgError, TargetSession, quote_identifier, quote_literal};
 
+use walspring_config::postgres::SlotConfig;
 use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, TaskError};
 
 /// Copies of slots, and the setting that orders the primary behind its standbys, are of this version and later.
@@ -104,6 +105,29 @@ pub fn check_slot(connection: &mut Connection, name: &str) -> Result<(), TaskErr
     Err(TaskError::transient(DEBEZIUM_EXCEPTION, what).hint(
         "name the primary, too: database.hostname=primary:5432,standby:5432; or give the connector a slot of its own here: slot.name",
     ))
+}
+
+/// A slot that was made without `slot.failover`, and that nobody reads now, is made one that standbys keep in step. Where
+/// that cannot be, the connector goes on as it was, and says so.
+pub fn prepare_slot(replication: &mut Connection, slot: &SlotConfig) {
+    if !slot.failover || replication.server_version_num() < SINCE {
+        return;
+    }
+    let name = &slot.name;
+    let without = format!(
+        "SELECT 1 FROM pg_catalog.pg_replication_slots WHERE slot_name = {} AND NOT failover AND NOT temporary \
+         AND NOT pg_catalog.pg_is_in_recovery()",
+        quote_literal(name)
+    );
+    let alter = format!("ALTER_REPLICATION_SLOT {} (FAILOVER true)", quote_identifier(name));
+    match replication.query(&without).map(|rows| rows.is_empty()) {
+        Ok(true) => {}
+        Ok(false) => match replication.query(&alter) {
+            Ok(_) => tracing::info!(slot = name, "the slot is kept in step by standbys from now on"),
+            Err(e) => tracing::warn!("slot {name} would not survive a failover, and cannot be changed ({alter}): {e}"),
+        },
+        Err(e) => tracing::warn!("whether slot {name} survives a failover cannot be seen: {e}"),
+    }
 }
 
 /// Why nothing of the slot is decoded here, as a primary waits for a standby that is not there; `None`: it is not so.

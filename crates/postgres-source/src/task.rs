@@ -325,6 +325,7 @@ impl PostgresTask {
             None => self.replication_connection()?,
         };
         self.keep_source(&mut replication, &mut relations)?;
+        failover::prepare_slot(&mut replication, &self.config.typed.slot);
         let (progress, outside) = (self.progress.clone(), &self.context.outside);
         fault::point("stream.begin");
         let stream = Stream::start(&self.config, relations, replication, from, progress, self.limits, outside)?;

@@ -30,6 +30,9 @@ struct Arguments {
     /// Seconds between the end of a primary and the promotion of its standby.
     #[arg(long, default_value_t = 0.0)]
     down: f64,
+    /// The worker is killed with every second primary, too, and started again.
+    #[arg(long)]
+    kill: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
@@ -69,7 +72,7 @@ fn run(arguments: &Arguments, major: u32, delivery: Guarantee, log: LogKind) -> 
         delivery: if delivery == Guarantee::Alo { Delivery::AtLeastOnce } else { Delivery::ExactlyOnce },
     };
     let mut pair = Failover::new(&program(), options);
-    let worker = pair.rig.start();
+    let mut worker = pair.rig.start();
     pair.rig.wait_streaming();
     let pause = Duration::from_millis(arguments.pause);
     let load = pair.load(LoadOptions { seed: arguments.seed, pause, ..LoadOptions::default() });
@@ -80,6 +83,10 @@ fn run(arguments: &Arguments, major: u32, delivery: Guarantee, log: LogKind) -> 
         }
         pair.wait_ready();
         pair.rig.wait_confirmed(pair.rig.confirmed().unwrap_or_default());
+        if arguments.kill && round % 2 == 1 {
+            worker.kill();
+            worker = pair.rig.start();
+        }
         let end = if round % 2 == 0 { Shutdown::Immediate } else { Shutdown::Kill };
         let seen = pair.fail_over(end, Duration::from_secs_f64(arguments.down));
         eprintln!(

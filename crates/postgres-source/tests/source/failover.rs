@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use walspring_connect::TaskError;
 use walspring_postgres_source::wire::{ConnectConfig, Connection, TargetSession};
 use walspring_record::SourceOffset;
-use walspring_testkit::{Postgres, Shutdown, Standby, TempDatabase, free_port, wait_for};
+use walspring_testkit::{Postgres, Shutdown, Standby, TempDatabase, free_port, postgres, wait_for};
 
 use crate::support::{Connector, Heard, Source, WAIT};
 
@@ -150,6 +150,22 @@ fn what_a_standby_lacks_is_not_sent_and_a_former_primary_is_passed_over() {
     assert_eq!(source.take(1)[0].number("id"), 6);
 }
 
+#[test]
+fn a_slot_of_before_is_made_one_that_survives() {
+    let db = postgres(17).database();
+    db.sql("create table t (id int primary key)");
+    let mut connector = Connector::new(&db, &[("snapshot.mode", "no_data")]);
+    let (source, stored) = streaming(&connector, &db, 1);
+    source.close();
+    let survives = format!("select failover from pg_replication_slots where slot_name = '{}'", db.slot("s"));
+    assert_eq!(db.value(&survives), "f");
+    connector.set("slot.failover", "true");
+    let mut source = connector.streaming(Some(&stored));
+    assert_eq!(db.value(&survives), "t");
+    insert(&db, 2);
+    assert_eq!(source.take(1)[0].number("id"), 2);
+}
+
 fn hosts_are_tried_in_their_order(pair: &Pair) {
     let place = |server: &Postgres| (server.host().to_owned(), server.port());
     let (down, primary, standby) = (("127.0.0.1".to_owned(), free_port()), place(&pair.primary), place(&pair.standby));
@@ -176,6 +192,18 @@ fn hosts_are_tried_in_their_order(pair: &Pair) {
     for part in [&format!("127.0.0.1:{}: connection", down.1), "Connection refused", "server is in hot standby mode"] {
         assert!(text.contains(part), "no {part} in: {text}");
     }
+    // A task waits for one of them, says for what, and can be stopped.
+    let mut connector = pair.connector(&[]);
+    connector.set("database.hostname", &format!("127.0.0.1:{},{}:{}", down.1, standby.0, standby.1));
+    let mut source = connector.start(None);
+    let (hears, stop) = (source.heard.clone(), source.stop.clone());
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            wait_for("what it waits for", WAIT, || heard(&hears, "server is in hot standby mode").then_some(()));
+            stop.stop();
+        });
+        assert!(source.poll(Duration::ZERO).unwrap_err().is_transient());
+    });
 }
 
 #[test]
