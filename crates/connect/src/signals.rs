@@ -34,6 +34,17 @@ struct Inbox {
     waiting: VecDeque<SourceSignal>,
     bytes: usize,
     state: Value,
+    snapshot: Option<SnapshotTeller>,
+}
+
+/// Asked how far a snapshot is; null: none is being read.
+#[derive(Clone)]
+pub struct SnapshotTeller(pub Arc<dyn Fn() -> Value + Send + Sync>);
+
+impl std::fmt::Debug for SnapshotTeller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SnapshotTeller")
+    }
 }
 
 /// Why signals were not taken. None of them was.
@@ -69,6 +80,17 @@ impl SignalInbox {
     pub fn state(&self) -> Option<Value> {
         let inbox = self.lock();
         inbox.listens.then(|| inbox.state.clone())
+    }
+
+    /// The source's side: whom to ask how far its snapshot is.
+    pub fn tells_snapshot(&self, teller: Option<SnapshotTeller>) {
+        self.lock().snapshot = teller;
+    }
+
+    /// How far the source's snapshot is; null: it reads none.
+    pub fn snapshot(&self) -> Value {
+        let teller = self.lock().snapshot.clone();
+        teller.map_or(Value::Null, |teller| teller.0())
     }
 
     /// The source's side: from now on signals are taken, until what is returned is dropped. Those that still wait then are

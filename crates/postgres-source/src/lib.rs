@@ -36,6 +36,7 @@ pub mod simulated;
 mod slot;
 mod slot_watch;
 mod snapshot;
+mod snapshot_board;
 mod snapshot_query;
 mod startup;
 mod stream;

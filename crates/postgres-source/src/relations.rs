@@ -321,6 +321,7 @@ impl CatalogRelations {
         };
         let list = columns.iter().zip(&read).map(expression).collect::<Vec<_>>().join(", ");
         let only = if strict && parts { "ONLY " } else { "" };
+        let rows = (table.rows >= 0.0).then_some(table.rows as u64);
         let list_end = "SELECT ".len() + list.len();
         let select = format!("SELECT {list} FROM {only}{}", publication::qualified(table));
         // A parent's rows stand in several heaps: no range of one.
@@ -328,7 +329,7 @@ impl CatalogRelations {
         let name = table.qualified_name();
         let query = self.config.typed.snapshot.queries.get(&name).cloned();
         let (limit, pages) = (self.config.value_limit.clone(), pages.filter(|_| query.is_none()));
-        Ok(SnapshotTable { name, plan, select, list_end, read, limit, pages, query, heap: None, work: Work::All })
+        Ok(SnapshotTable { name, plan, select, list_end, read, limit, pages, rows, query, heap: None, work: Work::All })
     }
 
     /// For each column, whether rows have it.

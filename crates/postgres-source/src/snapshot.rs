@@ -25,6 +25,7 @@ use crate::copy_text;
 use crate::errors::{PSQL_EXCEPTION, java_message};
 use crate::notifications::Notice;
 use crate::resume::{Heap, Tracker, Work};
+use crate::snapshot_board::{BoardTable, SnapshotBoard};
 use crate::snapshot_query;
 use crate::value_limit::ValueLimit;
 use crate::wire::{CancelToken, ConnectConfig, Connection, PgError, quote_literal};
@@ -46,6 +47,8 @@ pub struct SnapshotTable {
     pub limit: ValueLimit,
     /// Pages of the heap where it can be read by `ctid` ranges; `None`: in one piece.
     pub pages: Option<u64>,
+    /// As the catalog estimates them.
+    pub rows: Option<u64>,
     /// Where the places of its rows say how far it has been read.
     pub heap: Option<Heap>,
     pub work: Work,
@@ -132,6 +135,7 @@ pub struct Snapshot {
     unsent: Vec<usize>,
     tracker: Option<Tracker>,
     pub rows: Arc<AtomicU64>,
+    board: SnapshotBoard,
     /// It failed because a reader lost its connection.
     pub connection_lost: bool,
 }
@@ -146,6 +150,7 @@ impl Snapshot {
         division: Division,
         before_read: &[String],
         mut tracker: Option<Tracker>,
+        board: SnapshotBoard,
     ) -> Result<Snapshot, TaskError> {
         tables.retain(|table| {
             let without = table.query.as_deref() == Some("");
@@ -215,6 +220,7 @@ impl Snapshot {
             notices: Vec::new(),
             ready: VecDeque::new(),
             rows,
+            board,
             connection_lost: false,
         })
     }
@@ -239,17 +245,20 @@ impl Snapshot {
                 Ok(Message::RangeBegins { table }) => {
                     if self.rows_read[table].is_none() {
                         self.rows_read[table] = Some(0);
+                        self.board.rows(table, 0);
                         self.notices.push(Notice::TableBegins(self.tables[table].name.clone()));
                     }
                 }
                 Ok(Message::Rows(piece)) => {
                     *self.rows_read[piece.table].get_or_insert(0) += piece.batch.changes.len() as u64;
                     self.handed[piece.range].waiting += 1;
+                    self.board.rows(piece.table, piece.batch.changes.len() as u64);
                     self.ready.extend(self.marks.rows(piece));
                 }
                 Ok(Message::RangeDone { range }) => {
                     let table = self.handed[range].table;
                     self.handed[range].read = true;
+                    self.board.chunk_done(table);
                     self.settle(range);
                     self.ranges_left[table] -= 1;
                     self.ranges_left_total -= 1;
@@ -318,6 +327,17 @@ impl Snapshot {
         } else if let Some((stretch, heap)) = stretch.zip(heap) {
             tracker.sent(oid, heap.file, stretch);
         }
+    }
+
+    /// The tables that are read, for the board.
+    pub fn on_board(&self) -> Vec<BoardTable> {
+        let table = |(table, chunks): (&SnapshotTable, &usize)| BoardTable {
+            name: table.name.clone(),
+            rows_estimated: table.rows,
+            chunks: *chunks,
+            ..BoardTable::default()
+        };
+        self.tables.iter().zip(&self.ranges).map(table).collect()
     }
 
     /// What has been handed over, for the offset; `None`: nobody wants to know.
@@ -473,6 +493,9 @@ pub(crate) fn table_failed(table: &SnapshotTable, e: PgError) -> TaskError {
     let table = &table.name;
     let hint = match e.code() {
         _ if own_query => Some(format!("mend snapshot.select.statement.overrides.{table}")),
+        Some("42501") if e.server().is_some_and(|e| e.message.contains("row-level security")) => Some(format!(
+            "rows that a policy hides would be left out: ALTER ROLE … BYPASSRLS, or leave {table} out of table.include.list"
+        )),
         Some("42501") => Some(format!(
             "GRANT SELECT ON {table} TO the connector's role, or leave the table out of table.include.list"
         )),

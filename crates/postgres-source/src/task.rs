@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use walspring_config::postgres::SnapshotMode;
 use walspring_connect::{
-    CONNECT_EXCEPTION, Feedback, Poll, Progress, SourcePartition, SourceTask, SourceTaskContext, StopToken, TaskError,
-    fault,
+    CONNECT_EXCEPTION, Feedback, Poll, Progress, SnapshotTeller, SourcePartition, SourceTask, SourceTaskContext,
+    StopToken, TaskError, fault,
 };
 use walspring_record::{ChangeBatch, Lsn};
 
@@ -106,6 +106,8 @@ impl PostgresTask {
         let progress = Arc::new(SlotProgress::new(&config.typed.slot));
         let metrics = Arc::new(SourceMetrics::new(config.metrics(), progress.clone()));
         context.progress.numbers(metrics.clone());
+        let board = metrics.board().clone();
+        context.signals.tells_snapshot(Some(SnapshotTeller(Arc::new(move || board.describe()))));
         PostgresTask {
             notifications: Notifications::new(&config, &events, metrics.clone()),
             config: Arc::new(config),

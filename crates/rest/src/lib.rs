@@ -21,6 +21,7 @@ mod root;
 mod routes;
 mod server;
 mod signals;
+mod snapshot;
 mod starting;
 mod status;
 mod tasks;

@@ -12,7 +12,7 @@ use crate::answer::refused_by_http;
 use crate::guard::{self, Access};
 use crate::loggers::LoggerLevels;
 use crate::{
-    config, connector, connectors, health, lifecycle, loggers, metrics, offsets, plugins, root, signals, starting,
+    config, connector, connectors, health, lifecycle, loggers, metrics, offsets, plugins, root, signals, snapshot, starting,
     status, tasks, topics,
 };
 
@@ -31,7 +31,7 @@ pub struct Rest {
 
 /// All resources, and `extra` beside them.
 pub fn router(rest: Rest, extra: Router) -> Router {
-    let routes: [(&str, &'static str, MethodRouter<Rest>); 22] = [
+    let routes: [(&str, &'static str, MethodRouter<Rest>); 23] = [
         ("/health", "HEAD, GET, OPTIONS", get(health::get)),
         ("/connectors", "HEAD, POST, GET, OPTIONS", get(connectors::list).post(connectors::create)),
         ("/connectors/{c}", "HEAD, DELETE, GET, OPTIONS", get(connector::get).delete(connector::delete)),
@@ -54,6 +54,7 @@ pub fn router(rest: Rest, extra: Router) -> Router {
             get(offsets::get).merge(patch(offsets::alter)).merge(delete(offsets::reset)),
         ),
         ("/connectors/{c}/signals", "HEAD, POST, GET, OPTIONS", get(signals::get).post(signals::send)),
+        ("/connectors/{c}/snapshot", "HEAD, GET, OPTIONS", get(snapshot::get)),
         ("/connectors/{c}/topics", "HEAD, GET, OPTIONS", get(topics::get)),
         ("/connectors/{c}/topics/reset", "OPTIONS, PUT", put(topics::reset)),
         ("/connector-plugins", "HEAD, GET, OPTIONS", get(plugins::list)),

@@ -71,6 +71,12 @@ families! {
     // Our own.
     TABLE_EVENTS Counter "walspring_table_events_total" "Changes read, by table and op; tables beyond the limit count as other.";
     SNAPSHOT_PROGRESS Gauge "walspring_snapshot_progress_ratio" "The part of the snapshot's tables that has been read, by their number.";
+    SNAPSHOT_ESTIMATED Gauge "walspring_snapshot_rows_estimated" "Rows of the running snapshot by the catalog's estimates; missing where a table was never analyzed.";
+    SNAPSHOT_CHUNKS Gauge "walspring_snapshot_chunks" "Pieces in which the running snapshot reads its tables.";
+    SNAPSHOT_CHUNKS_DONE Gauge "walspring_snapshot_chunks_done" "Of these, those that have been read.";
+    SNAPSHOT_BEFORE Gauge "walspring_snapshot_tables_read_before" "Tables that the running snapshot had read before a restart and does not read again.";
+    SNAPSHOT_RATE Gauge "walspring_snapshot_rows_per_second" "Rows a second of the running snapshot, since the task began.";
+    SNAPSHOT_ETA Gauge "walspring_snapshot_eta_seconds" "Seconds until the running snapshot has been read, by estimate and rate; missing where either is.";
     END_TO_END Gauge "walspring_end_to_end_latency_seconds" "From the commit in the database until its event was durable and the offset stored; one value a stored offset.";
     CHECKPOINT_AGE Gauge "walspring_checkpoint_age_seconds" "Since an offset was last stored.";
     WATCH_UP Gauge "walspring_slot_watch_up" "1 if the slot could be looked at; without it the other walspring_slot_ numbers are missing.";

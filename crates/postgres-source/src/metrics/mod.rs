@@ -23,6 +23,7 @@ use crate::feedback::SlotProgress;
 use crate::incremental;
 use crate::notifications::Notice;
 use crate::snapshot::now_us;
+use crate::snapshot_board::SnapshotBoard;
 use crate::streamed::StreamedNumbers;
 use crate::value_limit;
 
@@ -42,6 +43,7 @@ pub struct SourceMetrics {
     too_large: Arc<value_limit::Counts>,
     progress: Arc<SlotProgress>,
     connected: AtomicBool,
+    board: SnapshotBoard,
     state: Mutex<State>,
     stored: Mutex<Stored>,
     slot: Mutex<SlotHistory>,
@@ -148,6 +150,7 @@ impl SourceMetrics {
             too_large,
             progress,
             connected: AtomicBool::new(false),
+            board: SnapshotBoard::default(),
             state: Mutex::new(State { tables: Tables::new(tables_max), ..State::default() }),
             stored: Mutex::default(),
             slot: Mutex::default(),
@@ -156,6 +159,11 @@ impl SourceMetrics {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far the snapshot is.
+    pub fn board(&self) -> &SnapshotBoard {
+        &self.board
     }
 
     pub fn slot(&self) -> MutexGuard<'_, SlotHistory> {
@@ -300,6 +308,7 @@ impl SourceMetrics {
     /// The task has ended, or an error has ended it: what it was doing it does no more.
     pub fn ended(&self) {
         self.connected(false);
+        self.board.ends();
         self.slot().forget();
         let mut state = self.state();
         let StreamedNumbers { transactions, rolled_back, spilled_bytes, .. } = state.in_progress;
@@ -469,6 +478,19 @@ impl SourceMetrics {
         sheet.number(&f::PLATFORM_TABLES_LEFT, &[], left);
         let read = snapshot.tables_read as f64 / snapshot.tables.max(1) as f64;
         sheet.number(&f::SNAPSHOT_PROGRESS, &[], if snapshot.completed { 1.0 } else { read });
+        let Some(totals) = self.board.totals() else { return };
+        for (family, value) in [
+            (&f::SNAPSHOT_ESTIMATED, totals.rows_estimated.map(|rows| rows as f64)),
+            (&f::SNAPSHOT_CHUNKS, Some(totals.chunks as f64)),
+            (&f::SNAPSHOT_CHUNKS_DONE, Some(totals.chunks_done as f64)),
+            (&f::SNAPSHOT_BEFORE, Some(totals.tables_before as f64)),
+            (&f::SNAPSHOT_RATE, Some(totals.rows_per_second)),
+            (&f::SNAPSHOT_ETA, totals.eta_seconds),
+        ] {
+            if let Some(value) = value {
+                sheet.number(family, &[], value);
+            }
+        }
     }
 
     fn read_stored(&self, sheet: &mut dyn NumberSheet) {

@@ -1,6 +1,6 @@
 //! What is left to read of each table.
 
-use walspring_debezium::{ReadLater, SnapshotProgress, Stretch};
+use walspring_debezium::{ReadLater, RowPlace, SnapshotProgress, Stretch};
 use walspring_record::{Lsn, ReplicaIdentity};
 
 use super::Heap;
@@ -16,6 +16,16 @@ pub enum Work {
         changed: Vec<Stretch>,
         xmin: u64,
     },
+}
+
+impl Work {
+    /// Of a table of `pages` how many of its `rows` it may be, by the pages that are left.
+    pub fn part_of(&self, rows: u64, pages: u64) -> u64 {
+        let Work::Rest { left, .. } = self else { return rows };
+        let within = |place: RowPlace| u64::from(place.page).min(pages);
+        let left: u64 = left.iter().map(|(from, to)| within(*to) - within(*from)).sum();
+        (u128::from(rows) * u128::from(left) / u128::from(pages.max(1))) as u64
+    }
 }
 
 /// What a restart finds of a table.

@@ -181,6 +181,7 @@ impl PostgresTask {
         let Blocking { mut stream, begun, .. } = blocking;
         let completed = matches!(notice, Notice::Completed);
         drop(begun);
+        self.metrics.board().ends();
         stream.relations_mut().end_export();
         stream.blocking_ended();
         let place = stream.place();

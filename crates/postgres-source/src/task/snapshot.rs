@@ -19,6 +19,7 @@ use crate::relations::CatalogRelations;
 use crate::resume::{self, Begun, Left, LeftOut, Tracker};
 use crate::slot::Slot;
 use crate::snapshot::{Division, Snapshot, SnapshotPoint, SnapshotTable, now_us};
+use crate::snapshot_board::BoardTable;
 use crate::stream::StreamStart;
 use crate::wire::Connection;
 use crate::{publication, startup};
@@ -196,6 +197,11 @@ impl PostgresTask {
             relations.count_pages(captured)?;
         }
         let (mut tables, mut listed, mut locked) = (Vec::new(), Vec::new(), Vec::new());
+        let mut read_before = Vec::new();
+        let (kind, goes_on) = match &wanted {
+            Wanted::Initial { goes_on, .. } => ("initial", *goes_on),
+            Wanted::Signalled(_) => ("blocking", false),
+        };
         for table in &*captured {
             let is_signalled = matches!(wanted, Wanted::Signalled(_));
             let is_listed = is_signalled || self.is_admitted(table)?;
@@ -208,7 +214,10 @@ impl PostgresTask {
             if !is_done {
                 locked.push(format!("LOCK TABLE {} IN ACCESS SHARE MODE", publication::qualified(table)));
             }
-            if is_read && !is_done {
+            if is_read && is_done {
+                let name = table.qualified_name();
+                read_before.push(BoardTable { name, read_before: true, ..BoardTable::default() });
+            } else if is_read {
                 tables.push((table, relations.snapshot_table(table)?));
             }
         }
@@ -241,7 +250,12 @@ impl PostgresTask {
             parts_max: threads * typed.snapshot.chunks_per_thread.max(4),
             range_pages: self.limits.range_pages,
         };
-        let snapshot = Snapshot::start(tables, point, &config.connect, threads, division, &before_read, tracker)?;
+        let board = self.metrics.board().clone();
+        let (connect, shown) = (&config.connect, board.clone());
+        let snapshot = Snapshot::start(tables, point, connect, threads, division, &before_read, tracker, shown)?;
+        let mut on_board = snapshot.on_board();
+        on_board.extend(read_before);
+        board.begins(kind, goes_on, point.lsn, on_board);
         self.metrics.chunks(snapshot.chunks());
         Ok(snapshot)
     }
@@ -293,6 +307,7 @@ impl PostgresTask {
         tracing::info!(rows = reading.rows(), seconds = reading.seconds(), "the snapshot is complete");
         let later = reading.snapshot.account().map(|account| account.later().to_vec()).unwrap_or_default();
         drop(reading);
+        self.metrics.board().ends();
         fault::point("snapshot.complete");
         let left_out = LeftOut::new(later.clone()).and_then(|left_out| left_out.text_for(lsn));
         batch.offset = Some(relations.events.snapshot_offset(lsn, xid, now_us(), true, left_out));
@@ -347,6 +362,7 @@ fn what_is_left(
             }
             Left::Rest(work) => {
                 in_part += 1;
+                table.rows = table.rows.zip(table.pages).map(|(rows, pages)| work.part_of(rows, pages));
                 table.work = work;
             }
         }

@@ -114,6 +114,44 @@ fn stopped_after_any_batch_of_several_readers_it_goes_on_behind_it() {
     goes_on_after_each_batch(18, "3");
 }
 
+#[test]
+fn whoever_asks_hears_how_far_it_is() {
+    let db = postgres(15).database();
+    for name in ["a", "b", "c"] {
+        table(&db, name, 600);
+    }
+    db.sql("analyze a; analyze b");
+    let connector = Connector::new(&db, &[]);
+    let mut source = connector.start(None);
+    assert!(source.signals.snapshot().is_null());
+    source.until("half of b", |step| step.events.iter().any(|e| e.table == "public.b"));
+    let told = source.signals.snapshot();
+    let states = |told: &serde_json::Value| {
+        let of =
+            |t: &serde_json::Value| format!("{} {} {}", t["table"], t["state"], t["rows_estimated"]).replace('"', "");
+        told["tables"].as_array().expect("tables").iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!((&told["type"], &told["goes_on"]), (&"initial".into(), &false.into()));
+    let told_states = states(&told);
+    assert_eq!(told_states[..2], ["public.a READ 600", "public.b READING 600"], "{told}");
+    assert_eq!(told_states[2], "public.c WAITING null");
+    assert!(
+        told["rows_read"].as_u64() > Some(600) && told["rows_estimated"].is_null() && told["eta_seconds"].is_null()
+    );
+    assert_eq!((&told["chunks_done"], &told["chunks"]), (&1.into(), &3.into()));
+    let offset = source.close().expect("an offset");
+    db.sql("analyze c");
+    let mut source = connector.start(Some(&offset));
+    source.until("a row", |step| !step.events.is_empty());
+    let told = source.signals.snapshot();
+    assert_eq!(states(&told).last().map(String::as_str), Some("public.a READ_BEFORE null"), "{told}");
+    assert!(told["goes_on"] == true && told["rows_estimated"].as_u64() < Some(1200), "{told}");
+    assert!(told["eta_seconds"].as_f64().is_some() && told["rows_per_second"].as_u64() > Some(0), "{told}");
+    source.read_snapshot();
+    assert!(source.signals.snapshot().is_null());
+    source.close();
+}
+
 /// What a reader of the topics has: `None` for a value that was left out and never came.
 #[derive(Default)]
 struct Folded {

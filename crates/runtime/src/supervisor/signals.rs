@@ -46,6 +46,13 @@ impl Supervisor {
         self.inbox(name)?.state().ok_or_else(|| not_listening(name))
     }
 
+    /// How far the snapshot is that the connector's task reads; null: it reads none.
+    pub fn snapshot(&self, name: &str) -> Result<Value, Refusal> {
+        self.ready()?;
+        self.config(name)?;
+        Ok(self.inbox(name).map_or(Value::Null, |inbox| inbox.snapshot()))
+    }
+
     fn signalled_source(&self, name: &str) -> Result<Arc<dyn SourcePlugin>, Refusal> {
         self.ready()?;
         let config = self.config(name)?;
