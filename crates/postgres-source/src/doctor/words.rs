@@ -147,7 +147,7 @@ pub fn slot_invalidated(name: &str, reason: &str) -> Finding {
 }
 
 /// Why nothing can be read from a slot any more, if that is so. `lost`: of the columns that every version has.
-pub fn invalidation<'a>(told: Option<&'a str>, lost: bool) -> Option<&'a str> {
+pub fn invalidation(told: Option<&str>, lost: bool) -> Option<&str> {
     told.or(lost.then_some("wal_removed"))
 }
 

@@ -26,7 +26,11 @@ fn follow(primary: &Postgres, copy: &Postgres) {
     std::fs::write(to.join("walspring.conf"), own).expect("its settings");
     // A file of the server's account, whoever runs the test; what is in it does not matter.
     run(Command::new("cp").arg("-a").arg(to.join("postgresql.auto.conf")).arg(to.join("standby.signal")));
-    let conninfo = format!("primary_conninfo = 'host={} port={} user=postgres'\nmax_standby_streaming_delay = 0\n", primary.host(), primary.port());
+    let conninfo = format!(
+        "primary_conninfo = 'host={} port={} user=postgres'\nmax_standby_streaming_delay = 0\n",
+        primary.host(),
+        primary.port()
+    );
     std::fs::write(to.join("postgresql.auto.conf"), conninfo).expect("its settings");
     primary.server().start().expect("the primary");
     copy.server().start().expect("the standby");

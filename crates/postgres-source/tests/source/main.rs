@@ -2,6 +2,7 @@
 
 mod blocking;
 mod ddl;
+mod disk_full;
 mod errors;
 mod failover;
 mod hostile;
@@ -17,6 +18,7 @@ mod oracle_filters;
 mod oracle_rounds;
 mod oracle_types;
 mod origins;
+mod pooler;
 mod preparing;
 mod publication;
 mod quiet;
@@ -28,3 +30,4 @@ mod snapshot_resume;
 mod strict;
 mod support;
 mod time_limits;
+mod transaction_ids;
