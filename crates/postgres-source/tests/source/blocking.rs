@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use walspring_record::SourceOffset;
 use walspring_testkit::{Postgres, TempDatabase, postgres};
 
-use crate::support::{Connector, Event, Random, Source, Step, fold};
+use crate::support::{Connector, Event, Random, Source, Step, UnseenCommit, fold, server_without_its_standby};
 
 const SIGNAL_TABLE: &str = "create table signal (id varchar(64) primary key, type varchar(32), data varchar(2048))";
 
@@ -205,26 +205,17 @@ fn events_fold_to_the_table(major: u32, threads: &str) {
 
 #[test]
 fn a_commit_that_is_streamed_and_not_yet_visible_is_waited_for() {
-    let builder =
-        Postgres::builder(15).option("synchronous_standby_names", "nosuch").option("synchronous_commit", "local");
-    let server = Arc::new(Postgres::start(builder));
-    let db = server.database();
+    let db = server_without_its_standby(15).database();
     db.sql("create table t (id int primary key, v text); insert into t values (1, 'old')");
     let mut source = connector(&db, &[]).streaming(None);
-    let mut waiting = db.connect();
-    let pid: i32 = waiting.query_one("select pg_backend_pid()", &[]).expect("a pid").get(0);
-    let update = std::thread::spawn(move || {
-        // It ends when it is told to wait no longer.
-        let _ = waiting.batch_execute("set synchronous_commit = on; update t set v = 'new' where id = 1");
-    });
+    let update = UnseenCommit::start(&db, "update t set v = 'new' where id = 1");
     source.events_until("the update", |e| e.get("v") == Some("new"));
     assert_eq!(db.value("select v from t where id = 1"), "old", "the commit is visible already");
     db.sql(&signal("\"public.t\"", ""));
     source.events_until("the signal", |e| e.table == "public.signal");
     source.quiet_for(Duration::from_millis(500));
-    db.sql(&format!("select pg_cancel_backend({pid})"));
+    update.show(&db);
     assert_eq!(shorts(&until_the_end(&mut source)), ["public.t r 1,new"]);
-    update.join().expect("the update");
     source.close();
 }
 

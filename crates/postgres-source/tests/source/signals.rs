@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use walspring_connect::{SourceSignal, TaskError};
 use walspring_record::SourceOffset;
-use walspring_testkit::{Postgres, TempDatabase, postgres};
+use walspring_testkit::{TempDatabase, postgres};
 
-use crate::support::{Connector, Event, Random, Source, WAIT, fold};
+use crate::support::{Connector, Event, Random, Source, UnseenCommit, WAIT, fold, server_without_its_standby};
 
 const SIGNAL_TABLE: &str = "create table signal (id varchar(64) primary key, type varchar(32), data varchar(2048))";
 
@@ -160,28 +160,19 @@ fn changes_beside_a_read_only_snapshot_fold_to_the_table() {
 
 #[test]
 fn a_commit_that_is_streamed_and_not_yet_visible_is_waited_for() {
-    let builder =
-        Postgres::builder(15).option("synchronous_standby_names", "nosuch").option("synchronous_commit", "local");
-    let server = Arc::new(Postgres::start(builder));
-    let db = server.database();
+    let db = server_without_its_standby(15).database();
     db.sql(SIGNAL_TABLE);
     db.sql("create table t (id int primary key, v text); insert into t values (1, 'old'), (2, 'old')");
     let mut source = connector(&db, &[]).streaming(None);
-    let mut waiting = db.connect();
-    let pid: i32 = waiting.query_one("select pg_backend_pid()", &[]).expect("a pid").get(0);
-    let update = std::thread::spawn(move || {
-        // It ends when it is told to wait no longer.
-        let _ = waiting.batch_execute("set synchronous_commit = on; update t set v = 'new' where id = 1");
-    });
+    let update = UnseenCommit::start(&db, "update t set v = 'new' where id = 1");
     source.events_until("the update", |e| e.get("v") == Some("new"));
     assert_eq!(db.value("select v from t where id = 1"), "old", "the commit is visible already");
     signal(&db, "execute-snapshot", r#"{"data-collections": ["public.t"]}"#);
     source.events_until("the signal", |e| e.table == "public.signal");
     source.quiet_for(Duration::from_millis(500));
-    db.sql(&format!("select pg_cancel_backend({pid})"));
+    update.show(&db);
     let values: Vec<String> = reads(&mut source, 2).iter().map(Event::short).collect();
     assert_eq!(values, ["public.t r 1,new", "public.t r 2,old"]);
-    update.join().expect("the update");
     source.close();
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use walspring_record::SourceOffset;
 use walspring_testkit::{TempDatabase, postgres};
 
-use crate::support::{Connector, Event, Random, Source, Step, number};
+use crate::support::{Connector, Event, Random, Source, Step, UnseenCommit, number, server_without_its_standby};
 
 /// A snapshot batch holds 256 rows or so of these.
 const PAD: &str = "repeat('x', 1000)";
@@ -454,4 +454,42 @@ fn where_the_slot_has_not_what_is_needed_it_begins_again() {
     let drop_slot = format!("select pg_drop_replication_slot('{slot}')");
     walspring_testkit::wait_for("the slot", Duration::from_secs(10), || db.try_sql(&drop_slot).ok());
     assert_eq!(whole(&connector, &offset), (600, true));
+}
+
+/// A commit is in the log, and would be in the stream, before a reader of tables sees it: the point as of which the rest is
+/// read waits for it.
+#[test]
+fn a_commit_that_is_not_visible_yet_is_neither_missed_nor_overtaken() {
+    let db = server_without_its_standby(15).database();
+    table(&db, "a", 900);
+    db.sql(&format!(
+        "create table b (id int, v int, pad text); insert into b select g, 0, {PAD} from generate_series(1, 20) g"
+    ));
+    let connector = Connector::new(&db, &[]);
+    let (first, offset) = cut(connector.start(None), |events, _| reads(events, "a").len() > 300);
+    let sql = "begin; update a set v = 1; delete from a where id in (1, 900); insert into b values (21, 1, ''); commit";
+    let unseen = UnseenCommit::start(&db, sql);
+    assert_eq!(db.value("select max(v) from a"), "0", "the commit is visible already");
+    let mut source = connector.start(Some(&offset));
+    let reading = std::thread::spawn(move || {
+        let rows = source.read_snapshot();
+        (source, rows)
+    });
+    let waits =
+        "select 1 from pg_stat_activity where query like 'CREATE_REPLICATION_SLOT%' and wait_event_type = 'Lock'";
+    walspring_testkit::wait_for("the point", Duration::from_secs(20), || (!db.sql(waits).is_empty()).then_some(()));
+    unseen.show(&db);
+    let (mut source, second) = reading.join().expect("the snapshot");
+    assert!(reads(&second, "a").iter().all(|e| e.number("v") == 1), "rows of before the commit");
+    let mut folded = Folded::default();
+    folded.apply(&first);
+    folded.apply(&second);
+    db.sql("insert into a values (0, 0, '')");
+    let streamed = source.events_until("the last row", |e| e.number("id") == 0);
+    source.close();
+    folded.apply(&streamed);
+    folded.is(&db, &["a"], "after the commit");
+    let of_b: Vec<i64> =
+        second.iter().chain(&streamed).filter(|e| e.table == "public.b").map(|e| e.number("id")).collect();
+    assert!(of_b.iter().copied().eq(1..=21), "{of_b:?}");
 }

@@ -9,7 +9,7 @@ use walspring_connect::{
 };
 use walspring_postgres_source::{Limits, PostgresPlugin};
 use walspring_record::{Change, ChangeBatch, ChangeKind, Column, OldRow, RowRef, SourceOffset, TypeKind, Value};
-use walspring_testkit::TempDatabase;
+use walspring_testkit::{Postgres, TempDatabase};
 
 pub const WAIT: Duration = Duration::from_secs(30);
 
@@ -379,6 +379,42 @@ pub fn fold(events: &[Event], into: &mut BTreeMap<String, Vec<Option<String>>>) 
             't' => into.retain(|k, _| !k.starts_with(&format!("{} ", e.table))),
             _ => drop(into.insert(key, e.row.iter().map(|(_, v)| v.clone()).collect())),
         }
+    }
+}
+
+/// A server on which a commit with `synchronous_commit=on` waits for a standby that never comes: it is in the log, and nobody
+/// sees it.
+pub fn server_without_its_standby(major: u32) -> Arc<Postgres> {
+    let builder = Postgres::builder(major);
+    let builder = builder.option("synchronous_standby_names", "nosuch").option("synchronous_commit", "local");
+    Arc::new(Postgres::start(builder))
+}
+
+/// A commit that is in the log and that nobody sees.
+pub struct UnseenCommit {
+    pid: i32,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl UnseenCommit {
+    /// Of one statement; on a [`server_without_its_standby`].
+    pub fn start(db: &TempDatabase, sql: &str) -> UnseenCommit {
+        let mut waiting = db.connect();
+        let pid: i32 = waiting.query_one("select pg_backend_pid()", &[]).expect("a pid").get(0);
+        let sql = format!("set synchronous_commit = on; {sql}");
+        let thread = std::thread::spawn(move || {
+            // It ends when it is told to wait no longer.
+            let _ = waiting.batch_execute(&sql);
+        });
+        let waits = format!("select 1 from pg_stat_activity where pid = {pid} and wait_event = 'SyncRep'");
+        walspring_testkit::wait_for("the commit", WAIT, || (!db.sql(&waits).is_empty()).then_some(()));
+        UnseenCommit { pid, thread }
+    }
+
+    /// From now on all see it.
+    pub fn show(self, db: &TempDatabase) {
+        db.sql(&format!("select pg_cancel_backend({})", self.pid));
+        self.thread.join().expect("the commit");
     }
 }
 
