@@ -22,6 +22,28 @@ pub fn from_pg(doing: &str, e: PgError) -> TaskError {
     }
 }
 
+/// What mends an error of the server that reading a row has met and that no retry heals.
+pub fn unreadable_row_hint(e: &PgError) -> Option<&'static str> {
+    let server = e.server()?;
+    match &server.code[..] {
+        // character_not_in_repertoire, untranslatable_character
+        "22021" | "22P05" => Some(
+            "the database holds text that is no UTF-8, or has no place in it: mend the rows (convert_from tells which), make the \
+             database anew with the encoding that its text has, or leave the column out of the publication and the snapshot",
+        ),
+        // program_limit_exceeded, and what the allocator says.
+        "54000" | "XX000"
+            if server.message.starts_with("invalid memory alloc request size") || server.code == "54000" =>
+        {
+            Some(
+                "the text of a row is longer than the 1 GB that PostgreSQL can send: leave the column out of the publication \
+                 and the snapshot (large-values.md)",
+            )
+        }
+        _ => None,
+    }
+}
+
 /// As the JDBC driver prints it, since people and programs look for its words: `FATAL: …`.
 pub fn java_message(e: &PgError) -> String {
     let Some(server) = e.server() else { return e.to_string() };

@@ -22,7 +22,7 @@ use walspring_record::{
 
 use crate::catalog::number;
 use crate::copy_text;
-use crate::errors::{PSQL_EXCEPTION, java_message};
+use crate::errors::{PSQL_EXCEPTION, java_message, unreadable_row_hint};
 use crate::notifications::Notice;
 use crate::resume::{Heap, Tracker, Work};
 use crate::snapshot_board::{BoardTable, SnapshotBoard};
@@ -499,7 +499,7 @@ pub(crate) fn table_failed(table: &SnapshotTable, e: PgError) -> TaskError {
         Some("42501") => Some(format!(
             "GRANT SELECT ON {table} TO the connector's role, or leave the table out of table.include.list"
         )),
-        _ => None,
+        _ => unreadable_row_hint(&e).map(str::to_owned),
     };
     let failed = format!("{CONNECT_EXCEPTION}: Snapshotting of table {table} failed");
     let execution = "java.util.concurrent.ExecutionException";

@@ -12,7 +12,7 @@ use walspring_record::{ChangeBatch, Lsn};
 
 use crate::change_reader::{ChangeReader, LastEvent};
 use crate::config::SourceConfig;
-use crate::errors::from_pg;
+use crate::errors::{from_pg, unreadable_row_hint};
 use crate::events::StoredOffset;
 use crate::feedback::{SlotProgress, StatusUpdates};
 use crate::incremental::{Notice, StreamPlace, Visible};
@@ -204,21 +204,35 @@ impl Stream {
                 if received != Lsn::ZERO {
                     self.progress.received(received);
                 }
-                if !batch.changes.is_empty()
-                    && !self.stream.try_fill().map_err(|e| stream_failed(e, self.in_progress.as_deref()))?
-                {
-                    batch.drained = true;
-                    break;
+                if !batch.changes.is_empty() {
+                    match self.stream.try_fill() {
+                        Ok(true) => {}
+                        Ok(false) => {
+                            batch.drained = true;
+                            break;
+                        }
+                        Err(e) => {
+                            self.put_off(stream_failed(e, self.in_progress.as_deref()), batch)?;
+                            break;
+                        }
+                    }
                 }
                 self.progress.check_flush()?;
             }
             let now = Instant::now();
             let left =
                 if self.stream.has_buffered() { Duration::ZERO } else { deadline.saturating_duration_since(now) };
-            let Some(frame) = self.stream.next(left).map_err(|e| stream_failed(e, self.in_progress.as_deref()))? else {
-                batch.drained = true;
-                self.silence += now.elapsed();
-                break;
+            let frame = match self.stream.next(left) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => {
+                    batch.drained = true;
+                    self.silence += now.elapsed();
+                    break;
+                }
+                Err(e) => {
+                    self.put_off(stream_failed(e, self.in_progress.as_deref()), batch)?;
+                    break;
+                }
             };
             self.silence = Duration::ZERO;
             frames += 1;
@@ -328,6 +342,17 @@ impl Stream {
         Ok(Flow::On)
     }
 
+    /// What can never be read fails the task after what comes before it.
+    #[cold]
+    fn put_off(&mut self, error: TaskError, batch: &mut ChangeBatch) -> Result<(), TaskError> {
+        if error.kind != Kind::Definite || batch.changes.is_empty() {
+            return Err(error);
+        }
+        batch.drained = true;
+        self.failed = Some(error);
+        Ok(())
+    }
+
     /// Reads the columns that changes lack; `false`: one stays incomplete, which fails the task after what comes before it.
     fn read_again(&mut self, batch: &mut ChangeBatch) -> Result<bool, TaskError> {
         let Some(reselect) = self.reselect.as_mut().filter(|reselect| reselect.is_waiting()) else { return Ok(true) };
@@ -341,17 +366,6 @@ impl Stream {
         batch.drained = true;
         self.failed = Some(failure.error);
         Ok(false)
-    }
-
-    /// What can never be read fails the task after what comes before it.
-    #[cold]
-    fn put_off(&mut self, error: TaskError, batch: &mut ChangeBatch) -> Result<(), TaskError> {
-        if error.kind != Kind::Definite || batch.changes.is_empty() {
-            return Err(error);
-        }
-        batch.drained = true;
-        self.failed = Some(error);
-        Ok(())
     }
 
     /// What there is to tell of an incremental snapshot.
@@ -512,6 +526,13 @@ fn stream_failed(e: PgError, in_progress: Option<&InProgress>) -> TaskError {
                  cannot be read. Pass over it with SELECT pg_replication_slot_advance('SLOT', pg_current_wal_lsn()), or drop \
                  the slot; then read the tables again",
             );
+    }
+    if let Some(hint) = unreadable_row_hint(&e) {
+        // The server tells where in the log the row is.
+        let place = e.server().and_then(|server| server.context.clone()).unwrap_or_default();
+        return TaskError::definite(DEBEZIUM_EXCEPTION, "Reading the replication stream failed")
+            .caused_by(crate::errors::PSQL_EXCEPTION, format!("{}\n  Where: {place}", crate::errors::java_message(&e)))
+            .hint(hint);
     }
     if let Some(error) = in_progress.and_then(|in_progress| in_progress.failed_at_server(&e)) {
         return error;

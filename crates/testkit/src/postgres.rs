@@ -135,10 +135,16 @@ impl Postgres {
     /// A new empty database with a name of its own.
     #[track_caller]
     pub fn database(self: &Arc<Self>) -> TempDatabase {
+        self.database_with("")
+    }
+
+    /// The same with options of CREATE DATABASE, such as an encoding.
+    #[track_caller]
+    pub fn database_with(self: &Arc<Self>, options: &str) -> TempDatabase {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("t_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         // template0, because nobody can be connected to it.
-        self.sql("postgres", &format!("create database {name} template template0"));
+        self.sql("postgres", &format!("create database {name} template template0 {options}"));
         TempDatabase { server: self.clone(), name }
     }
 }

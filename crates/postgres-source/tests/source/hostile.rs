@@ -160,3 +160,302 @@ fn a_value_above_the_limit_fails_the_task_by_its_name() {
     connector.set("walspring.value.max.bytes", "200000");
     assert_eq!(connector.streaming(offset.as_ref()).take(1)[0].number("id"), 9);
 }
+
+/// Names that look like SQL, JSON, paths, formats; the last two are as long as names can be.
+fn names() -> Vec<String> {
+    let mut names: Vec<String> = [
+        "x\"; drop table public.y; --",
+        "';drop table public.y;--",
+        "a.b.c",
+        "new\nline",
+        "tab\tand\rreturn",
+        "\u{1F600} smile",
+        "select",
+        "UPPER Case",
+        "back\\slash\\N",
+        "$1 $$ ${a} $a$",
+        "100%s%n%x",
+        "{\"json\": [1]}",
+        " spaces ",
+        "a,b;c|d",
+        "\\.",
+        "\u{202E}right to left\u{200B}",
+        "*",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    names.push("é".repeat(31) + "x");
+    names.push("\"".repeat(63));
+    names
+}
+
+fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// As Debezium makes a topic's name of a table's: whatever Kafka does not take is an underscore, UTF-16 unit by unit.
+fn topic(namespace: &str, table: &str) -> String {
+    let full = format!("t.{namespace}.{table}");
+    let legal = |unit: u16| u8::try_from(unit).is_ok_and(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    full.encode_utf16().map(|unit| if legal(unit) { char::from(unit as u8) } else { '_' }).collect()
+}
+
+/// Each name as a table, a column of the key, a column, a type, a label and a value; in schemas with such names.
+fn hostile_names(major: u32) {
+    let db = postgres(major).database();
+    let names = names();
+    let schemas = ["public", "s\"; drop schema public cascade; --", "S.p \u{1F600}"];
+    db.sql("create table y (id int primary key); insert into y values (1); create table signal (id text primary key, type text, data text)");
+    schemas[1..].iter().for_each(|schema| drop(db.sql(&format!("create schema {}", ident(schema)))));
+    let mut expected = Vec::new();
+    for (n, name) in names.iter().enumerate() {
+        let (schema, other) = (schemas[n % 3], &names[(n + 1) % names.len()]);
+        // A table's own type has the table's name.
+        let ty =
+            format!("{}.{}", ident(schema), ident(&name.chars().rev().take(20).chain("T".chars()).collect::<String>()));
+        let table = format!("{}.{}", ident(schema), ident(name));
+        let label = name.chars().take(15).collect::<String>();
+        db.sql(&format!(
+            "create type {ty} as enum ('ok', {}); create table {table} ({} text primary key, {} {ty}, big text); \
+             comment on column {table}.{} is {}; insert into {table} values ({}, {}, null)",
+            literal(&label),
+            ident(name),
+            ident(other),
+            ident(name),
+            literal(name),
+            literal(name),
+            literal(&label),
+        ));
+        expected.push((schema.to_owned(), name.clone(), other.clone(), label, table));
+    }
+    let mut connector = Connector::new(
+        &db,
+        &[
+            ("publication.autocreate.mode", "filtered"),
+            ("table.exclude.list", "public\\.signal"),
+            ("signal.data.collection", "public.signal"),
+            ("signal.poll.interval.ms", "10"),
+            ("include.schema.comments", "true"),
+        ],
+    );
+    connector.set("publication.name", "p\"; drop table public.y; --'\\");
+    let mut source = connector.start(None);
+
+    let check = |events: &[(Event, String)], op: char, what: &str| {
+        assert_eq!(events.len(), expected.len() + 1, "{what}");
+        for (schema, name, other, label, _) in &expected {
+            let of = |(event, _): &&(Event, String)| event.table == format!("{schema}.{name}");
+            let (event, to) = events.iter().find(of).unwrap_or_else(|| panic!("{what}: nothing of {schema}.{name}"));
+            assert_eq!((event.op, to), (op, &topic(schema, name)), "{what}");
+            assert_eq!(event.get(name), Some(&**name), "{what}: {event:?}");
+            assert_eq!(event.get(other), Some(&**label), "{what}: {event:?}");
+            assert_eq!(event.key, [name.clone()], "{what}");
+        }
+    };
+    let take = |source: &mut Source, op: char| {
+        let mut all = Vec::new();
+        source_until(source, |source, step| {
+            for (event, change) in step.iter().zip(&source.batch().changes) {
+                if event.op == op {
+                    all.push((event.clone(), source.batch().plans[change.plan as usize].topic.to_string()));
+                }
+            }
+            all.len() > expected.len()
+        });
+        all
+    };
+    check(&take(&mut source, 'r'), 'r', "snapshot");
+
+    let updates: String = expected
+        .iter()
+        .map(|(_, name, _, _, table)| {
+            format!("update {table} set big = 'b' where {} = {};", ident(name), literal(name))
+        })
+        .collect();
+    db.sql(&format!("{updates} update y set id = id"));
+    check(&take(&mut source, 'u'), 'u', "stream");
+
+    let tables: Vec<String> = expected
+        .iter()
+        .map(|(schema, name, ..)| format!("{schema}.{name}"))
+        .chain(["public.y".to_owned()])
+        .map(|table| format!("\\Q{table}\\E"))
+        .collect();
+    let data = serde_json::json!({ "data-collections": tables }).to_string();
+    db.sql(&format!("insert into signal values ('1', 'execute-snapshot', {})", literal(&data)));
+    check(&take(&mut source, 'r'), 'r', "incremental snapshot");
+
+    // Nothing of what they say was done.
+    assert_eq!(db.value("select count(*) from y"), "1");
+    assert_eq!(db.value("select count(*) from pg_publication"), "1");
+    let offset = source.close();
+    db.sql(&updates.replace("'b'", "'c'"));
+    db.sql("update y set id = id");
+    check(&take(&mut connector.streaming(offset.as_ref()), 'u'), 'u', "after a restart");
+}
+
+#[track_caller]
+fn source_until(source: &mut Source, mut done: impl FnMut(&Source, &[Event]) -> bool) {
+    let end = std::time::Instant::now() + WAIT;
+    loop {
+        assert!(std::time::Instant::now() < end, "nothing more came");
+        match source.poll(Duration::from_millis(50)) {
+            Ok(None) => {}
+            Ok(Some(step)) => {
+                if done(source, &step.events) {
+                    return;
+                }
+            }
+            Err(e) => panic!("{}", e.trace()),
+        }
+    }
+}
+
+#[test]
+fn hostile_names_of_tables_columns_types_and_labels_survive_and_do_nothing() {
+    hostile_names(15);
+    hostile_names(18);
+}
+
+#[test]
+fn a_table_of_1600_columns_is_read_and_streamed() {
+    for major in [15, 18] {
+        let db = postgres(major).database();
+        let columns: String = (1..=1594).map(|n| format!(", c{n} smallint default {}", n % 1000)).collect();
+        let texts: String = (1..=5).map(|n| format!(", t{n} text")).collect();
+        db.sql(&format!("create table w (id int primary key{columns}{texts})"));
+        db.sql("alter table w alter t1 set storage external, alter t2 set storage external");
+        db.sql("insert into w (id, t1, t2) values (1, repeat('a', 5000), repeat('b', 5000))");
+        let mut source = Connector::new(&db, &[]).start(None);
+        let rows = source.read_snapshot();
+        assert_eq!((rows.len(), rows[0].row.len()), (1, 1600));
+        assert_eq!((rows[0].get("c1594"), rows[0].get("t1").map(str::len)), (Some("594"), Some(5000)));
+
+        db.sql("update w set c1594 = 7 where id = 1; alter table w replica identity full; update w set c1 = 8, t2 = null; delete from w");
+        let mut events = Vec::new();
+        let mut unchanged = Vec::new();
+        source_until(&mut source, |source, step| {
+            for (event, change) in step.iter().zip(&source.batch().changes) {
+                let cells = source.batch().row(change.new, 1600).cells;
+                unchanged.push(if event.op == 'u' {
+                    cells.iter().filter(|cell| cell.is_unchanged()).count()
+                } else {
+                    0
+                });
+                events.push(event.clone());
+            }
+            events.len() == 3
+        });
+        assert_eq!(unchanged, [2, 0, 0]);
+        assert_eq!((events[0].get("c1594"), events[0].get("c1593")), (Some("7"), Some("593")));
+        assert_eq!((events[1].get("t1").map(str::len), events[1].get("t2")), (Some(5000), None));
+        assert_eq!((events[2].op, events[2].get("c1"), events[2].row.len()), ('d', Some("8"), 1600));
+    }
+}
+
+#[test]
+fn databases_of_other_encodings_are_transcoded() {
+    for (major, encoding, text) in [
+        (15, "LATIN1", "\u{e4}\u{df}\u{b5} ÿ"),
+        (15, "WIN1252", "€ „ä“ ™"),
+        (15, "EUC_JP", "日本語 テスト ｶﾅ"),
+        (18, "LATIN1", "é"),
+    ] {
+        let db = postgres(major).database_with(&format!("encoding '{encoding}' lc_collate 'C' lc_ctype 'C'"));
+        let (table, column) = (format!("t.{}", text.chars().next().expect("a letter")), text);
+        db.sql(&format!(
+            "create type mood as enum ({0}); create table {1} (id int primary key, {2} text, m mood, a text[]); \
+             insert into {1} values (1, {0}, {0}, array[{0}])",
+            literal(text),
+            ident(&table),
+            ident(column),
+        ));
+        let mut source = Connector::new(&db, &[]).start(None);
+        let mut events = source.read_snapshot();
+        db.sql(&format!("alter table {0} replica identity full; update {0} set id = 2", ident(&table)));
+        events.extend(source.take(1));
+        for event in &events {
+            assert_eq!(event.table, format!("public.{table}"));
+            let quoted = if text.contains(' ') { format!("{{\"{text}\"}}") } else { format!("{{{text}}}") };
+            assert_eq!((event.get(column), event.get("m"), event.get("a")), (Some(text), Some(text), Some(&*quoted)));
+        }
+    }
+}
+
+/// PostgreSQL itself refuses to send them where the client's encoding is UTF-8, as the original's is.
+#[test]
+fn bytes_that_are_no_text_in_a_database_without_encoding_are_refused_by_name() {
+    let db = postgres(15).database_with("encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'");
+    db.sql("create table good (id int primary key, a text); create table bad (id int primary key, a text); insert into good values (1, 'é')");
+    let connector = Connector::new(&db, &[]);
+    let mut source = connector.start(None);
+    assert_eq!(source.read_snapshot().iter().map(Event::short).collect::<Vec<_>>(), ["public.good r 1,é"]);
+    db.sql("insert into good values (2, 'ü'); insert into bad values (1, E'a\\xff')");
+    let (error, events) = failure(&mut source);
+    assert_eq!(events.iter().map(Event::short).collect::<Vec<_>>(), ["public.good c 2,ü"]);
+    let check = |error: &TaskError, place: &str| {
+        assert_eq!(error.kind, Kind::Definite);
+        let trace = error.trace();
+        for word in ["invalid byte sequence for encoding \"UTF8\": 0xff", place, "leave the column out"] {
+            assert!(trace.contains(word), "{word}: {trace}");
+        }
+    };
+    check(&error, "associated LSN");
+    source.close();
+    let again = Connector::new(&db, &[("slot.name", &db.slot("b")), ("publication.name", "b")]);
+    let (error, _) = failure(&mut again.start(None));
+    check(&error, "Snapshotting of table public.bad failed");
+}
+
+/// Rows that a policy hides are never left out in silence, be the role the one that the policy is for or not.
+#[test]
+fn a_snapshot_under_row_security_is_an_error_and_not_fewer_rows() {
+    for major in [15, 18] {
+        let db = postgres(major).database();
+        let role = format!("{}_reader", db.name());
+        db.sql(&format!(
+            "create table t (id int primary key); insert into t select generate_series(1, 5); create table signal (id text primary key, type text, data text); \
+             create role {role} login replication password 'secret'; grant select on t to {role}; grant all on signal to {role}; \
+             create publication p for table t, signal; alter table t enable row level security; \
+             create policy few on t for select to {role} using (id < 3)"
+        ));
+        let connector = Connector::new(
+            &db,
+            &[
+                ("database.user", &role),
+                ("publication.autocreate.mode", "disabled"),
+                ("signal.data.collection", "public.signal"),
+                ("signal.poll.interval.ms", "10"),
+            ],
+        );
+        let (error, events) = failure(&mut connector.start(None));
+        assert_eq!((error.kind, events.len()), (Kind::Definite, 0));
+        let trace = error.trace();
+        for word in ["row-level security policy for table \"t\"", "BYPASSRLS", "public.t"] {
+            assert!(trace.contains(word), "{word}: {trace}");
+        }
+        // What is read beside the stream too.
+        let mut beside = Connector::new(&db, &[("slot.name", &db.slot("b")), ("snapshot.mode", "no_data")]);
+        connector
+            .config
+            .iter()
+            .filter(|(k, _)| !matches!(&k[..], "slot.name" | "snapshot.mode"))
+            .for_each(|(k, v)| beside.set(k, v));
+        let mut source = beside.streaming(None);
+        db.sql(r#"insert into signal values ('1', 'execute-snapshot', '{"data-collections": ["public.t"]}')"#);
+        let (error, events) = failure(&mut source);
+        assert!(events.iter().all(|event| event.table != "public.t"), "{events:?}");
+        assert!(error.trace().contains("row-level security"), "{}", error.trace());
+        source.close();
+        // The one who may see all gets all.
+        db.sql(&format!("alter role {role} bypassrls"));
+        let mut source = connector.streaming(None);
+        assert_eq!(source.read_snapshot().iter().filter(|event| event.table == "public.t").count(), 5);
+        source.close();
+        db.sql(&format!("drop owned by {role}; drop role {role}"));
+    }
+}
