@@ -1,6 +1,7 @@
 //! Standbys that are promoted with and without what was sent, and standbys that are read themselves. A promotion under load
 //! is `walspring/tests/failover`.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -111,6 +112,10 @@ fn what_a_standby_lacks_is_not_sent_and_a_former_primary_is_passed_over() {
     let connector = pair.connector(&[("slot.failover", "true")]);
     let (mut source, _) = streaming(&connector, &pair.db, 1);
     let stored = pair.wait_synced(&mut source);
+    // The copy is not for reading; that passes with a promotion.
+    let place = format!("{}:{}", pair.standby.host(), pair.standby.port());
+    let error = pair.connector(&[("database.hostname", &place)]).refusal(None);
+    assert!(error.is_transient() && error.message.contains("in step with its primary's"), "{}", error.trace());
     pair.cut();
     insert(&pair.db, 2);
     wait_for("the reason", WAIT, || {
@@ -192,6 +197,12 @@ fn hosts_are_tried_in_their_order(pair: &Pair) {
     for part in [&format!("127.0.0.1:{}: connection", down.1), "Connection refused", "server is in hot standby mode"] {
         assert!(text.contains(part), "no {part} in: {text}");
     }
+    // What takes connections and says nothing, as a machine that died, holds us for two seconds, not for ten.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let silent = ("127.0.0.1".to_owned(), silent.local_addr().map(|at| at.port()).expect("an address"), silent);
+    let begun = Instant::now();
+    assert_eq!(found(TargetSession::Primary, &[&(silent.0.clone(), silent.1), &primary]).ok(), Some(1));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     // A task waits for one of them, says for what, and can be stopped.
     let mut connector = pair.connector(&[]);
     connector.set("database.hostname", &format!("127.0.0.1:{},{}:{}", down.1, standby.0, standby.1));
