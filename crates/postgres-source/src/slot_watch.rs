@@ -56,12 +56,18 @@ impl SlotWatch {
             let mut connection = None;
             let mut failing = false;
             let mut told_prepared = false;
+            let mut told_retained = 0;
             let mut held_up = false;
             while shared.wait_for_look(if connection.is_none() && !failing { Duration::ZERO } else { interval }) {
                 match look(&mut connection, &config, &sql) {
                     Ok(reading) => {
                         tell_prepared(reading.as_ref(), &mut told_prepared);
-                        metrics.slot().push(Instant::now(), reading);
+                        let worry = {
+                            let mut history = metrics.slot();
+                            history.push(Instant::now(), reading);
+                            history.worry()
+                        };
+                        tell_retained(&slot, worry, &mut told_retained);
                         if failing {
                             tracing::info!("the slot can be looked at again");
                         }
@@ -150,6 +156,20 @@ fn sql(slot: &str) -> String {
          LEFT JOIN pg_catalog.pg_stat_replication_slots t ON t.slot_name = s.slot_name WHERE s.slot_name = {}",
         quote_literal(slot)
     )
+}
+
+/// Says that the server keeps much log for the slot, each time it gets worse, and once that it is over.
+fn tell_retained(slot: &str, worry: Option<(u32, String)>, told: &mut u32) {
+    let Some((level, text)) = worry else { return };
+    if level > *told {
+        tracing::warn!(
+            slot,
+            "the slot is behind: {text}; is what is written to away, or too slow, or a transaction open for long?"
+        );
+    } else if level == 0 && *told > 0 {
+        tracing::info!(slot, "the slot is not far behind any more: {text}");
+    }
+    *told = if level == 0 { 0 } else { level.max(*told) };
 }
 
 /// Says once that a prepared transaction is old, until none is.

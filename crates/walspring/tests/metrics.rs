@@ -190,6 +190,15 @@ fn a_slot_that_is_not_confirmed_shows_how_long_it_lasts() {
     assert!((1.0..100_000.0).contains(&eta(&later).unwrap()), "{:?}", eta(&later));
     let retained = later.value("walspring_slot_retained_wal_bytes", &[]).unwrap();
     assert!(retained >= later.value("walspring_slot_lag_bytes", &[]).unwrap(), "{retained}");
+    // Said before it happens, and again when less is left.
+    let said = |worker: &Worker| worker.log().matches("it may be invalidated (max_slot_wal_keep_size), in about").count();
+    assert_eq!(said(&worker), 0);
+    db.sql(&format!("alter system set max_slot_wal_keep_size = '{}MB'", 100 + retained as u64 / 1_000_000));
+    db.sql("select pg_reload_conf()");
+    wait_page(&worker, "two warnings", |_| {
+        db.sql("select pg_logical_emit_message(false, 'filler', repeat('x', 1000000))");
+        said(&worker) >= 2
+    });
 }
 
 #[test]

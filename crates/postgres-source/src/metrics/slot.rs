@@ -8,6 +8,7 @@ use walspring_connect::NumberSheet;
 use walspring_record::Lsn;
 
 use super::{families as f, plain};
+use crate::doctor::words::size;
 
 /// The time over which growth is measured: longer than the steps in which a healthy slot moves on.
 const WINDOW: Duration = Duration::from_secs(300);
@@ -37,6 +38,33 @@ pub struct SlotReading {
     /// Prepared transactions of the whole server, and since when the oldest waits.
     pub prepared: Option<u64>,
     pub prepared_age_s: Option<u64>,
+}
+
+impl SlotReading {
+    /// 0: nothing to be said. With a limit by what is left of it: less than a half, a fifth, a tenth. Without one by what the
+    /// disk holds: 4 GiB, and each time it doubles.
+    fn worry(&self) -> u32 {
+        match (self.safe_bytes, self.limit_bytes) {
+            _ if self.wal_status == "unreserved" => 3,
+            (Some(safe), Some(limit)) if limit > 0 => {
+                let left = safe.max(0) as f64 / limit as f64;
+                [0.5, 0.2, 0.1].into_iter().filter(|share| left < *share).count() as u32
+            }
+            _ => {
+                let retained = self.restart.map_or(0, |restart| self.end.0.saturating_sub(restart.0));
+                (retained >> 32).checked_ilog2().map_or(0, |doubled| doubled + 1)
+            }
+        }
+    }
+}
+
+/// `40 s`, `12 min`, `5 h`
+fn about(seconds: f64) -> String {
+    match seconds {
+        ..120.0 => format!("{seconds:.0} s"),
+        ..7200.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.0} h", seconds / 3600.0),
+    }
 }
 
 /// The readings of one slot.
@@ -114,6 +142,22 @@ impl SlotHistory {
         } else {
             *now as f64 / (shrunk as f64 / seconds)
         }
+    }
+
+    /// How much the last reading worries, and what of it is to be said.
+    pub fn worry(&self) -> Option<(u32, String)> {
+        let reading = self.last.as_ref()?;
+        let level = reading.worry();
+        let retained = reading.end.0.saturating_sub(reading.restart?.0) as i64;
+        let mut text = format!("it holds {} of the server's log", size(retained));
+        if let (Some(safe), Some(_)) = (reading.safe_bytes, reading.limit_bytes) {
+            text += &format!("; {} more, and it may be invalidated (max_slot_wal_keep_size)", size(safe));
+            let eta = self.invalidation_eta(reading);
+            if eta.is_finite() {
+                text += &format!(", in about {}", about(eta));
+            }
+        }
+        Some((level, text))
     }
 
     pub fn read(&self, sheet: &mut dyn NumberSheet) {
@@ -204,6 +248,20 @@ mod tests {
         assert_eq!(history.confirmed_age(at(30)), 10.0);
         history.push(at(40), reading(40, 40, None));
         assert_eq!(history.confirmed_age(at(40)), 0.0);
+    }
+
+    #[test]
+    fn what_the_server_keeps_worries_by_what_is_left_of_the_limit_or_by_its_size() {
+        let at = |safe, limit_bytes, retained: u64, status: &str| {
+            let base = reading(retained, 0, safe).unwrap();
+            SlotReading { limit_bytes, restart: Some(Lsn(0)), wal_status: status.into(), ..base }.worry()
+        };
+        let limited = |safe| at(Some(safe), Some(1000), 0, "extended");
+        assert_eq!([900, 499, 199, 99, -5].map(limited), [0, 1, 2, 3, 3]);
+        assert_eq!(at(Some(900), Some(1000), 0, "unreserved"), 3);
+        const GIB: u64 = 1 << 30;
+        assert_eq!([1, 3, 4, 7, 8, 16].map(|gib| at(None, None, gib * GIB, "extended")), [0, 0, 1, 1, 2, 3]);
+        assert_eq!((about(40.0), about(600.0), about(36_000.0)), ("40 s".into(), "10 min".into(), "10 h".into()));
     }
 
     #[test]

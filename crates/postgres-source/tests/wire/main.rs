@@ -4,6 +4,7 @@ mod copy;
 mod hostile;
 mod queries;
 mod quoting;
+mod rotation;
 mod sessions;
 mod stream;
 mod support;

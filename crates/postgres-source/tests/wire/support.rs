@@ -44,6 +44,7 @@ fn start_secured() -> Secured {
         .file("ca.crt", certificates.ca.clone())
         .hba("host all scram_user 127.0.0.1/32 scram-sha-256")
         .hba("host replication scram_user 127.0.0.1/32 scram-sha-256")
+        .hba("host all rotated_user 127.0.0.1/32 scram-sha-256")
         .hba("host all md5_user 127.0.0.1/32 md5")
         .hba("host all plain_user 127.0.0.1/32 password")
         .hba("hostssl all cert_user 127.0.0.1/32 cert")
@@ -54,6 +55,7 @@ fn start_secured() -> Secured {
     let server = Postgres::start(builder);
     let roles = "
         create role scram_user login replication password 'secret';
+        create role rotated_user login replication password 'secret';
         create role plain_user login password 'secret';
         create role cert_user login;
         create role ssl_only login;
