@@ -30,6 +30,9 @@ pub const POINTS: &[&str] = &[
     "status.sent",
 ];
 
+/// What is written to the standard error before the name of a place at which a thread is held.
+pub const HELD_AT: &str = "held at ";
+
 /// Every bug that can be planted.
 pub const PLANTS: &[&str] = &[
     "skip_by_lsn",
@@ -144,6 +147,7 @@ mod armed {
     struct Armed {
         name: String,
         left: AtomicU64,
+        hold: bool,
     }
 
     thread_local! {
@@ -159,11 +163,19 @@ mod armed {
         let read = || {
             let text = std::env::var("WALSPRING_FAILPOINT").ok()?;
             let (name, count) = text.split_once(':').unwrap_or((&text, "1"));
-            Some(Armed { name: name.to_owned(), left: AtomicU64::new(count.parse().unwrap_or(1)) })
+            let (count, hold) = count.strip_suffix(":hold").map_or((count, false), |count| (count, true));
+            Some(Armed { name: name.to_owned(), left: AtomicU64::new(count.parse().unwrap_or(1)), hold })
         };
         let Some(armed) = ARMED.get_or_init(read).as_ref().filter(|armed| armed.name == name) else { return };
-        if armed.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+        if armed.left.fetch_sub(1, Ordering::SeqCst) != 1 {
+            return;
+        }
+        if !armed.hold {
             std::process::abort();
+        }
+        eprintln!("{}{name}", super::HELD_AT);
+        loop {
+            std::thread::park();
         }
     }
 

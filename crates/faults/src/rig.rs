@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use walspring_connect::fault;
 use walspring_testkit::{Postgres, TempDatabase};
 
 use crate::ledger::{self, Load, LoadOptions, TABLES, Verdict};
@@ -72,6 +73,7 @@ pub struct Rig {
     /// Commits that were taken from the account's slot already.
     pub taken: Vec<i64>,
     offsets: Topic,
+    log: Log,
     environment: Vec<(String, String)>,
     delivery: Delivery,
     /// How long anything is waited for.
@@ -159,6 +161,7 @@ impl Rig {
             topics,
             taken,
             offsets,
+            log,
             environment,
             delivery: setup.delivery,
             patience: PATIENCE,
@@ -236,7 +239,8 @@ impl Rig {
             self.offsets.read();
             let is_ours = |record: &&Value| record["key"][0] == "one" && record["value"].is_object();
             let offset = self.offsets.records.iter().rev().find(is_ours).map(|record| &record["value"]);
-            let stored = offset.and_then(|o| o["lsn_commit"].as_u64().max(o["lsn"].as_u64()));
+            // Without the end of a transaction it is a snapshot's, which says where it read.
+            let stored = offset.and_then(|o| o["lsn_commit"].as_u64().or(o["lsn"].as_u64()));
             // Before the first offset the slot stands where it was made.
             if stored.is_none_or(|stored| stored >= confirmed) {
                 return None;
@@ -248,19 +252,31 @@ impl Rig {
     }
 
     /// Kills workers under load: a third at one of `points`; of the others a quarter while they start, the rest a random
-    /// moment after they began to stream. Nothing more is waited for, but at every tenth a confirmation.
+    /// moment after they began to stream. Nothing more is waited for, but at every tenth a confirmation; and at every tenth
+    /// nothing becomes durable any more in the last moments, in which nothing may be confirmed.
     pub fn kill(&mut self, kills: usize, points: &[&str], random: &mut Random) -> Kills {
         let mut done = Kills::default();
         let mut typical = Duration::from_millis(800);
         for n in 0..kills {
-            let to_point = !points.is_empty() && random.below(3) == 0;
-            let failpoint = to_point.then(|| format!("{}:{}", random.pick(points), 1 + random.below(4)));
+            let held = n % 10 == 8;
+            let to_point = !held && !points.is_empty() && random.below(3) == 0;
+            let mut failpoint = to_point.then(|| format!("{}:{}", random.pick(points), 1 + random.below(4)));
+            if held {
+                failpoint = Some(format!("{}:{}:hold", random.pick(self.holds()), 2 + random.below(8)));
+            }
             let before = self.confirmed().unwrap_or_default();
             let logged = self.program.log_bytes();
             let begun = Instant::now();
             let mut worker = self.start_to(failpoint.as_deref());
             let mut ended = false;
-            if to_point {
+            if held {
+                let end = Instant::now() + typical + Duration::from_secs(5);
+                while !self.program.log_since(logged).contains(fault::HELD_AT) && Instant::now() < end {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                // Longer than between two status updates: what is confirmed too early is said now.
+                std::thread::sleep(Duration::from_millis(300));
+            } else if to_point {
                 ended = worker.wait(typical + Duration::from_secs(2)).is_some();
             } else if n % 10 == 9 {
                 self.wait_confirmed(before);
@@ -277,12 +293,21 @@ impl Rig {
             }
             worker.kill();
             *(if ended { &mut done.at_points } else { &mut done.random }) += 1;
-            if n % 10 == 8 {
+            if held {
                 done.confirmed_looks += 1;
                 done.confirmed_too_much.extend(self.confirmed_too_much());
             }
         }
         done
+    }
+
+    /// Places behind which nothing becomes durable, or is stored, while a thread is held there.
+    fn holds(&self) -> &'static [&'static str] {
+        match (&self.log, self.delivery) {
+            (Log::Embedded { .. }, _) => &["task.encoded", "log.write"],
+            (Log::Kafka { .. }, Delivery::ExactlyOnce) => &["task.encoded", "kafka.commit"],
+            (Log::Kafka { .. }, Delivery::AtLeastOnce) => &["task.encoded", "offset.store"],
+        }
     }
 
     /// Ends the load by rows that mark the end, waits for them and checks everything. A worker has to run.
@@ -352,5 +377,5 @@ pub fn points(on_kafka: bool, delivery: Delivery) -> Vec<&'static str> {
             _ => true,
         }
     };
-    walspring_connect::fault::POINTS.iter().copied().filter(|point| passed(point)).collect()
+    fault::POINTS.iter().copied().filter(|point| passed(point)).collect()
 }

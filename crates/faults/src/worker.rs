@@ -1,5 +1,6 @@
 //! A worker as a process: started with its files, ended as hard as the test wants.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 pub struct Program {
     pub path: PathBuf,
     pub dir: PathBuf,
+    /// What starts it, if it is not started as it is: a command with its arguments.
+    pub before: Vec<String>,
 }
 
 impl Program {
@@ -19,13 +22,16 @@ impl Program {
         let text = format!("listeners=http://127.0.0.1:0\n{worker}");
         std::fs::write(dir.join("worker.properties"), text).expect("the worker's file");
         std::fs::write(dir.join("connector.json"), connector.to_string()).expect("the connector's file");
-        Program { path: path.to_owned(), dir: dir.to_owned() }
+        Program { path: path.to_owned(), dir: dir.to_owned(), before: Vec::new() }
     }
 
     /// With these variables in its environment, and without what the machine's might say of a worker.
     pub fn start<'a>(&self, environment: impl Iterator<Item = (&'a str, &'a str)>) -> Worker {
         let log = File::options().create(true).append(true).open(self.dir.join("worker.log")).expect("a log");
-        let mut command = Command::new(&self.path);
+        let path = self.path.as_os_str();
+        let mut words = self.before.iter().map(OsStr::new).chain([path]);
+        let mut command = Command::new(words.next().unwrap_or(path));
+        command.args(words);
         let foreign = |name: &str| {
             let ours = ["WALSPRING_", "CONNECT_", "OTEL_"].iter().any(|prefix| name.starts_with(prefix));
             ours && name != "WALSPRING_CACHE" || ["BOOTSTRAP_SERVERS", "GROUP_ID", "RUST_LOG"].contains(&name)
@@ -68,6 +74,34 @@ pub struct Worker {
 impl Worker {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "no SIG{name}");
+    }
+
+    /// Sets what the kernel lets it have of something from now on, such as `nofile`; `None`: as much as it wants.
+    pub fn limit(&self, what: &str, most: Option<u64>) {
+        let most = most.map_or("unlimited".into(), |most| most.to_string());
+        // The soft one alone: a hard one cannot be raised again.
+        let option = format!("--{what}={most}:");
+        let set = Command::new("prlimit").args(["--pid", &self.pid().to_string(), &option]).status();
+        assert!(set.is_ok_and(|status| status.success()), "no limit {option}");
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> u64 {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, |entries| entries.count() as u64)
+    }
+
+    /// The most memory that it has had, in bytes.
+    pub fn memory_max(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+        kib.unwrap_or_default() * 1024
     }
 
     /// SIGKILL, and waits until it is gone.

@@ -208,7 +208,7 @@ impl Journal {
     }
 
     /// Appends a frame given in pieces. Not durable before [`Journal::sync`]. After an error the journal must not be
-    /// written any more: what of the frame is on disk is unknown.
+    /// written any more, or [`Journal::back_to`] comes first: what of the frame is on disk is unknown.
     pub fn append(&mut self, pieces: &[&[u8]]) -> std::io::Result<u64> {
         let length: usize = pieces.iter().map(|p| p.len()).sum();
         if length > frame::PAYLOAD_BYTES_MAX {
@@ -230,6 +230,25 @@ impl Journal {
         Ok(written)
     }
 
+    /// After a write that found no room: takes away what came of it behind `durable`, where the last sync was, so that it can
+    /// be written again. Nothing that was acknowledged stands there.
+    pub fn back_to(&mut self, durable: Place) -> std::io::Result<()> {
+        while let Some(last) = self.segments.pop_if(|last| last.number > durable.segment) {
+            match std::fs::remove_file(segment_path(&self.config.dir, last.number)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+        let file = OpenOptions::new().append(true).open(segment_path(&self.config.dir, durable.segment))?;
+        file.set_len(durable.byte_offset)?;
+        file.sync_all()?;
+        self.file = file;
+        if let Some(last) = self.segments.last_mut() {
+            last.bytes = durable.byte_offset;
+        }
+        Ok(())
+    }
+
     pub fn sync(&self) -> std::io::Result<()> {
         self.file.sync_data()
     }
@@ -246,7 +265,10 @@ impl Journal {
             return Ok(false);
         }
         let number = self.segments.last().map_or(1, |s| s.number + 1);
-        self.file = create(&self.config.dir, number).map_err(|e| std::io::Error::other(e.to_string()))?;
+        self.file = create(&self.config.dir, number).map_err(|e| match e {
+            OpenError::Io { error, .. } => error,
+            other => std::io::Error::other(other.to_string()),
+        })?;
         self.segments.push(Segment { number, bytes: 0, modified: SystemTime::now() });
         self.write_state(view)?;
         Ok(true)

@@ -4,6 +4,8 @@
 //! each request, syncs once, and only then shows the records to readers and says so to the writers.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +24,9 @@ use crate::view::{Change, TopicSpec};
 const QUEUE_BYTES: usize = 8 << 20;
 /// A group commit takes at most this much: a sync of it still ends within tens of milliseconds.
 const COMMIT_BYTES: usize = 4 << 20;
+
+/// How long until a full disk is tried again.
+const ROOM_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) type Done = Box<dyn FnOnce(Result<(), String>) + Send>;
 
@@ -44,6 +49,8 @@ struct QueueState {
     requests: Vec<Request>,
     bytes: usize,
     closed: Option<String>,
+    /// There is no room on the disk; what is queued waits for it.
+    no_room: Option<String>,
 }
 
 impl Queue {
@@ -86,6 +93,34 @@ impl Queue {
         Some(state.requests.drain(..count.max(1)).collect())
     }
 
+    /// What the thread waits for; empty while it waits for nothing.
+    pub fn waits_for(&self) -> String {
+        let state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        state.no_room.clone().unwrap_or_default()
+    }
+
+    /// Waits a while for room on the disk. False: the log is closed meanwhile.
+    fn wait_for_room(&self, why: String) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        if state.no_room.as_ref() != Some(&why) {
+            tracing::error!("{why}");
+            state.no_room = Some(why);
+        }
+        let end = Instant::now() + ROOM_INTERVAL;
+        while state.closed.is_none()
+            && let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+        {
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
+        }
+        state.closed.is_none()
+    }
+
+    fn has_room(&self) {
+        if self.state.lock().unwrap_or_else(|e| e.into_inner()).no_room.take().is_some() {
+            tracing::info!("there is room for the log again; it goes on");
+        }
+    }
+
     fn release(&self, bytes: usize) {
         let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
         state.bytes = state.bytes.saturating_sub(bytes);
@@ -100,7 +135,18 @@ pub(crate) fn run(mut journal: Journal, shared: Arc<Shared>, queue: Arc<Queue>) 
         if fault::planted("acknowledge_unwritten") {
             requests.iter_mut().filter(|r| r.bytes % 3 == 0).for_each(|r| r.batches.clear());
         }
-        let result = commit(&mut journal, &shared, &mut requests);
+        // All that stands before it has been synced.
+        let durable = journal.place();
+        let result = loop {
+            match commit(&mut journal, &shared, &mut requests) {
+                Err(e)
+                    if is_full(&e)
+                        && journal.back_to(durable).is_ok()
+                        && queue.wait_for_room(no_room(&shared.dir, &e)) => {}
+                result => break result,
+            }
+        };
+        queue.has_room();
         let bytes = requests.iter().map(|r| r.bytes).sum();
         let failed = result.as_ref().err().map(|e| format!("writing the log in {} failed: {e}", shared.dir.display()));
         queue.release(bytes);
@@ -122,6 +168,19 @@ pub(crate) fn run(mut journal: Journal, shared: Arc<Shared>, queue: Arc<Queue>) 
             }
         }
     }
+}
+
+/// A full disk, a quota, or a limit on the size of files: what others can mend while we wait.
+fn is_full(e: &std::io::Error) -> bool {
+    matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+}
+
+fn no_room(dir: &Path, e: &std::io::Error) -> String {
+    format!(
+        "there is no room for the log in {}: {e}. Nothing is read from the sources and nothing confirmed until there is; make \
+         room, or raise the quota or the limit on the size of files, and it goes on by itself",
+        dir.display()
+    )
 }
 
 fn commit(journal: &mut Journal, shared: &Shared, requests: &mut [Request]) -> std::io::Result<()> {
@@ -316,6 +375,11 @@ impl RecordWriter for LogWriter {
             state = self.progress.changed.wait_timeout(state, left).unwrap_or_else(|e| e.into_inner()).0;
         }
         Ok(())
+    }
+
+    fn watcher(&self) -> Option<Arc<dyn Fn() -> String + Send + Sync>> {
+        let queue = self.queue.clone();
+        Some(Arc::new(move || queue.waits_for()))
     }
 
     fn abort(self: Box<Self>) {

@@ -8,7 +8,7 @@ use walspring_connect::{Backend, KeyedLog, KeyedRecord, StoreError, WriterReques
 
 use crate::log::Kind;
 use crate::producer::{Heard, Producer};
-use crate::turns::turn;
+use crate::turns::{streams_no_more, turn};
 use crate::world::Sim;
 
 pub struct SimBackend {
@@ -39,14 +39,18 @@ impl Backend for SimBackend {
         listener: Arc<dyn DurabilityListener>,
     ) -> Result<Box<dyn RecordWriter>, WriteError> {
         turn();
+        streams_no_more();
         let mut guard = self.sim.lock();
         let world = &mut *guard;
         world.attempts += 1;
+        // What came is found by the attempt that reads it.
+        world.store_in_doubt = false;
         // The one before, of the same process, is gone; what it had sent is not.
         world.end_process(self.worker);
         world.epochs += 1;
         let epoch = world.epochs;
         world.log.begin_producer(epoch, &world.server);
+        world.say(|| format!("worker {} has a producer of epoch {epoch}", self.worker));
         world.producers.insert(self.worker, Producer::new(epoch, listener));
         Ok(Box::new(SimWriter { sim: self.sim.clone(), worker: self.worker }))
     }
@@ -90,6 +94,8 @@ impl KeyedLog for Offsets {
             let durable = world.log.durable();
             world.log.account.offset(value.as_deref().unwrap_or_default(), durable, &world.server);
         }
+        world.store_in_doubt = fails && comes;
+        world.say(|| format!("a write of the store: failed {fails}, came {comes}"));
         if fails {
             world.counts.add("stores that failed");
             return Err(away());

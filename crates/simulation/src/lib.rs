@@ -101,8 +101,18 @@ impl Default for Simulation {
 impl Simulation {
     /// With a bug of [`fault::PLANTS`], if one is named.
     pub fn run(&self, seed: u64, plant: Option<&'static str>) -> Run {
+        self.play(seed, plant, false)
+    }
+
+    /// [`Self::run`], told line by line on the standard output.
+    pub fn run_aloud(&self, seed: u64, plant: Option<&'static str>) -> Run {
+        self.play(seed, plant, true)
+    }
+
+    fn play(&self, seed: u64, plant: Option<&'static str>, aloud: bool) -> Run {
         fault::simulate(Some(Simulated { pass: Rc::new(turns::pass), plant }));
         let sim = Sim::new(seed, self.source.clone());
+        sim.lock().aloud = aloud;
         loop {
             let in_order = self.parts.live(&sim);
             let world = sim.lock();
@@ -159,12 +169,13 @@ impl Parts {
         let mut turns = None;
         let ended = task.live(|control| turns.insert(WorkerTurns::begin(sim, self.clone(), worker, control)).clone());
         let Some(turns) = turns else { return false };
-        let connection = turns.connection();
+        let closed = turns.closed();
         turns.end();
         let mut world = sim.lock();
         let is_replaced = world.newest != worker;
-        // Its last word about what is stored may not have arrived.
-        let is_cut = connection != Some(world.server.connection);
+        // Its last word about what is stored may not have arrived, or it did not know.
+        let is_cut = closed != Some(world.server.connection) || world.store_in_doubt;
+        world.say(|| format!("worker {worker} has ended: {ended:?}, killed {}", turns.killed.get()));
         match ended {
             Ok(()) => !is_replaced && !is_cut,
             Err(trace) => {

@@ -30,7 +30,7 @@ fn main() {
     let arguments = Arguments::parse();
     let plant = PLANTS.iter().copied().find(|plant| Some(*plant) == arguments.plant.as_deref());
     if let Some(seed) = arguments.seed {
-        let run = Simulation::default().run(seed, plant);
+        let run = Simulation::default().run_aloud(seed, plant);
         println!("{run:#?}");
         std::process::exit(i32::from(run.wrong.is_some()));
     }

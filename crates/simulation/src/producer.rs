@@ -44,6 +44,7 @@ enum What {
 }
 
 /// What the runtime hears.
+#[derive(Debug)]
 pub enum Heard {
     Durable(u64, bool),
     Failed(WriteError),

@@ -9,7 +9,7 @@ use walspring_connect::{
 use walspring_postgres_source::simulated::{SimulatedSource, SimulatedStream};
 use walspring_record::{ChangeBatch, Lsn};
 
-use crate::turns::{streams, turn, update_status};
+use crate::turns::{ends_in_order, streams, turn};
 use crate::world::Sim;
 
 pub struct SimPlugin(pub Sim);
@@ -50,6 +50,7 @@ impl SourcePlugin for SimPlugin {
         world.server.connection += 1;
         let connection = world.server.connection;
         let stream = sim.source.stream(stored.as_ref(), Lsn(slot), Lsn(world.server.end()));
+        world.say(|| format!("connection {connection} streams from {:?}, the slot stands at {slot}", stream.start));
         drop(guard);
         streams(connection, Box::new(stream.confirmed()));
         let start = stream.start.0.max(slot);
@@ -118,6 +119,6 @@ impl SourceTask for SimTask {
     }
 
     fn close(&mut self) {
-        update_status();
+        ends_in_order();
     }
 }

@@ -27,6 +27,7 @@ pub struct WorkerTurns {
     committer: RefCell<Option<Box<dyn FnMut() -> Stepped>>>,
     /// Of the connection that streams: its number, and what its status updates say.
     stream: RefCell<Option<Streaming>>,
+    closed: Cell<Option<u64>>,
     in_turn: Cell<bool>,
     pub killed: Cell<bool>,
     paused: Cell<bool>,
@@ -59,6 +60,7 @@ pub fn pass(place: &'static str) {
         || place.starts_with("stream") && world.chance(|chances| chances.end_at_place / 4)
     {
         world.counts.add("ends at named places");
+        world.say(|| format!("worker {} ends at {place}", worker.worker));
         drop(world);
         worker.die();
     }
@@ -71,10 +73,20 @@ pub fn streams(connection: u64, confirmed: Box<dyn Fn() -> Lsn>) {
     }
 }
 
-/// A status update, at a connection's end.
-pub fn update_status() {
+/// Another attempt begins: what the last one streamed from is closed.
+pub fn streams_no_more() {
+    if let Some(worker) = current() {
+        *worker.stream.borrow_mut() = None;
+        worker.closed.set(None);
+    }
+}
+
+/// The connection's end in order, with a last status update.
+pub fn ends_in_order() {
     if let Some(worker) = current() {
         worker.update_status();
+        let stream = worker.stream.borrow_mut().take();
+        worker.closed.set(stream.map(|(connection, _)| connection));
     }
 }
 
@@ -87,6 +99,7 @@ impl WorkerTurns {
             control,
             committer: RefCell::default(),
             stream: RefCell::default(),
+            closed: Cell::default(),
             in_turn: Cell::new(false),
             killed: Cell::new(false),
             paused: Cell::new(false),
@@ -96,9 +109,9 @@ impl WorkerTurns {
         turns
     }
 
-    /// From which it streams.
-    pub fn connection(&self) -> Option<u64> {
-        self.stream.borrow().as_ref().map(|(connection, _)| *connection)
+    /// From which it streamed, where its last attempt ended in order.
+    pub fn closed(&self) -> Option<u64> {
+        self.closed.get()
     }
 
     pub fn end(&self) {
@@ -128,6 +141,7 @@ impl WorkerTurns {
                 self.die();
             }
             if world.is_complete() {
+                world.say(|| format!("worker {}: everything is there, it is stopped", self.worker));
                 self.control.stop();
             }
             1 + world.random.below(4)
@@ -187,17 +201,21 @@ impl WorkerTurns {
             }
         } else if world.chance(|chances| chances.end * 4) {
             world.counts.add("ends at random moments");
+            world.say(|| format!("worker {}: ends at random moments", self.worker));
             drop(world);
             self.die();
         } else if world.chance(|chances| chances.stop * 4) {
             world.counts.add("stops in order");
+            world.say(|| format!("worker {}: stops in order", self.worker));
             self.control.stop();
         } else if world.chance(|chances| chances.pause * 4) {
             world.counts.add("pauses");
+            world.say(|| format!("worker {}: pauses", self.worker));
             self.paused.set(true);
             self.control.pause(true);
         } else if world.chance(|chances| chances.cut * 4) {
             world.counts.add("connections cut");
+            world.say(|| format!("worker {}: connections cut", self.worker));
             world.server.connection += 1;
         } else if world.chance(|chances| chances.transaction_times_out * 4) {
             if world.log.kind == Kind::Transactions && !world.log.open.rows.is_empty() {
@@ -208,6 +226,7 @@ impl WorkerTurns {
             }
         } else if !self.inner && world.log.kind == Kind::Transactions && world.chance(|chances| chances.sleep * 4) {
             world.counts.add("sleepers with a successor");
+            world.say(|| format!("worker {}: sleepers with a successor", self.worker));
             drop(world);
             self.parts.live(&self.sim);
         }

@@ -77,6 +77,7 @@ impl Counts {
 pub struct World {
     pub random: Random,
     pub chances: Chances,
+    pub begun: Instant,
     pub now: Instant,
     pub server: Server,
     pub log: Log,
@@ -90,6 +91,10 @@ pub struct World {
     pub newest: u64,
     /// Attempts at a task, however they ended.
     pub attempts: u64,
+    /// The last write of the store said that it failed, and came all the same.
+    pub store_in_doubt: bool,
+    /// What happens is told as it happens.
+    pub aloud: bool,
     /// Turns until all trouble ends, and from then on.
     pub turns_left: u64,
     pub calm_turns: u64,
@@ -117,10 +122,12 @@ impl Sim {
         let server = Server::new(&mut random, transactions);
         let chances = Chances::new(&mut random);
         let turns_left = 40 + random.below(400);
+        let now = Instant::now();
         let world = World {
             random,
             chances,
-            now: Instant::now(),
+            begun: now,
+            now,
             server,
             log: Log::new(kind),
             producers: BTreeMap::new(),
@@ -128,6 +135,8 @@ impl Sim {
             epochs: 0,
             newest: 0,
             attempts: 0,
+            store_in_doubt: false,
+            aloud: false,
             turns_left,
             calm_turns: 0,
             offset_key: Vec::new(),
@@ -147,6 +156,12 @@ impl World {
         self.trace = (self.trace ^ what).wrapping_mul(0x0100_0000_01b3).rotate_left(7);
     }
 
+    pub fn say(&self, what: impl FnOnce() -> String) {
+        if self.aloud {
+            println!("{:>9} {}", (self.now - self.begun).as_millis(), what());
+        }
+    }
+
     pub fn chance(&mut self, chance: impl Fn(&Chances) -> u64) -> bool {
         let chance = chance(&self.chances);
         self.chances.of(&mut self.random, chance)
@@ -160,7 +175,10 @@ impl World {
     pub fn count_turn(&mut self) -> bool {
         if self.turns_left > 0 {
             self.turns_left -= 1;
-            self.chances.calm = self.turns_left == 0;
+            if self.turns_left == 0 {
+                self.chances.calm = true;
+                self.say(|| "no more trouble from here on".into());
+            }
         } else {
             self.calm_turns += 1;
             if self.calm_turns > CALM_TURNS_MAX {
@@ -228,12 +246,15 @@ impl World {
         let World { producers, log, server, random, chances, .. } = self;
         let producer = producers.get_mut(&worker)?;
         let heard = producer.step(log, server, random, chances)?;
-        Some((heard, producer.listener.clone()))
+        let listener = producer.listener.clone();
+        self.say(|| format!("worker {worker} hears {heard:?}"));
+        Some((heard, listener))
     }
 
     /// A status update of a connection.
     pub fn confirm(&mut self, connection: u64, lsn: u64) {
         if connection == self.server.connection && lsn > self.server.confirmed {
+            self.say(|| format!("confirmed {lsn}"));
             let (durable, stored) = (self.log.durable(), self.log.stored(&self.server));
             self.log.account.confirmed(lsn, durable, stored, &self.server);
             self.server.confirmed = lsn;

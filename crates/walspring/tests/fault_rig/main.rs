@@ -5,8 +5,10 @@
 mod connections;
 mod kills;
 mod large;
+mod limits;
 mod page;
 mod planted;
+mod stopped;
 
 use std::path::Path;
 use std::time::Duration;
