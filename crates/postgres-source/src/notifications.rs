@@ -29,6 +29,11 @@ pub enum Notice {
         read: Vec<String>,
         captured: Vec<String>,
     },
+    /// It goes on after a restart: so many tables have been read before, and of those that are left so many in part. Ours.
+    Resumed {
+        read_before: usize,
+        in_part: usize,
+    },
     TableBegins(String),
     TableRead {
         table: String,
@@ -133,6 +138,11 @@ impl Notifications {
             Notice::Resolved { mut captured, .. } => {
                 captured.sort_unstable();
                 ("DATA_COLLECTIONS_RESOLVED", vec![connector, tables(&captured.join(","))])
+            }
+            Notice::Resumed { read_before, in_part } => {
+                let counts = [("tables_read_before", read_before), ("tables_read_in_part", in_part)];
+                let counts = counts.map(|(name, count)| (name, count.to_string()));
+                ("RESUMED", [connector, tables(&self.read)].into_iter().chain(counts).collect())
             }
             Notice::TableBegins(table) => {
                 ("IN_PROGRESS", vec![connector, ("current_collection_in_progress", table), tables(&self.read)])

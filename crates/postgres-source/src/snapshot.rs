@@ -150,7 +150,6 @@ impl Snapshot {
         division: Division,
         before_read: &[String],
         mut tracker: Option<Tracker>,
-        board: SnapshotBoard,
     ) -> Result<Snapshot, TaskError> {
         tables.retain(|table| {
             let without = table.query.as_deref() == Some("");
@@ -220,7 +219,7 @@ impl Snapshot {
             notices: Vec::new(),
             ready: VecDeque::new(),
             rows,
-            board,
+            board: SnapshotBoard::default(),
             connection_lost: false,
         })
     }
@@ -327,6 +326,11 @@ impl Snapshot {
         } else if let Some((stretch, heap)) = stretch.zip(heap) {
             tracker.sent(oid, heap.file, stretch);
         }
+    }
+
+    /// Shows on the board what becomes of it.
+    pub fn show_on(&mut self, board: &SnapshotBoard) {
+        self.board = board.clone();
     }
 
     /// The tables that are read, for the board.

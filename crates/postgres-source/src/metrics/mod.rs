@@ -253,6 +253,10 @@ impl SourceMetrics {
                 state.tables.forget_snapshot();
             }
             Notice::Resolved { read, .. } => state.snapshot.tables = read.len(),
+            Notice::Resumed { read_before, .. } => {
+                state.snapshot.tables += read_before;
+                state.snapshot.tables_read += read_before;
+            }
             Notice::TableRead { .. } => state.snapshot.tables_read += 1,
             Notice::Completed => {
                 state.snapshot.ends();

@@ -16,7 +16,7 @@ use crate::events::StoredOffset;
 use crate::notifications::Notice;
 use crate::position::Resume;
 use crate::relations::CatalogRelations;
-use crate::resume::{self, Begun, Left, LeftOut, Tracker};
+use crate::resume::{self, Begun, Left, LeftOut, Tracker, Work};
 use crate::slot::Slot;
 use crate::snapshot::{Division, Snapshot, SnapshotPoint, SnapshotTable, now_us};
 use crate::snapshot_board::BoardTable;
@@ -245,17 +245,20 @@ impl PostgresTask {
         tracing::info!(tables = tables.len(), lsn = %point.lsn, "the snapshot begins");
         let read = tables.iter().map(|t| t.name.clone()).collect();
         self.notifications.tell(Notice::Resolved { read, captured: listed });
+        if goes_on {
+            let in_part = tables.iter().filter(|table| table.work != Work::All).count();
+            self.notifications.tell(Notice::Resumed { read_before: read_before.len(), in_part });
+        }
         let threads = typed.snapshot.threads;
         let division = Division {
             parts_max: threads * typed.snapshot.chunks_per_thread.max(4),
             range_pages: self.limits.range_pages,
         };
-        let board = self.metrics.board().clone();
-        let (connect, shown) = (&config.connect, board.clone());
-        let snapshot = Snapshot::start(tables, point, connect, threads, division, &before_read, tracker, shown)?;
+        let mut snapshot = Snapshot::start(tables, point, &config.connect, threads, division, &before_read, tracker)?;
         let mut on_board = snapshot.on_board();
         on_board.extend(read_before);
         board.begins(kind, goes_on, point.lsn, on_board);
+        snapshot.show_on(board);
         self.metrics.chunks(snapshot.chunks());
         Ok(snapshot)
     }

@@ -40,6 +40,34 @@ fn short((kind, additional): &Told) -> String {
 }
 
 #[test]
+fn a_snapshot_that_goes_on_tells_what_it_has_read_before() {
+    let db = postgres(15).database();
+    db.sql(
+        "create table a (id int primary key); insert into a values (1); create table b (id int primary key, pad text)",
+    );
+    db.sql(
+        "insert into b select i, repeat('x', 1000) from generate_series(1, 900) i; create table c (id int primary key)",
+    );
+    let connector = Connector::new(&db, &CHANNELS);
+    let mut source = connector.start(None);
+    source.until("a part of b", |step| step.offset.is_some() && step.events.iter().any(|e| e.table == "public.b"));
+    let offset = source.close();
+    let mut source = connector.start(offset.as_ref());
+    let mut all = Vec::new();
+    while !all.iter().any(|t: &Told| t.0 == "COMPLETED") {
+        source.poll(Duration::from_millis(50)).expect("no error");
+        all.extend(told(&source));
+    }
+    source.close();
+    let shorts: Vec<String> = all.iter().map(short).collect();
+    assert_eq!(shorts[..4], ["STARTED", "DATA_COLLECTIONS_RESOLVED", "RESUMED", "IN_PROGRESS public.b"]);
+    let of = |name: &str| all[2].1.get(name).map(String::as_str);
+    assert_eq!((of("tables_read_before"), of("tables_read_in_part")), (Some("1"), Some("1")));
+    assert_eq!(of("data_collections"), Some("public.c,public.b"));
+    assert!(!shorts.iter().any(|told| told.ends_with("public.a")), "{shorts:?}");
+}
+
+#[test]
 fn readers_side_by_side_tell_of_each_table_and_of_the_end_with_its_offset() {
     let db = postgres(15).database();
     db.sql("create table a (id int primary key, filler text); create table b (id int primary key); create table e ()");
