@@ -257,6 +257,7 @@ impl PostgresTask {
         let mut snapshot = Snapshot::start(tables, point, &config.connect, threads, division, &before_read, tracker)?;
         let mut on_board = snapshot.on_board();
         on_board.extend(read_before);
+        let board = self.metrics.board();
         board.begins(kind, goes_on, point.lsn, on_board);
         snapshot.show_on(board);
         self.metrics.chunks(snapshot.chunks());
