@@ -368,16 +368,20 @@ impl<R: Relations> ChangeReader<R> {
                 }
             }
             Message::Type(_) => {}
-            // Where they were asked for, `streamed` has taken them.
-            Message::StreamStart(_)
-            | Message::StreamStop
-            | Message::StreamCommit(_)
-            | Message::StreamAbort(_)
-            | Message::StreamPrepare(_)
-            | Message::BeginPrepare(_)
+            Message::BeginPrepare(_)
             | Message::Prepare(_)
+            | Message::StreamPrepare(_)
             | Message::CommitPrepared(_)
             | Message::RollbackPrepared(_) => {
+                let what = "The slot was made with two_phase, so the server sends transactions when they are prepared and nothing \
+                            more at their commit";
+                return Err(TaskError::definite(walspring_connect::DEBEZIUM_EXCEPTION, what).hint(
+                    "from 18 on, with the connector stopped and no transaction prepared, ALTER_REPLICATION_SLOT slot (TWO_PHASE \
+                     false) on a replication connection; before, let the connector make another slot (slot.name)",
+                ));
+            }
+            // Where they were asked for, `streamed` has taken them.
+            Message::StreamStart(_) | Message::StreamStop | Message::StreamCommit(_) | Message::StreamAbort(_) => {
                 return Err(TaskError::definite(
                     walspring_connect::DEBEZIUM_EXCEPTION,
                     "The server sent a message of a transaction in progress, which was not asked for",

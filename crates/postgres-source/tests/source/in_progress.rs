@@ -425,6 +425,28 @@ fn a_prepared_transaction_comes_when_it_is_committed() {
     }
 }
 
+/// Such a server sends a prepared transaction whether it is asked or not; as with the original the task ends.
+#[test]
+fn a_slot_made_with_two_phase_is_told() {
+    let db = prepared(15);
+    let _prepared = Prepared(&db);
+    let connector = connector(&db, true, 1000);
+    db.sql("create publication p for all tables");
+    db.sql(&format!("select pg_create_logical_replication_slot('{}', 'pgoutput', false, true)", db.slot("on")));
+    let mut source = connector.streaming(None);
+    db.sql("insert into shared values (1, 'before')");
+    source.take(1);
+    db.sql(&format!("begin; insert into shared values (2, ''); prepare transaction '{}'", db.name()));
+    let end = Instant::now() + WAIT;
+    let error = loop {
+        assert!(Instant::now() < end, "no error came");
+        if let Err(error) = source.poll(Duration::from_millis(50)) {
+            break error;
+        }
+    };
+    assert!(!error.is_transient() && error.trace().contains("two_phase"), "{}", error.trace());
+}
+
 #[test]
 fn what_streaming_does_not_tell_is_read_without() {
     let db = prepared(15);
