@@ -166,7 +166,7 @@ impl Compiled {
             // Of a type: none, or small numbers as they stand in the catalog.
             modifier: match modifier {
                 0 => -1,
-                n if name == "numeric" => i32::from(n >> 8) << 16 | i32::from(n & 0xff) + 4,
+                n if name == "numeric" => (i32::from(n >> 8) << 16 | i32::from(n & 0xff)) + 4,
                 n => i32::from(n),
             },
             nullable: !bit(11),

@@ -24,6 +24,13 @@ pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// with [`Connection::copy_out`].
 const RESULT_BYTES_MAX: usize = 1 << 30;
 
+/// What a row takes beside its text: the row itself, and the span of each value.
+const ROW_BYTES: usize = 64;
+const SPAN_BYTES: usize = 24;
+/// A server has reason for a message or two where nothing more is due, and in a reply for one a statement that has no rows. One
+/// that sends them without end holds nobody.
+const EXTRA_MESSAGES_MAX: usize = 100_000;
+
 /// A blocking connection. Not for several threads at once.
 pub struct Connection {
     pub(crate) transport: Arc<Transport>,
@@ -45,9 +52,14 @@ pub(crate) struct Parameters(Vec<(String, String)>);
 
 /// More than PostgreSQL reports (14), extensions included; a bound for a hostile server.
 const PARAMETERS_MAX: usize = 256;
+/// Of a name and its value together; the longest that one may set and have reported is a list of some names.
+const PARAMETER_BYTES_MAX: usize = 16 * 1024;
 
 impl Parameters {
     pub fn set(&mut self, (name, value): (String, String)) {
+        if name.len() + value.len() > PARAMETER_BYTES_MAX {
+            return;
+        }
         match self.0.iter().position(|(known, _)| *known == name) {
             Some(at) => self.0[at].1 = value,
             None if self.0.len() < PARAMETERS_MAX => self.0.push((name, value)),
@@ -213,7 +225,7 @@ impl Connection {
 
     /// Waits for the one message that opens a COPY.
     fn expect_reply(&mut self, wanted: u8, statement: &str) -> Result<(), PgError> {
-        loop {
+        for _ in 0..EXTRA_MESSAGES_MAX {
             let message = self.next_message()?;
             match message.tag {
                 tag if tag == wanted => return Ok(()),
@@ -226,23 +238,28 @@ impl Connection {
                 tag => return Err(self.lose(unexpected(tag))),
             }
         }
+        Err(self.lose(endless()))
     }
 
     fn simple_query(&mut self, sql: &str, mut each: impl FnMut(QueryPart)) -> Result<(), PgError> {
         self.send_query(sql)?;
         let mut columns: Arc<[_]> = Arc::new([]);
-        let mut bytes = 0;
+        let (mut bytes, mut extra) = (0, 0);
         let mut refused = None;
         loop {
             let message = self.next_message()?;
             let body = self.frames.bytes(message.body.clone());
+            extra += usize::from(message.tag != b'D');
+            if extra > EXTRA_MESSAGES_MAX {
+                return Err(self.lose(endless()));
+            }
             match message.tag {
                 b'T' => {
                     columns = read_columns(body).map_err(|error| self.lose(error))?;
                     each(QueryPart::Columns);
                 }
                 b'D' => {
-                    bytes += body.len();
+                    bytes += body.len() + ROW_BYTES + SPAN_BYTES * columns.len();
                     if bytes > RESULT_BYTES_MAX {
                         return Err(self.lose(PgError::Protocol("the query's result is larger than 1 GiB".to_owned())));
                     }
@@ -358,17 +375,18 @@ impl Connection {
         if error.is_fatal() {
             return self.lose(PgError::Server(Box::new(error)));
         }
-        loop {
+        for _ in 0..EXTRA_MESSAGES_MAX {
             match self.next_message() {
                 Ok(message) if message.tag == b'Z' => {
                     self.ready(message);
-                    break;
+                    return PgError::Server(Box::new(error));
                 }
                 Ok(_) => {}
                 // The connection is lost too, and marked so; the first error says more.
-                Err(_) => break,
+                Err(_) => return PgError::Server(Box::new(error)),
             }
         }
+        self.lose(endless());
         PgError::Server(Box::new(error))
     }
 
@@ -405,6 +423,10 @@ impl std::fmt::Debug for Connection {
         let mut debug = f.debug_struct("Connection");
         debug.field("backend_pid", &self.backend_pid()).field("unusable", &self.unusable).finish_non_exhaustive()
     }
+}
+
+pub(crate) fn endless() -> PgError {
+    PgError::garbled("the server does not come to the end of its reply")
 }
 
 pub(crate) fn unexpected(tag: u8) -> PgError {

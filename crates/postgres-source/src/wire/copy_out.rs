@@ -1,6 +1,6 @@
 //! `COPY … TO STDOUT`: rows as the server sends them, many per call, one copy from the socket's buffer.
 
-use super::connection::{Connection, unexpected};
+use super::connection::{Connection, endless, unexpected};
 use super::error::PgError;
 
 /// A COPY in progress. In text format each `CopyData` is one row with its newline; in binary format one row too, the
@@ -74,7 +74,8 @@ impl<'a> CopyOut<'a> {
 
     /// Behind CopyDone: an error may still come instead of the command's completion.
     fn finish(&mut self) -> Result<(), PgError> {
-        loop {
+        // One statement, one word of its completion.
+        for _ in 0..2 {
             let message = self.connection.next_message()?;
             match message.tag {
                 b'C' => {}
@@ -90,6 +91,7 @@ impl<'a> CopyOut<'a> {
                 tag => return Err(self.connection.lose(unexpected(tag))),
             }
         }
+        Err(self.connection.lose(endless()))
     }
 }
 

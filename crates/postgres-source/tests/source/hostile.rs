@@ -253,7 +253,7 @@ fn hostile_names(major: u32) {
             assert_eq!((event.op, to), (op, &topic(schema, name)), "{what}");
             assert_eq!(event.get(name), Some(&**name), "{what}: {event:?}");
             assert_eq!(event.get(other), Some(&**label), "{what}: {event:?}");
-            assert_eq!(event.key, [name.clone()], "{what}");
+            assert_eq!(event.key, std::slice::from_ref(name), "{what}");
         }
     };
     let take = |source: &mut Source, op: char| {

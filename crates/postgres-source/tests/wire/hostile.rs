@@ -297,3 +297,106 @@ proptest! {
         }
     }
 }
+
+/// After the startup these bytes again and again, until the client has had enough.
+fn for_ever(begin: &'static [u8], again: Vec<u8>) -> ConnectConfig {
+    server(move |stream| {
+        send(stream, READY);
+        if read_message(stream).is_some() {
+            send(stream, begin);
+            while stream.write_all(&again).is_ok() {}
+        }
+    })
+}
+
+#[test]
+fn replies_without_an_end_are_left() {
+    let many = |message: Vec<u8>| message.repeat(500);
+    let parameter = |n: usize| message(b'S', format!("p{n}\0{}\0", "v".repeat(1 << 20)).as_bytes());
+    for (begin, again, expected) in [
+        (&b""[..], many(message(b'C', b"SELECT 0\0")), "does not come to the end"),
+        (b"", many(message(b'I', b"")), "does not come to the end"),
+        (b"", many(message(b'T', b"\0\0")), "does not come to the end"),
+        // An error and no end: the error is what is told.
+        (b"E\0\0\0\x0cC42P01\0\0", many(message(b'C', b"")), "42P01"),
+        (b"E\0\0\0\x05\0", many(message(b'D', b"\0\0")), ": "),
+        // Settings, each with a MiB, are not kept; what is waited for does not come, and the limit of time ends it.
+        (b"", (0..20).flat_map(parameter).collect(), "silent for too long"),
+    ] {
+        let mut config = for_ever(begin, again);
+        config.read_timeout = Some(Duration::from_secs(1));
+        let mut connection = Connection::connect(&config).expect("a connection");
+        let begin = Instant::now();
+        let error = connection.query("select 1").expect_err("no reply");
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(!connection.is_usable(), "{error}");
+        assert!(connection.parameter("p1").is_none(), "a setting of a MiB is kept");
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    }
+}
+
+/// Rows without values take memory too: the bound on a result counts what is kept, not what was sent.
+#[test]
+fn rows_of_nothing_do_not_fill_the_memory() {
+    // A NULL is four bytes on the wire and six times as much here.
+    let column = [&b"a\0"[..], &[0; 18]].concat();
+    let mut reply = message(b'T', &[&1600u16.to_be_bytes()[..], &column.repeat(1600)].concat());
+    let row = message(b'D', &[&1600u16.to_be_bytes()[..], &[0xff; 4 * 1600]].concat());
+    reply.extend(row.repeat(100));
+    let config = server(move |stream| {
+        send(stream, READY);
+        if read_message(stream).is_some() {
+            while stream.write_all(&reply).is_ok() {}
+        }
+    });
+    let mut connection = Connection::connect(&config).expect("a connection");
+    let error = connection.batch_execute("select").expect_err("too many");
+    assert!(error.to_string().contains("larger than 1 GiB"), "{error}");
+}
+
+#[test]
+fn a_copy_that_does_not_end_can_be_left_at_any_row() {
+    let config = for_ever(b"H\0\0\0\x09\0\0\x01\0\0", message(b'd', b"1\n").repeat(1000));
+    let mut connection = Connection::connect(&config).expect("a connection");
+    let mut copy = connection.copy_out("COPY t TO STDOUT").expect("a copy");
+    for _ in 0..100_000 {
+        assert_eq!(copy.next_row().expect("a row"), Some(&b"1\n"[..]));
+    }
+    drop(copy);
+    assert!(!connection.is_usable());
+    drop(connection);
+
+    let config = for_ever(b"H\0\0\0\x09\0\0\x01\0\0c\0\0\0\x04", message(b'C', b"COPY 1\0"));
+    let mut connection = Connection::connect(&config).expect("a connection");
+    let error = connection.copy_out("COPY t TO STDOUT").expect("a copy").next_row().expect_err("no end");
+    assert!(error.to_string().contains("does not come to the end"), "{error}");
+}
+
+/// What nobody asked for, in the midst of a stream and of a reply.
+#[test]
+fn message_types_that_are_unknown_or_out_of_place() {
+    for tag in (0..=255u8).filter(|tag| !b"DCEGHIKNRSTZAdc".contains(tag)) {
+        let error = answer(message(tag, b"\0\0\0\0")).expect_err("an error");
+        assert!(error.to_string().contains("unexpected message type"), "{tag}: {error}");
+    }
+    // Authentication once more, when it is over.
+    for body in [&b"\0\0\0\0"[..], b"\0\0\0\x03", b"\0\0\0\x0aSCRAM-SHA-256\0\0"] {
+        let error = answer(message(b'R', body)).expect_err("an error");
+        assert!(error.to_string().contains("unexpected message type 'R'"), "{error}");
+    }
+}
+
+/// A password is asked for again and again, or in another way than before: it is given once.
+#[test]
+fn a_password_is_given_once() {
+    for again in [&b"\0\0\0\x03"[..], b"\0\0\0\x05salt", b"\0\0\0\x0aSCRAM-SHA-256\0\0"] {
+        let error = refusal(&server(move |stream| {
+            send(stream, &message(b'R', b"\0\0\0\x05salt"));
+            if read_message(stream).is_some() {
+                send(stream, &message(b'R', again));
+            }
+            assert!(read_message(stream).is_none(), "an answer to a second question");
+        }));
+        assert!(error.to_string().contains("out of order"), "{error}");
+    }
+}
