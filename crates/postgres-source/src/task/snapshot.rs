@@ -21,7 +21,7 @@ use crate::slot::Slot;
 use crate::snapshot::{Division, Snapshot, SnapshotPoint, SnapshotTable, now_us};
 use crate::snapshot_board::BoardTable;
 use crate::stream::StreamStart;
-use crate::wire::Connection;
+use crate::wire::{ConnectConfig, Connection};
 use crate::{publication, startup};
 
 /// Tables that are being read.
@@ -254,7 +254,8 @@ impl PostgresTask {
             parts_max: threads * typed.snapshot.chunks_per_thread.max(4),
             range_pages: self.limits.range_pages,
         };
-        let mut snapshot = Snapshot::start(tables, point, &config.connect, threads, division, &before_read, tracker)?;
+        let connect = ConnectConfig { silence_max: Some(relations.silence_max()), ..config.connect.clone() };
+        let mut snapshot = Snapshot::start(tables, point, &connect, threads, division, &before_read, tracker)?;
         let mut on_board = snapshot.on_board();
         on_board.extend(read_before);
         let board = self.metrics.board();

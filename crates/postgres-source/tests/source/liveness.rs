@@ -153,6 +153,29 @@ fn a_stream_that_fell_silent_is_found_and_a_quiet_one_is_not() {
 }
 
 #[test]
+fn a_table_that_falls_silent_while_it_is_read_is_found() {
+    let (db, proxy, connector) = behind_a_proxy();
+    // More than goes before a few rows have been taken.
+    db.sql(
+        "alter table a add column v text; insert into a select g, repeat('x', 1000) from generate_series(1, 100000) g",
+    );
+    let mut source = connector.limits(|l| l.batch_bytes = 100_000).start(None);
+    source.until("a part of it", |step| !step.events.is_empty());
+    proxy.half_open_streams(false);
+    let mut last = Instant::now();
+    let error = loop {
+        assert!(last.elapsed() < FOUND, "it was not found");
+        match source.poll(Duration::from_millis(50)) {
+            // What had come before.
+            Ok(Some(step)) if !step.events.is_empty() => last = Instant::now(),
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_transient() && error.trace().contains("silent"), "{}", error.trace());
+}
+
+#[test]
 fn a_question_to_the_catalog_that_falls_silent_is_asked_again() {
     let (db, proxy, connector) = behind_a_proxy();
     let mut source = connector.start(None);
