@@ -77,6 +77,8 @@ pub struct Source {
     pub catalog_xmin: Option<u32>,
     /// What we had confirmed when this was written.
     pub reached: Lsn,
+    /// As of where rows of an initial snapshot were read: they are sent before the stream comes there.
+    pub read: Lsn,
 }
 
 impl Source {
@@ -91,6 +93,7 @@ impl Source {
             confirmed: slot.confirmed_lsn,
             catalog_xmin: slot.catalog_xmin,
             reached: reached.max(slot.confirmed_lsn.unwrap_or_default()),
+            read: Lsn::ZERO,
         }
     }
 
@@ -113,6 +116,7 @@ impl Source {
                 "catalog_xmin": self.catalog_xmin,
             },
             "reached": self.reached.to_string(),
+            "read": self.read.to_string(),
         })
     }
 
@@ -134,6 +138,8 @@ impl Source {
             confirmed: lsn(&slot["confirmed"]),
             catalog_xmin: slot["catalog_xmin"].as_u64().and_then(|xid| u32::try_from(xid).ok()),
             reached: lsn(&value["reached"])?,
+            // Not in records of before.
+            read: lsn(&value["read"]).unwrap_or_default(),
         })
     }
 }
@@ -147,6 +153,10 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     fn stays(what: String) -> Mismatch {
         Mismatch { what, passes: false }
     }

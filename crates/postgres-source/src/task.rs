@@ -68,6 +68,10 @@ pub struct PostgresTask {
     server: Option<Server>,
     /// It was a standby when last asked.
     on_standby: bool,
+    /// As of where an earlier start has read rows on it.
+    read_before: Lsn,
+    /// Why a snapshot that had been begun is not of this server.
+    elsewhere: Option<String>,
     state: State,
 }
 
@@ -121,6 +125,8 @@ impl PostgresTask {
             source: None,
             server: None,
             on_standby: false,
+            read_before: Lsn::ZERO,
+            elsewhere: None,
             state: State::New,
             context: Context {
                 read_offset: context.offset,

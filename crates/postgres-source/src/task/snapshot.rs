@@ -8,11 +8,13 @@ use walspring_connect::{DEBEZIUM_EXCEPTION, Poll, TaskError, fault};
 use walspring_debezium::{Condition, SnapshotProgress};
 use walspring_record::{ChangeBatch, Lsn};
 
+use super::source::KEEPING_WAIT;
 use super::{PostgresTask, Starting, State};
 use crate::catalog::{self, Table};
 use crate::config::too_complex;
 use crate::errors::from_pg;
 use crate::events::StoredOffset;
+use crate::identity::Server;
 use crate::notifications::Notice;
 use crate::position::Resume;
 use crate::relations::CatalogRelations;
@@ -78,12 +80,16 @@ impl PostgresTask {
     }
 
     /// The snapshot that the stored offset was stored in, if it can go on.
-    pub(super) fn begun(&self, stored: Option<&StoredOffset>, slot: Option<&Slot>) -> Option<Begun> {
+    pub(super) fn begun(&mut self, stored: Option<&StoredOffset>, slot: Option<&Slot>) -> Option<Begun> {
         let stored = stored.filter(|stored| stored.in_snapshot)?;
         if !self.keeps_account() {
             return None;
         }
-        match Begun::find(stored, &self.config.typed.slot.name, slot) {
+        let found = match self.elsewhere.take() {
+            Some(why) => Err(why),
+            None => Begun::find(stored, &self.config.typed.slot.name, slot),
+        };
+        match found {
             Ok(begun) => Some(begun),
             Err(why) => {
                 tracing::warn!("the snapshot that did not end is made again from its beginning: {why}");
@@ -102,6 +108,8 @@ impl PostgresTask {
     ) -> Result<State, TaskError> {
         let config = self.config.clone();
         self.pause(config.typed.snapshot.delay)?;
+        // Before it exports a snapshot, which ends with the next question.
+        let server = replication.as_mut().map(Server::ask).transpose()?;
         // Where nothing is left to read, nothing needs to meet.
         let ended = match &begun {
             Some(begun) => self.is_read(&begun.progress, &captured, &relations)?,
@@ -132,6 +140,10 @@ impl PostgresTask {
         let wanted = Wanted::Initial { account, goes_on };
         let snapshot = self.start_readers(&mut relations, &mut captured, &point, wanted)?;
         relations.end_export();
+        if let Some(server) = server {
+            self.keep_server(&server, lsn.max(self.read_before), &mut relations)?;
+            self.keeper.settle(KEEPING_WAIT);
+        }
         // The readers hold the snapshot now; a temporary slot that told the point may go, one that is streamed may not.
         let replication = replication.filter(|_| config.slot_temporary && !slot_existed);
         let reading = Reading::new(snapshot);

@@ -26,7 +26,7 @@ const LOOK_TIME: Duration = Duration::from_secs(300);
 const LOOK_INTERVAL: Duration = Duration::from_millis(300);
 
 /// As for tables: a topic that cannot be written does not hold the stream up.
-const KEEPING_WAIT: Duration = Duration::from_secs(2);
+pub(super) const KEEPING_WAIT: Duration = Duration::from_secs(2);
 
 /// Where the stream goes on.
 pub(super) enum Place {
@@ -74,21 +74,27 @@ impl PostgresTask {
         stored: Option<&StoredOffset>,
     ) -> Result<(bool, Option<Connection>), TaskError> {
         let goes_on = self.streams() && self.config.typed.snapshot.mode != SnapshotMode::Always;
-        let Some(s) = stored.filter(|s| goes_on && !s.in_snapshot) else { return Ok((true, None)) };
+        let kept = memory.source.as_ref();
+        let Some(s) = stored.filter(|s| goes_on && (!s.in_snapshot || kept.is_some())) else { return Ok((true, None)) };
         let mut replication = self.replication_connection()?;
         let server = Server::ask(&mut replication)?;
-        let kept = memory.source.as_ref();
         // The row at that place, and not only all before it.
         let row = u64::from(s.position.inside_transaction);
         let reach = s.position.lsn.map(|lsn| Lsn(lsn.0 + row)).max(s.position.last_commit).unwrap_or_default();
         // On another server's timelines positions say nothing.
-        let reach = kept.map_or(reach, |kept| reach.max(kept.reached));
+        let reach = kept.map_or(reach, |kept| reach.max(kept.reached).max(kept.read));
         let mut found = compare(&server, kept, reach, |timeline| server.left(timeline, &mut replication))?;
+        if s.in_snapshot {
+            self.read_before = kept.filter(|_| found.is_ok()).map_or(Lsn::ZERO, |kept| kept.read);
+            self.elsewhere = found.err().map(|mismatch| mismatch.what().to_owned());
+            return Ok((true, Some(replication)));
+        }
         let moved = kept.is_some_and(|kept| kept.timeline != server.timeline);
         if let (true, Ok(()), true, Some(xid)) = (moved, &found, s.position.inside_transaction, s.position.xid) {
             found = ask_for_transaction(xid, &mut replication)?;
         }
         let is_other = found.is_err();
+        self.read_before = kept.filter(|_| !is_other).map_or(Lsn::ZERO, |kept| kept.read);
         self.strategy().on_server(found, &self.context.outside.connector)?;
         self.server = Some(server);
         Ok((!is_other || !self.strategy().follows_slot, Some(replication)))
@@ -153,10 +159,24 @@ impl PostgresTask {
             return Ok(());
         }
         let server = Server::ask(replication)?;
+        let read = self.source.as_ref().map_or(self.read_before, |(source, _)| source.read);
+        self.keep_server(&server, read, relations)
+    }
+
+    /// `read`: as of where rows of an initial snapshot are read.
+    pub(super) fn keep_server(
+        &mut self,
+        server: &Server,
+        read: Lsn,
+        relations: &mut CatalogRelations,
+    ) -> Result<(), TaskError> {
+        if !self.keeper.is_there() || self.config.slot_temporary {
+            return Ok(());
+        }
         let name = &self.config.typed.slot.name;
         let found = slot::find(&mut relations.connection, name).map_err(|e| from_pg("Reading the slot", e))?;
         if let Some(slot) = found {
-            let source = Source::new(&server, name, &slot, self.progress.confirmed_lsn());
+            let source = Source { read, ..Source::new(server, name, &slot, self.progress.confirmed_lsn()) };
             self.keeper.keep([(Source::key(), Some(source.record()))]);
             self.source = Some((source, Instant::now()));
             self.on_standby = server.is_standby;

@@ -332,3 +332,56 @@ fn a_standby_is_read_until_its_slot_is_invalidated_and_beyond_its_promotion() {
     insert(&db, 5);
     assert_eq!(source.take(1)[0].number("id"), 5);
 }
+
+/// The ids of a snapshot's first rows, and the offset after them; then it is killed.
+fn first_rows(mut source: Source) -> (Vec<i64>, SourceOffset) {
+    let mut ids = Vec::new();
+    source.until("rows", |step| {
+        ids.extend(step.events.iter().map(|event| event.number("id")));
+        !ids.is_empty() && step.offset.is_some()
+    });
+    let offset = source.offset.clone().expect("an offset");
+    (ids, offset)
+}
+
+#[test]
+fn a_snapshot_that_a_failover_breaks_off_goes_on_unless_the_new_server_lacks_what_was_read() {
+    let pair = Pair::new(18);
+    pair.db.sql(
+        "create table b (id int primary key, pad text); alter publication p set table b; \
+         insert into b select g, repeat('x', 1000) from generate_series(1, 1500) g",
+    );
+    let slots = ["s", "r"].map(|slot| pair.db.slot(slot));
+    for slot in &slots {
+        let make = format!("select pg_create_logical_replication_slot('{slot}', 'pgoutput', failover => true)");
+        pair.db.sql(&make);
+    }
+    let ready = "select 1 from pg_replication_slots where synced and not temporary";
+    wait_for("the slots on the standby", WAIT, || {
+        for slot in &slots {
+            pair.db.sql(&format!(
+                "select pg_log_standby_snapshot(), pg_replication_slot_advance('{slot}', pg_current_wal_lsn())"
+            ));
+        }
+        (pair.standby.sql("postgres", ready).len() == 2).then_some(())
+    });
+    let [one, other] =
+        slots.each_ref().map(|slot| pair.connector(&[("snapshot.mode", "initial"), ("slot.name", slot)]));
+    let (read, offset) = first_rows(one.start(None));
+    let (_, other_offset) = first_rows(other.start(None));
+    pair.standby.wait_replayed(&pair.primary);
+    pair.cut();
+    // What is read from now on shows what the standby will never have.
+    pair.db.sql("insert into b values (5000, 'lost')");
+    let (_, other_offset) = first_rows(other.start(Some(&other_offset)));
+
+    let db = pair.promote();
+    let mut source = one.start(Some(&offset));
+    let rest: Vec<i64> = source.read_snapshot().iter().map(|event| event.number("id")).collect();
+    assert!([read, rest].concat().into_iter().eq(1..=1500), "not each row once");
+    let mut again = other.start(Some(&other_offset));
+    let all = again.read_snapshot().iter().map(|event| event.number("id")).collect::<Vec<_>>();
+    assert!(all.into_iter().eq(1..=1500), "not all of the new server");
+    db.sql("insert into b values (6000, 'new')");
+    assert_eq!((source.take(1)[0].number("id"), again.take(1)[0].number("id")), (6000, 6000));
+}

@@ -453,7 +453,7 @@ fn a_snapshot_under_row_security_is_an_error_and_not_fewer_rows() {
         source.close();
         // The one who may see all gets all.
         db.sql(&format!("alter role {role} bypassrls"));
-        let mut source = connector.streaming(None);
+        let mut source = connector.start(None);
         assert_eq!(source.read_snapshot().iter().filter(|event| event.table == "public.t").count(), 5);
         source.close();
         db.sql(&format!("drop owned by {role}; drop role {role}"));
