@@ -217,3 +217,28 @@ fn look(
         prepared_age_s: count(11),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_prepared_transaction_is_told_once_until_it_has_ended() {
+        let told_at = |ages: &[Option<u64>]| {
+            let mut told = false;
+            let mut tell = |prepared_age_s: &Option<u64>| {
+                let before = told;
+                tell_prepared(
+                    Some(&SlotReading { prepared_age_s: *prepared_age_s, ..SlotReading::default() }),
+                    &mut told,
+                );
+                told && !before
+            };
+            ages.iter().map(&mut tell).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            told_at(&[None, Some(10), Some(3600), Some(3610), None, Some(4000)]),
+            [false, false, true, false, false, true]
+        );
+    }
+}
