@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!   attempt ── stopped ──▶ end          an attempt: see `source_attempt.rs` and `sink/mod.rs`
-//!      ▲  └─── definite, panic ──▶ FAILED
+//!      ▲  └─── definite, panic ──▶ FAILED ── its secrets are others now: a new attempt
 //!      └ back-off ◀── transient: RESTARTING, the trace says what is waited for
 //! ```
 
 use std::any::Any;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use walspring_connect::{Backend, CONNECT_EXCEPTION, ConvertError, TaskError};
 
@@ -21,6 +23,9 @@ use crate::settings::WorkerSettings;
 use crate::status_store::StatusBoard;
 use crate::task_control::{TaskControl, TaskHandle, Wish};
 use crate::task_status::TaskStatus;
+
+const SECRETS_FIRST_LOOK: Duration = Duration::from_secs(1);
+const SECRETS_LAST_LOOK: Duration = Duration::from_secs(60);
 
 /// Everything that a task needs.
 pub(crate) struct TaskContext {
@@ -107,6 +112,7 @@ impl<'a> Life<'a> {
             if self.control.wait_while_paused() == Wish::Stop {
                 return;
             }
+            let secrets = self.secrets();
             let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt()));
             self.control.set_interrupter(None);
             self.shared.begin_anew();
@@ -132,7 +138,17 @@ impl<'a> Life<'a> {
             if !again || tired {
                 tracing::error!(connector = %self.context.connector, task = self.context.task, "the task failed: {error}");
                 self.shared.set(State::Failed, Some(error.trace()));
-                return;
+                if fenced || !self.wait_for_other_secrets(secrets) {
+                    return;
+                }
+                tracing::info!(
+                    connector = %self.context.connector, task = self.context.task,
+                    "what its configuration refers to has changed: the task is started again"
+                );
+                backoff.reset();
+                self.shared.set(State::Restarting, Some(error.trace()));
+                self.metrics.restarts.add(1);
+                continue;
             }
             let wait = backoff.next();
             tracing::warn!(
@@ -165,6 +181,40 @@ impl<'a> Life<'a> {
     fn given(&self, name: &str) -> Vec<(String, String)> {
         let value = self.context.config.get(name).and_then(|value| value.as_str());
         value.map(|value| (name.to_owned(), value.to_owned())).into_iter().collect()
+    }
+
+    /// What the references of the configuration stand for now, only to be compared; `None`: it has none.
+    fn secrets(&self) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        let Ok(resolved) = resolve(&self.context.plugins, &self.context.config) else {
+            // A file may be away for as long as it is replaced.
+            return Some(hasher.finish());
+        };
+        let given = |name: &str| self.context.config.get(name).and_then(|value| value.as_str());
+        let mut referred: Vec<_> =
+            resolved.iter().filter(|(name, value)| given(name).is_some_and(|given| given != value)).collect();
+        referred.sort();
+        referred.hash(&mut hasher);
+        (!referred.is_empty()).then(|| hasher.finish())
+    }
+
+    /// A task that has failed may have done so because its password was changed, and the file that has it follows later. It
+    /// is looked at after a second, then ever less often up to every minute. False: the task is to end, or has no secrets.
+    fn wait_for_other_secrets(&self, used: Option<u64>) -> bool {
+        if used.is_none() {
+            return false;
+        }
+        let mut wait = SECRETS_FIRST_LOOK;
+        loop {
+            self.control.wait(wait);
+            if self.control.wait_while_paused() == Wish::Stop {
+                return false;
+            }
+            if self.secrets() != used {
+                return true;
+            }
+            wait = (wait * 2).min(SECRETS_LAST_LOOK);
+        }
     }
 
     fn attempt(&self) -> Result<(), AttemptFailed> {

@@ -101,6 +101,34 @@ fn what_does_not_pass_fails_the_task_until_it_is_restarted() {
 }
 
 #[test]
+fn a_task_that_failed_is_started_again_when_the_file_with_its_password_has_changed() {
+    let world = World::new();
+    let worker = world.start();
+    let file = std::env::temp_dir().join(format!("walspring-password-{}", std::process::id()));
+    std::fs::write(&file, "old").unwrap();
+    let refused = || TaskError::definite(DEBEZIUM_EXCEPTION, "FATAL: password authentication failed for user \"x\"");
+    world.source.start_errors.lock().unwrap().push_back(refused());
+    let mut config = config();
+    config.insert("database.password".into(), format!("${{file:{}}}", file.display()).into());
+    worker.create("a", config, None).unwrap();
+    world.wait_status(&worker, &["RUNNING", "FAILED"]);
+    assert_eq!(world.source.starts.load(Ordering::SeqCst), 1);
+    // The old one is not tried again; the new one is by itself, and is no worse off for having been refused.
+    std::fs::write(&file, "new").unwrap();
+    world.wait_status(&worker, &["RUNNING", "RUNNING"]);
+    assert_eq!(world.source.starts.load(Ordering::SeqCst), 2);
+    world.source.add(0..1);
+    wait_until("the record", || world.values().len() == 1);
+    // While one waits for that, it can be stopped, and restarted by hand.
+    world.source.panics.store(true, Ordering::SeqCst);
+    world.wait_status(&worker, &["RUNNING", "FAILED"]);
+    worker.restart_task("a", 0).unwrap();
+    world.wait_status(&worker, &["RUNNING", "RUNNING"]);
+    assert!(worker.shutdown(Duration::from_secs(10)));
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
 fn a_record_that_cannot_be_converted() {
     let world = World::new();
     world.source.batch.store(1, Ordering::SeqCst);

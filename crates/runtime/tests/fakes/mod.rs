@@ -573,7 +573,10 @@ struct FakeOptions;
 
 impl Options for FakeOptions {
     fn resolve(&self, config: &Props) -> Result<Vec<(String, Option<String>)>, String> {
-        let value = |v: &Value| v.as_str().map(|v| v.replace("${secret}", "hunter2"));
+        let value = |v: &Value| match v.as_str()?.strip_prefix("${file:") {
+            Some(path) => std::fs::read_to_string(path.trim_end_matches('}')).ok(),
+            None => v.as_str().map(|v| v.replace("${secret}", "hunter2")),
+        };
         if config.values().any(|v| v == "${nowhere}") {
             return Err("Could not read properties from file /nowhere".into());
         }
