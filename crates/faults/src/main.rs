@@ -124,11 +124,16 @@ fn run(cell: Cell, arguments: &Arguments) -> bool {
         }
         let done = rig.kill(kills - ends.min(kills), &points, &mut random);
         let committed = load.stop();
+        let found = !(done.failed.is_empty() && done.confirmed_too_much.is_empty());
+        if found {
+            // What is lost is waited for in vain.
+            rig.patience = Duration::from_secs(5);
+        }
         let mut worker = rig.start();
         let verdict = rig.check();
         worker.kill();
         let kills = done.random + done.at_points + ends;
-        let fine = verdict.is_good(rig.replays_max(kills)) && done.confirmed_too_much.is_empty();
+        let fine = verdict.is_good(rig.replays_max(kills)) && !found;
         good &= fine;
         let mut recovery = done.recovery_s.clone();
         recovery.sort_by(f64::total_cmp);
@@ -138,13 +143,13 @@ fn run(cell: Cell, arguments: &Arguments) -> bool {
             "kills": kills, "at_points": done.at_points + ends, "transactions": committed, "events": verdict.events,
             "lost": verdict.lost.len(), "twice": verdict.twice, "replays": verdict.replays,
             "disorder": verdict.disorder.len(), "foreign": verdict.foreign.len(), "different": verdict.different.len(),
-            "confirmed_too_much": done.confirmed_too_much.len(), "confirmed_looks": done.confirmed_looks,
+            "failed": done.failed.len(), "confirmed_too_much": done.confirmed_too_much.len(), "confirmed_looks": done.confirmed_looks,
             "recovery_s": {"p50": recovery.get(recovery.len() / 2), "max": recovery.last()},
             "seconds": begun.elapsed().as_secs(), "good": fine,
         });
         println!("{report}");
         if !fine {
-            println!("# {verdict:#?}\n# {:?}", done.confirmed_too_much);
+            println!("# {verdict:#?}\n# {:?} {:?}", done.confirmed_too_much, done.failed);
         }
         if !fine || arguments.logs.is_some() {
             let dir = arguments.logs.clone().unwrap_or_else(std::env::temp_dir);

@@ -89,6 +89,8 @@ pub struct Kills {
     pub at_points: usize,
     /// From the start of a worker until the slot moves, in seconds.
     pub recovery_s: Vec<f64>,
+    /// What a task said that does not go on: its offset and its slot do not agree.
+    pub failed: Vec<String>,
     /// Findings of [`Rig::confirmed_too_much`] (I6), and how often it was looked.
     pub confirmed_too_much: Vec<String>,
     pub confirmed_looks: usize,
@@ -253,7 +255,7 @@ impl Rig {
 
     /// Kills workers under load: a third at one of `points`; of the others a quarter while they start, the rest a random
     /// moment after they began to stream. Nothing more is waited for, but at every tenth a confirmation; and at every tenth
-    /// nothing becomes durable any more in the last moments, in which nothing may be confirmed.
+    /// nothing becomes durable any more in the last moments, in which nothing may be confirmed. The first finding is the end.
     pub fn kill(&mut self, kills: usize, points: &[&str], random: &mut Random) -> Kills {
         let mut done = Kills::default();
         let mut typical = Duration::from_millis(800);
@@ -285,17 +287,23 @@ impl Rig {
                 std::thread::sleep(Duration::from_micros(random.below(typical.as_micros() as u64)));
             } else {
                 let end = Instant::now() + self.patience;
-                while !self.program.log_since(logged).contains("\"streaming\"") && Instant::now() < end {
+                let is_there = |log: String| log.contains("\"streaming\"") || log.contains("the task failed");
+                while !is_there(self.program.log_since(logged)) && Instant::now() < end {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 typical = (typical * 3 + begun.elapsed()) / 4;
                 std::thread::sleep(Duration::from_micros(random.below(300_000)));
             }
             worker.kill();
+            let failed = self.program.log_since(logged);
+            done.failed.extend(failed.lines().find(|line| line.contains("the task failed")).map(str::to_owned));
             *(if ended { &mut done.at_points } else { &mut done.random }) += 1;
             if held {
                 done.confirmed_looks += 1;
                 done.confirmed_too_much.extend(self.confirmed_too_much());
+            }
+            if !(done.failed.is_empty() && done.confirmed_too_much.is_empty()) {
+                break;
             }
         }
         done

@@ -24,8 +24,9 @@ use session::Session;
 /// A join that is refused is refused at once; after this long without a refusal we are in the group, though others
 /// may still have to hear of it.
 const ACCEPTED_AFTER: Duration = Duration::from_millis(300);
-/// A predecessor that lives hears of us within a heartbeat.
-const PREDECESSOR_LEAVES_WITHIN: Duration = Duration::from_millis(2500);
+/// A predecessor that lives hears of us within a heartbeat. A dead one is waited for as long: most of what a restart after a
+/// crash took, where there are no transactions.
+const PREDECESSOR_LEAVES_WITHIN: Duration = Duration::from_millis(1000);
 /// For finding the coordinator, which on a new cluster first makes its topic.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// Who asks hears by then why a cluster that is not there cannot be reached; it is tried again.

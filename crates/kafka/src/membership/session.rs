@@ -21,7 +21,7 @@ use crate::kept::now_ms;
 pub(super) const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a join waits for members to come again; they hear of it with their next heartbeat.
 const REBALANCE_TIMEOUT_MS: i32 = 3_000;
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(400);
 const RETRY_WAIT: Duration = Duration::from_millis(300);
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
