@@ -53,7 +53,8 @@ fn held(db: &TempDatabase) -> (Connector, SourceOffset, impl Sized) {
 /// What is said of a slot that was advanced. The server may have moved also the place where decoding begins beyond the
 /// offset; then that is told, in the original's words.
 fn beyond(db: &TempDatabase, stored: &SourceOffset) -> &'static [&'static str] {
-    let offset = stored["lsn_proc"].as_u64().expect("a position");
+    // Where the stream would go on: behind the last transaction that was sent whole.
+    let offset = stored.get("lsn_commit").unwrap_or(&stored["lsn_proc"]).as_u64().expect("a position");
     let slot = db.slot("s");
     let query = format!(
         "select restart_lsn - '0/0'::pg_lsn <= {offset}, restart_lsn < confirmed_flush_lsn from pg_replication_slots \
