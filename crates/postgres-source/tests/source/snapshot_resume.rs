@@ -114,6 +114,29 @@ fn stopped_after_any_batch_of_several_readers_it_goes_on_behind_it() {
     goes_on_after_each_batch(18, "3");
 }
 
+/// At least once, offsets are stored behind the rows.
+#[test]
+fn behind_a_late_offset_only_what_was_not_stored_comes_again() {
+    let db = postgres(15).database();
+    table(&db, "a", 1200);
+    table(&db, "b", 1200);
+    let connector = Connector::new(&db, &[("snapshot.max.threads", "2")]).limits(|l| l.range_pages = 64);
+    let mut source = connector.start(None);
+    let (mut sent, mut steps) = (Vec::new(), Vec::new());
+    source.until("six batches", |step| {
+        sent.extend(step.events.iter().map(|e| (e.table.clone(), e.number("id"))));
+        steps.extend(step.offset.clone().map(|offset| (sent.len(), offset)));
+        steps.len() == 6
+    });
+    source.close();
+    let (stored, offset) = &steps[3];
+    let mut source = connector.start(Some(offset));
+    let again: Vec<_> = source.read_snapshot().iter().map(|e| (e.table.clone(), e.number("id"))).collect();
+    source.close();
+    let twice = sent.iter().filter(|row| again.contains(row)).count();
+    assert_eq!((twice, stored + again.len()), (sent.len() - stored, 2400));
+}
+
 #[test]
 fn whoever_asks_hears_how_far_it_is() {
     let db = postgres(15).database();
