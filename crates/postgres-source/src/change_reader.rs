@@ -20,7 +20,7 @@ use walspring_record::{
 use crate::events::Events;
 use crate::metrics::LeftOut;
 use crate::position::{EventCounter, Resume};
-use crate::value_limit::{Limited, ValueLimit};
+use crate::value_limit::{Cells, Limited, ValueLimit};
 
 /// Knows what is captured and how its events look. Asked for each Relation message, never per row.
 pub trait Relations {
@@ -266,7 +266,7 @@ impl<R: Relations> ChangeReader<R> {
                 }
                 let base = append(payload, batch);
                 let new = push_row(&m.new, base, &plan, batch)?;
-                let limited = self.limit_values(wal_start, payload.len(), &plan, (new.first, base), batch)?;
+                let limited = self.limit_values(wal_start, payload.len(), &plan, (base, None, new.first), batch)?;
                 if limited.skipped {
                     return Ok(());
                 }
@@ -287,8 +287,8 @@ impl<R: Relations> ChangeReader<R> {
                     OldTuple::Full(t) => (Some(push_row(t, base, &plan, batch)?), OldRow::Full),
                 };
                 let new = push_row(&m.new, base, &plan, batch)?;
-                let first = old.as_ref().map_or(new.first, |old| old.first);
-                let limited = self.limit_values(wal_start, payload.len(), &plan, (first, base), batch)?;
+                let rows = (base, old.as_ref().map(|old| old.first), new.first);
+                let limited = self.limit_values(wal_start, payload.len(), &plan, rows, batch)?;
                 if limited.skipped {
                     return Ok(());
                 }
@@ -322,10 +322,8 @@ impl<R: Relations> ChangeReader<R> {
                     OldTuple::Full(t) => Some((push_row(t, base, &plan, batch)?, OldRow::Full)),
                 };
                 if let Some((old, _)) = &old {
-                    let limited = self.limit_values(wal_start, payload.len(), &plan, (old.first, base), batch)?;
-                    if limited.skipped {
-                        return Ok(());
-                    }
+                    let rows = (base, Some(old.first), batch.cells.len() as u32);
+                    let limited = self.limit_values(wal_start, payload.len(), &plan, rows, batch)?;
                     limited.put_placeholders(batch);
                 }
                 self.change(ChangeKind::Delete, &plan, wal_start, nth, seen_us, None, old, batch);
@@ -430,14 +428,14 @@ impl<R: Relations> ChangeReader<R> {
         }
     }
 
-    /// `from`: where the change's cells begin in the batch, and its bytes.
+    /// Where the change's bytes begin in the batch, its old row, and its new one.
     #[inline]
     fn limit_values(
         &self,
         lsn: Lsn,
         payload_bytes: usize,
         plan: &RecordPlan,
-        from: (u32, usize),
+        (base, old, first): (usize, Option<u32>, u32),
         batch: &mut ChangeBatch,
     ) -> Result<Limited, TaskError> {
         if !self.limit.concerns(payload_bytes) {
@@ -445,10 +443,11 @@ impl<R: Relations> ChangeReader<R> {
         }
         let xid = self.open.as_ref().map_or(0, |open| open.xid);
         let place = || format!(", at {lsn} in transaction {xid}");
-        let limited = self.limit.apply(batch, plan, (from.0 as usize, from.1), &place)?;
+        let (old, first, last) = (old.map(|old| old as usize), first as usize, batch.cells.len());
+        let limited = self.limit.apply(batch, plan, &Cells { base, old, first, last }, &place)?;
         if limited.skipped {
-            batch.cells.truncate(from.0 as usize);
-            batch.bytes.truncate(from.1);
+            batch.cells.truncate(old.unwrap_or(first));
+            batch.bytes.truncate(base);
         }
         Ok(limited)
     }

@@ -42,8 +42,8 @@ mod startup;
 mod stream;
 mod strict;
 mod task;
-pub mod wire;
 mod value_limit;
+pub mod wire;
 
 mod streamed;
 pub use hypertables::TimescaleCatalog;

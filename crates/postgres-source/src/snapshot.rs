@@ -27,7 +27,7 @@ use crate::notifications::Notice;
 use crate::resume::{Heap, Tracker, Work};
 use crate::snapshot_board::{BoardTable, SnapshotBoard};
 use crate::snapshot_query;
-use crate::value_limit::ValueLimit;
+use crate::value_limit::{Cells, ValueLimit};
 use crate::wire::{CancelToken, ConnectConfig, Connection, PgError, quote_literal};
 
 /// One table to read.
@@ -601,7 +601,8 @@ impl Reader {
             }
             if large {
                 let place = || ", in the snapshot".to_owned();
-                let limited = table.limit.apply(&mut batch, &table.plan, (new as usize, base), &place)?;
+                let cells = Cells { base, old: None, first: new as usize, last: batch.cells.len() };
+                let limited = table.limit.apply(&mut batch, &table.plan, &cells, &place)?;
                 if limited.skipped {
                     batch.cells.truncate(new as usize);
                     batch.bytes.truncate(base);

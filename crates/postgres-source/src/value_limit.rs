@@ -62,6 +62,19 @@ impl Default for ValueLimit {
     }
 }
 
+/// Where in a batch a change's rows stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Cells {
+    /// Where their bytes begin.
+    pub base: usize,
+    /// The first cell of the old row, which stands before the new one.
+    pub old: Option<usize>,
+    /// The first cell of the new row; without one the end of the old row.
+    pub first: usize,
+    /// The end of their cells: what follows is no row's.
+    pub last: usize,
+}
+
 /// What has become of a row, or of the old and the new one.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Limited {
@@ -107,29 +120,17 @@ impl ValueLimit {
         row_bytes > self.max
     }
 
-    /// Looks at the last row of the batch, or the old and the new one, whose cells begin at `first` and whose bytes at
-    /// `base`. `place`: where the change is, for whoever reads of it.
+    /// Looks at what a change has added to the batch last. `place`: where the change is, for whoever reads of it.
     #[cold]
     pub fn apply(
         &self,
         batch: &mut ChangeBatch,
         plan: &RecordPlan,
-        (first, base): (usize, usize),
+        cells: &Cells,
         place: &dyn Fn() -> String,
     ) -> Result<Limited, TaskError> {
-        self.apply_to(batch, plan, (first, base), batch.cells.len(), place)
-    }
-
-    /// As [`ValueLimit::apply`]; the cells from `last` on are no row's.
-    #[cold]
-    pub fn apply_to(
-        &self,
-        batch: &mut ChangeBatch,
-        plan: &RecordPlan,
-        (first, base): (usize, usize),
-        last: usize,
-        place: &dyn Fn() -> String,
-    ) -> Result<Limited, TaskError> {
+        let Cells { base, old, first, last } = *cells;
+        let first = old.unwrap_or(first);
         let columns = plan.relation.columns.len();
         let mut limited = Limited::default();
         // Spans stand in the order of the cells, so that what is kept moves to the front.
@@ -143,6 +144,18 @@ impl ValueLimit {
                 if bytes > self.max {
                     match self.treatment(plan, column) {
                         Treatment::Keep => {}
+                        // Without its event nobody would learn that the row is another one now, or gone.
+                        Treatment::Refuse(_) if self.action == TooLarge::Skip && at < cells.first => {
+                            if !in_key(plan, column) {
+                                self.tell("it is replaced", &self.counts.replaced, plan, column, bytes, place);
+                                batch.cells[at] = Cell::NULL;
+                                limited.altered = true;
+                                if has_placeholder(plan, column) {
+                                    limited.placeholders.push(at);
+                                }
+                                continue;
+                            }
+                        }
                         _ if self.action == TooLarge::Skip => {
                             if !limited.skipped {
                                 self.tell("the row is left out", &self.counts.skipped, plan, column, bytes, place);
@@ -209,10 +222,8 @@ impl ValueLimit {
     }
 
     fn treatment(&self, plan: &RecordPlan, column: usize) -> Treatment {
-        let of_key = plan.key.iter().any(|key| key.fields.iter().any(|field| field.column == column));
         let field = plan.row.fields.iter().find(|field| field.column == column);
-        let in_key = of_key || plan.relation.key.contains(&column);
-        if in_key {
+        if in_key(plan, column) {
             return Treatment::Refuse("the column is of the key, which is not shortened; ");
         }
         let Some(field) = field else { return Treatment::Keep };
@@ -297,6 +308,15 @@ impl Limited {
             batch.cells[at] = Cell::UNCHANGED;
         }
     }
+}
+
+fn in_key(plan: &RecordPlan, column: usize) -> bool {
+    let of_key = plan.key.iter().any(|key| key.fields.iter().any(|field| field.column == column));
+    of_key || plan.relation.key.contains(&column)
+}
+
+fn has_placeholder(plan: &RecordPlan, column: usize) -> bool {
+    plan.row.fields.iter().any(|field| field.column == column && !field.unavailable.is_null())
 }
 
 fn mark(size: usize) -> String {

@@ -5,10 +5,10 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use walspring_config::config::Config;
-use walspring_config::postgres::PostgresConnectorConfig;
+use walspring_config::postgres::{ColumnRules, PostgresConnectorConfig};
 use walspring_connect::{Converter, Presence, RowEncoder, Side};
 use walspring_converters::converter;
 use walspring_debezium::{
@@ -185,7 +185,7 @@ impl Compiled {
             key_may_repeat: false,
         };
         let reader = if bit(10) { Reader::Snapshot } else { Reader::Stream };
-        let config = event_config(options)?;
+        let config = event_config(options);
         let plan = Arc::new(plan(Arc::new(relation), &config, reader).ok()?);
         let json = [("schemas.enable".to_owned(), bit(15).to_string())];
         let converter = converter("JsonConverter", Side::Value, &json).ok()?;
@@ -244,7 +244,7 @@ impl Compiled {
 }
 
 /// Seven bits for the five options that shape values, and three more.
-fn event_config(options: u16) -> Option<EventConfig> {
+fn event_config(options: u16) -> EventConfig {
     let mut config = EventConfig::new(TopicNames::new("p"), "d", "run");
     let pick = |shift: u16, n: u16| (options >> shift & 7) % n;
     let mapping = &mut config.mapping;
@@ -265,22 +265,31 @@ fn event_config(options: u16) -> Option<EventConfig> {
     mapping.interval = if options >> 8 & 1 == 1 { IntervalHandling::String } else { IntervalHandling::Numeric };
     mapping.unknown_types = options >> 9 & 1 == 0;
     mapping.strict = options >> 12 & 1 == 1;
-    if options >> 13 & 3 != 0 {
-        let rule =
-            ["", "column.truncate.to.3.chars", "column.mask.with.4.chars", "column.mask.hash.v2.SHA-256.with.salt.s"]
-                [usize::from(options >> 13 & 3)];
-        let pairs = [
-            ("database.hostname", "h"),
-            ("database.user", "u"),
-            ("database.dbname", "d"),
-            ("topic.prefix", "p"),
-            ("plugin.name", "pgoutput"),
-            (rule, "public.t.c"),
-        ];
-        let given: Config = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        config.columns = Arc::new(PostgresConnectorConfig::parse(&given).ok()?.0.columns);
-    }
-    Some(config)
+    config.columns = column_rules()[usize::from(options >> 13 & 3)].clone();
+    config
+}
+
+/// None, and three that change texts; made once, since they are expressions.
+fn column_rules() -> &'static [Arc<ColumnRules>; 4] {
+    static RULES: OnceLock<[Arc<ColumnRules>; 4]> = OnceLock::new();
+    RULES.get_or_init(|| {
+        let rules =
+            ["column.truncate.to.3.chars", "column.mask.with.4.chars", "column.mask.hash.v2.SHA-256.with.salt.s"];
+        let [cut, masked, hashed] = rules.map(|rule| {
+            let pairs = [
+                ("database.hostname", "h"),
+                ("database.user", "u"),
+                ("database.dbname", "d"),
+                ("topic.prefix", "p"),
+                ("plugin.name", "pgoutput"),
+                (rule, "public.t.c"),
+            ];
+            let given: Config = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let (typed, _) = PostgresConnectorConfig::parse(&given).unwrap_or_else(|e| panic!("{e}"));
+            Arc::new(typed.columns)
+        });
+        [Arc::default(), cut, masked, hashed]
+    })
 }
 
 fn type_of(name: &str, array: bool, domain: bool) -> TypeRef {

@@ -26,6 +26,7 @@ use crate::events::Events;
 use crate::publication::qualified;
 use crate::relations::CatalogRelations;
 use crate::snapshot::now_us;
+use crate::value_limit::Cells;
 use crate::wire::{CancelToken, PgError, quote_literal};
 
 /// A chunk ends early when its rows take this much memory, and the next ones are made shorter.
@@ -512,9 +513,9 @@ impl Worker {
                 TaskError::transient(CONNECT_EXCEPTION, format!("Incremental snapshot of {}: {e}", collection.table))
             })?;
             if described.limit.concerns(line_bytes) {
-                let last = first as usize + relation.columns.len();
-                let place = || ", in an incremental snapshot".to_owned();
-                let limited = described.limit.apply_to(&mut rows.batch, &plan, (first as usize, base), last, &place)?;
+                let (first, place) = (first as usize, || ", in an incremental snapshot".to_owned());
+                let cells = Cells { base, old: None, first, last: first + relation.columns.len() };
+                let limited = described.limit.apply(&mut rows.batch, &plan, &cells, &place)?;
                 limited.put_placeholders(&mut rows.batch);
                 // It stays as a place from which the next chunk goes on.
                 if limited.skipped {
