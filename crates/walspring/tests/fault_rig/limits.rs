@@ -1,7 +1,7 @@
 //! The kernel gives a worker no more: memory, room on the disk, descriptors. It says so, nothing is lost, and it goes on.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use walspring_faults::proxy::{Proxy, Seen, Weather, api};
 use walspring_faults::rig::{Delivery, PATIENCE, Rig, Setup};
