@@ -12,8 +12,8 @@ use crate::answer::refused_by_http;
 use crate::guard::{self, Access};
 use crate::loggers::LoggerLevels;
 use crate::{
-    config, connector, connectors, health, lifecycle, loggers, metrics, offsets, plugins, root, signals, snapshot, starting,
-    status, tasks, topics,
+    config, connector, connectors, health, lifecycle, loggers, metrics, offsets, plugins, root, signals, snapshot,
+    starting, status, tasks, topics,
 };
 
 /// Bodies beyond this are refused, in bytes.
