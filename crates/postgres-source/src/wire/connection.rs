@@ -11,7 +11,7 @@ use super::copy_out::CopyOut;
 use super::error::PgError;
 use super::frame_reader::{Filled, FrameReader, RawMessage};
 use super::frontend;
-use super::replication::ReplicationStream;
+use super::replication::{ReplicationStream, leaves_out};
 use super::row::{Row, read_columns, read_row};
 use super::socket::{Deadline, deadline_in};
 use super::transport::Transport;
@@ -40,6 +40,8 @@ pub struct Connection {
     server: Server,
     read_timeout: Option<Duration>,
     silence_max: Option<Duration>,
+    /// A replication stream runs: a notice may mean that changes are missing.
+    pub(crate) streams: bool,
     /// Why the connection cannot be used any more.
     unusable: Option<String>,
     transaction_status: u8,
@@ -99,6 +101,7 @@ impl Connection {
             server,
             read_timeout: config.read_timeout,
             silence_max: config.silence_max,
+            streams: false,
             unusable: None,
             transaction_status: b'I',
             password_method: None,
@@ -356,6 +359,9 @@ impl Connection {
                 Err(error) => return Err(self.lose(error)),
             },
             b'N' => match backend::server_error(body) {
+                Ok(notice) if self.streams && leaves_out(&notice) => {
+                    return Err(self.lose(PgError::Server(Box::new(notice))));
+                }
                 Ok(notice) => {
                     tracing::debug!(severity = notice.severity, code = notice.code, "notice: {}", notice.message)
                 }

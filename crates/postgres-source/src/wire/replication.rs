@@ -40,6 +40,7 @@ pub struct StandbyWriter {
 impl ReplicationStream {
     pub(crate) fn new(mut connection: Connection) -> Self {
         connection.frames.gather = true;
+        connection.streams = true;
         Self { connection }
     }
 
@@ -114,6 +115,7 @@ impl ReplicationStream {
                 b'Z' => {
                     self.connection.ready(message);
                     self.connection.frames.gather = false;
+                    self.connection.streams = false;
                     return Ok(self.connection);
                 }
                 b'E' => return Err(self.connection.finish_with_error(message)),
@@ -139,9 +141,6 @@ impl ReplicationStream {
     fn other_message(&mut self, message: RawMessage) -> Result<Option<RawMessage>, PgError> {
         let connection = &mut self.connection;
         match message.tag {
-            b'N' if let Some(warning) = left_out(connection.frames.bytes(message.body.clone())) => {
-                Err(connection.lose(PgError::Server(Box::new(warning))))
-            }
             b'N' | b'S' | b'A' => connection.receive_async(message).map(|()| None),
             b'E' => {
                 let error = backend::server_error(connection.frames.bytes(message.body));
@@ -220,13 +219,13 @@ impl StandbyWriter {
     }
 }
 
-/// Since 18 a publication that is not there, at the place of the log that is decoded, is only warned of, and changes are
-/// left out (object_not_in_prerequisite_state: "skipped loading publication"). Before, it ended the stream.
-fn left_out(notice: &[u8]) -> Option<ServerError> {
-    let notice = backend::server_error(notice).ok()?;
+/// Whether a notice says that the stream leaves changes out. Since 18 a publication that is not there, at the place of the
+/// log that is decoded, is only warned of (object_not_in_prerequisite_state: "skipped loading publication"); before, it ended
+/// the stream.
+pub(super) fn leaves_out(notice: &ServerError) -> bool {
     // That a standby is waited for has the same code; it passes.
     let waits = notice.message.contains("synchronized_standby_slots");
-    (notice.severity == "WARNING" && notice.code == "55000" && !waits).then_some(notice)
+    notice.severity == "WARNING" && notice.code == "55000" && !waits
 }
 
 /// Microseconds since 2000-01-01 UTC by our clock; only for the server's statistics (`reply_time`).
