@@ -455,7 +455,10 @@ const RECORD_BYTES_MAX: usize = i32::MAX as usize - (1 << 20);
 fn unwritable(bytes: usize) -> TaskError {
     let message = "Unrecoverable exception from producer send callback";
     TaskError::definite(CONNECT_EXCEPTION, message)
-        .caused_by(TOO_LARGE, format!("The message is {bytes} bytes when serialized, and no record can be longer than 2 GiB."))
+        .caused_by(
+            TOO_LARGE,
+            format!("The message is {bytes} bytes when serialized, and no record can be longer than 2 GiB."),
+        )
         .hint("set walspring.value.max.bytes, or leave the column out by column.exclude.list")
 }
 

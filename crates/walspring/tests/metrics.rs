@@ -191,7 +191,8 @@ fn a_slot_that_is_not_confirmed_shows_how_long_it_lasts() {
     let retained = later.value("walspring_slot_retained_wal_bytes", &[]).unwrap();
     assert!(retained >= later.value("walspring_slot_lag_bytes", &[]).unwrap(), "{retained}");
     // Said before it happens, and again when less is left.
-    let said = |worker: &Worker| worker.log().matches("it may be invalidated (max_slot_wal_keep_size), in about").count();
+    let said =
+        |worker: &Worker| worker.log().matches("it may be invalidated (max_slot_wal_keep_size), in about").count();
     assert_eq!(said(&worker), 0);
     db.sql(&format!("alter system set max_slot_wal_keep_size = '{}MB'", 100 + retained as u64 / 1_000_000));
     db.sql("select pg_reload_conf()");
