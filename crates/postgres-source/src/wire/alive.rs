@@ -7,9 +7,10 @@
 //! it: a server that may not tell, or has no room for another session, is there and is waited for.
 
 use super::config::ConnectConfig;
-use super::connect::{Encryption, connect_once};
+use super::connect::connect_once;
 use super::error::PgError;
 use super::socket::Address;
+use super::target::Target;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,14 +20,6 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Where the silent connection leads.
 #[derive(Clone)]
 pub(crate) struct Server(Arc<Target>);
-
-struct Target {
-    config: ConnectConfig,
-    host: String,
-    address: Address,
-    encrypted: bool,
-    pid: i32,
-}
 
 impl Server {
     pub fn new(config: &ConnectConfig, host: &str, address: &Address, encrypted: bool, pid: i32) -> Server {
@@ -47,14 +40,13 @@ impl Server {
         let (target, limit) = (&*self.0, limit.min(ANSWER_MAX));
         let connect_timeout = Some(target.config.connect_timeout.map_or(limit, |timeout| timeout.min(limit)));
         let config = ConnectConfig { connect_timeout, read_timeout: Some(limit), ..target.config.clone() };
-        let encryption = if target.encrypted { Encryption::Required } else { Encryption::Off };
         // `Activity` is a walsender that has sent everything. What a role may not see is NULL.
         let sql = format!(
             "SELECT coalesce(a.wait_event_type IN ('Client', 'Activity') OR a.state LIKE 'idle%', false) \
              FROM pg_catalog.pg_stat_activity a WHERE a.pid = {}",
             target.pid
         );
-        let asked = connect_once(&config, &target.host, &target.address, encryption)
+        let asked = connect_once(&config, &target.host, &target.address, target.encryption())
             .and_then(|mut connection| connection.query_opt(&sql));
         let waits_for_us = match &asked {
             Ok(Some(row)) => row.get(0) == Some("t"),

@@ -26,6 +26,7 @@ mod quote;
 mod replication;
 mod row;
 mod socket;
+mod target;
 mod tls;
 mod transport;
 mod url;
