@@ -33,62 +33,60 @@ pub const POINTS: &[&str] = &[
 /// What is written to the standard error before the name of a place at which a thread is held.
 pub const HELD_AT: &str = "held at ";
 
+/// A bug that can be planted.
+#[derive(Debug, Clone, Copy)]
+pub struct Plant {
+    pub name: &'static str,
+    /// It spoils what a batch holds: it is met where batches have many rows.
+    pub of_batches: bool,
+    /// The simulation of task and offsets has to find it.
+    pub of_positions: bool,
+}
+
+impl Plant {
+    const fn new(name: &'static str) -> Plant {
+        Plant { name, of_batches: false, of_positions: false }
+    }
+
+    const fn of_batches(self) -> Plant {
+        Plant { of_batches: true, ..self }
+    }
+
+    const fn of_positions(self) -> Plant {
+        Plant { of_positions: true, ..self }
+    }
+}
+
 /// Every bug that can be planted.
-pub const PLANTS: &[&str] = &[
-    "skip_by_lsn",
-    "skip_rows_of_one_lsn",
-    "skip_rest_of_transaction",
-    "count_from_zero",
-    "forget_transaction",
-    "forget_offset",
-    "offset_runs_ahead",
-    "confirm_early",
-    "durable_when_sent",
-    "commit_without_offset",
-    "acknowledge_unwritten",
-    "lose_row",
-    "lose_delete",
-    "lose_snapshot_row",
-    "lose_after_restart",
-    "repeat_row",
-    "swap_rows",
-    "mix_rows",
-    "spoil_value",
-    "wrong_kind",
-    "wrong_transaction",
-    "gap_after_snapshot",
+pub const PLANTS: &[Plant] = &[
+    Plant::new("skip_by_lsn").of_positions(),
+    Plant::new("skip_rows_of_one_lsn").of_positions(),
+    Plant::new("skip_rest_of_transaction").of_positions(),
+    Plant::new("count_from_zero").of_positions(),
+    Plant::new("forget_transaction").of_positions(),
+    Plant::new("forget_offset").of_positions(),
+    Plant::new("offset_runs_ahead").of_positions(),
+    Plant::new("confirm_early").of_positions(),
+    Plant::new("durable_when_sent").of_positions(),
+    Plant::new("commit_without_offset").of_positions(),
+    Plant::new("acknowledge_unwritten").of_positions(),
+    Plant::new("lose_row").of_batches().of_positions(),
+    Plant::new("lose_delete").of_batches(),
+    Plant::new("lose_snapshot_row"),
+    Plant::new("lose_after_restart").of_batches(),
+    Plant::new("repeat_row").of_batches().of_positions(),
+    Plant::new("swap_rows").of_batches().of_positions(),
+    Plant::new("mix_rows").of_batches(),
+    Plant::new("spoil_value").of_batches(),
+    Plant::new("wrong_kind").of_batches(),
+    Plant::new("wrong_transaction").of_batches(),
+    Plant::new("gap_after_snapshot"),
 ];
 
-/// Those of [`PLANTS`] that spoil what a batch holds: they are met where batches have many rows.
-pub const OF_BATCHES: &[&str] = &[
-    "lose_row",
-    "lose_delete",
-    "lose_after_restart",
-    "repeat_row",
-    "swap_rows",
-    "mix_rows",
-    "spoil_value",
-    "wrong_kind",
-    "wrong_transaction",
-];
-
-/// Those of [`PLANTS`] that the simulation of task and offsets has to find.
-pub const OF_POSITIONS: &[&str] = &[
-    "skip_by_lsn",
-    "skip_rows_of_one_lsn",
-    "skip_rest_of_transaction",
-    "count_from_zero",
-    "forget_transaction",
-    "forget_offset",
-    "offset_runs_ahead",
-    "confirm_early",
-    "durable_when_sent",
-    "commit_without_offset",
-    "acknowledge_unwritten",
-    "lose_row",
-    "repeat_row",
-    "swap_rows",
-];
+/// The names of those that `are` so.
+pub fn plants(are: impl Fn(&Plant) -> bool) -> impl Iterator<Item = &'static str> {
+    PLANTS.iter().filter(move |plant| are(plant)).map(|plant| plant.name)
+}
 
 /// On this thread, from now on, the environment is not asked: each place calls `pass`, which may unwind, and `plant` is the
 /// one bug. `None`: as before. Nothing of it without debug assertions.
@@ -189,7 +187,7 @@ mod armed {
         if let Some(is) = SIMULATED.with_borrow(|simulated| Some(simulated.as_ref()?.plant == Some(name))) {
             return is;
         }
-        debug_assert!(super::PLANTS.contains(&name), "{name} is not in the list of bugs");
+        debug_assert!(super::PLANTS.iter().any(|plant| plant.name == name), "{name} is not in the list of bugs");
         PLANT.get_or_init(|| std::env::var("WALSPRING_PLANT").ok()).as_deref() == Some(name)
     }
 }

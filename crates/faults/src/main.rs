@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::{Parser, ValueEnum};
-use walspring_connect::fault::PLANTS;
+use clap::Parser;
+use walspring_connect::fault::plants;
+use walspring_faults::cells::{Cell, Guarantee, LogKind, cells, named};
 use walspring_faults::ledger::LoadOptions;
 use walspring_faults::random::Random;
-use walspring_faults::rig::{Delivery, Setup, points, program};
-use walspring_testkit::{kafka, postgres};
+use walspring_faults::rig::{Setup, points, program};
+use walspring_testkit::postgres;
 
 /// Kills workers under load: at random moments and at every failpoint. Nothing may be lost, come out of order or, with
 /// exactly once, come twice.
@@ -34,7 +35,7 @@ struct Arguments {
     #[arg(long)]
     no_points: bool,
     /// A bug to plant, to see it found (a build with debug assertions).
-    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(PLANTS))]
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(plants(|_| true)))]
     plant: Option<String>,
     /// Milliseconds between two transactions of each of the three writers.
     #[arg(long, default_value_t = 25)]
@@ -47,45 +48,17 @@ struct Arguments {
     logs: Option<std::path::PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
-enum Guarantee {
-    Alo,
-    Eos,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
-enum LogKind {
-    Kafka,
-    Embedded,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Cell {
-    pg: u32,
-    delivery: Guarantee,
-    log: LogKind,
-    seed: u64,
-}
-
 fn main() {
     let arguments = Arguments::parse();
-    let mut cells = Vec::new();
-    for &log in &arguments.log {
-        for &pg in &arguments.pg {
-            for &delivery in &arguments.delivery {
-                // The embedded log knows exactly once alone.
-                if log == LogKind::Kafka || delivery == Guarantee::Eos {
-                    cells.push(Cell { pg, delivery, log, seed: arguments.seed + cells.len() as u64 });
-                }
-            }
-        }
-    }
+    let cells = cells(&arguments.log, &arguments.pg, &arguments.delivery);
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..arguments.parallel.max(1) {
             scope.spawn(|| {
-                while let Some(cell) = cells.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    if !run(*cell, &arguments) {
+                loop {
+                    let index = next.fetch_add(1, Ordering::SeqCst);
+                    let Some(cell) = cells.get(index) else { break };
+                    if !run(*cell, arguments.seed + index as u64, &arguments) {
                         failed.fetch_add(1, Ordering::SeqCst);
                     }
                 }
@@ -95,16 +68,16 @@ fn main() {
     std::process::exit(i32::from(failed.into_inner() > 0));
 }
 
-fn run(cell: Cell, arguments: &Arguments) -> bool {
+fn run(cell: Cell, seed: u64, arguments: &Arguments) -> bool {
     let begun = Instant::now();
     let (server, program) = (postgres(cell.pg), program());
     let mut setup = Setup::new(&program, &server);
-    setup.bootstrap = (cell.log == LogKind::Kafka).then(|| kafka().bootstrap());
-    setup.delivery = if cell.delivery == Guarantee::Alo { Delivery::AtLeastOnce } else { Delivery::ExactlyOnce };
+    setup.bootstrap = cell.log.bootstrap();
+    setup.delivery = cell.guarantee.delivery();
     let plant = arguments.plant.as_deref().map(|plant| ("WALSPRING_PLANT", plant));
     setup.environment = plant.as_slice();
     let points = if arguments.no_points { Vec::new() } else { points(cell.log == LogKind::Kafka, setup.delivery) };
-    let mut random = Random::new(cell.seed);
+    let mut random = Random::new(seed);
     let (mut left, mut good) = (arguments.kills, true);
     while left > 0 {
         let kills = left.min(arguments.batch);
@@ -138,8 +111,8 @@ fn run(cell: Cell, arguments: &Arguments) -> bool {
         let mut recovery = done.recovery_s.clone();
         recovery.sort_by(f64::total_cmp);
         let report = serde_json::json!({
-            "pg": cell.pg, "delivery": format!("{:?}", cell.delivery).to_lowercase(),
-            "log": format!("{:?}", cell.log).to_lowercase(), "seed": cell.seed,
+            "pg": cell.pg, "delivery": named(cell.guarantee),
+            "log": named(cell.log), "seed": seed,
             "kills": kills, "at_points": done.at_points + ends, "transactions": committed, "events": verdict.events,
             "lost": verdict.lost.len(), "twice": verdict.twice, "replays": verdict.replays,
             "disorder": verdict.disorder.len(), "foreign": verdict.foreign.len(), "different": verdict.different.len(),
@@ -153,7 +126,7 @@ fn run(cell: Cell, arguments: &Arguments) -> bool {
         }
         if !fine || arguments.logs.is_some() {
             let dir = arguments.logs.clone().unwrap_or_else(std::env::temp_dir);
-            let kept = dir.join(format!("faults-{}-{}-{left}.log", cell.seed, std::process::id()));
+            let kept = dir.join(format!("faults-{}-{}-{left}.log", seed, std::process::id()));
             let _ = std::fs::write(&kept, rig.program.log());
             println!("# the worker's log is kept in {}", kept.display());
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use walspring_connect::fault::PLANTS;
+use walspring_connect::fault::plants;
 use walspring_simulation::{Counts, Run, Simulation};
 
 /// Plays a source's task and its offsets from seeds. The last status is 1 where an invariant did not hold.
@@ -20,7 +20,7 @@ struct Arguments {
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
     /// A bug to plant, to see it found.
-    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(PLANTS))]
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(plants(|_| true)))]
     plant: Option<String>,
     #[arg(long, default_value_t = 2)]
     parallel: u64,
@@ -28,7 +28,7 @@ struct Arguments {
 
 fn main() {
     let arguments = Arguments::parse();
-    let plant = PLANTS.iter().copied().find(|plant| Some(*plant) == arguments.plant.as_deref());
+    let plant = plants(|plant| Some(plant.name) == arguments.plant.as_deref()).next();
     if let Some(seed) = arguments.seed {
         let run = Simulation::default().run_aloud(seed, plant);
         println!("{run:#?}");

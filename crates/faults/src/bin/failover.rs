@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use walspring_faults::cells::{Cell, Guarantee, LogKind, cells, named};
 use walspring_faults::failover::{Failover, Options};
 use walspring_faults::ledger::LoadOptions;
-use walspring_faults::rig::{Delivery, program};
-use walspring_testkit::{Shutdown, kafka};
+use walspring_faults::rig::program;
+use walspring_testkit::Shutdown;
 
 /// Kills a primary under load, promotes its standby, makes a standby in its place, and so on, back and forth. One worker goes
 /// on over all of it. Nothing may be lost, come out of order or, with exactly once, come twice, and there is one snapshot.
@@ -35,42 +36,20 @@ struct Arguments {
     kill: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
-enum Guarantee {
-    Alo,
-    Eos,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
-enum LogKind {
-    Kafka,
-    Embedded,
-}
-
 fn main() {
     let arguments = Arguments::parse();
     let mut good = true;
-    for &log in &arguments.log {
-        for &major in &arguments.pg {
-            for &delivery in &arguments.delivery {
-                // The embedded log knows exactly once alone.
-                if log == LogKind::Kafka || delivery == Guarantee::Eos {
-                    good &= run(&arguments, major, delivery, log);
-                }
-            }
-        }
+    for cell in cells(&arguments.log, &arguments.pg, &arguments.delivery) {
+        good &= run(&arguments, cell);
     }
     std::process::exit(i32::from(!good));
 }
 
-fn run(arguments: &Arguments, major: u32, delivery: Guarantee, log: LogKind) -> bool {
+fn run(arguments: &Arguments, cell: Cell) -> bool {
+    let (major, delivery, log) = (cell.pg, named(cell.guarantee), named(cell.log));
     let begun = Instant::now();
-    let bootstrap = (log == LogKind::Kafka).then(|| kafka().bootstrap());
-    let options = Options {
-        major,
-        bootstrap: bootstrap.as_deref(),
-        delivery: if delivery == Guarantee::Alo { Delivery::AtLeastOnce } else { Delivery::ExactlyOnce },
-    };
+    let bootstrap = cell.log.bootstrap();
+    let options = Options { major, bootstrap: bootstrap.as_deref(), delivery: cell.guarantee.delivery() };
     let mut pair = Failover::new(&program(), options);
     let mut worker = pair.rig.start();
     pair.rig.wait_streaming();
@@ -90,7 +69,7 @@ fn run(arguments: &Arguments, major: u32, delivery: Guarantee, log: LogKind) -> 
         let end = if round % 2 == 0 { Shutdown::Immediate } else { Shutdown::Kill };
         let seen = pair.fail_over(end, Duration::from_secs_f64(arguments.down));
         eprintln!(
-            "{major} {delivery:?} {log:?} round {round}: timeline {}, promoted after {:.2} s, events again after {:.2} s",
+            "{major} {delivery} {log} round {round}: timeline {}, promoted after {:.2} s, events again after {:.2} s",
             seen.timeline, seen.promotion_s, seen.recovery_s
         );
         recovery.push(seen.recovery_s);
@@ -103,7 +82,7 @@ fn run(arguments: &Arguments, major: u32, delivery: Guarantee, log: LogKind) -> 
     let snapshots = told.matches("the snapshot begins").count();
     let good = verdict.is_good(pair.rig.replays_max(arguments.rounds)) && snapshots == 1;
     let report = serde_json::json!({
-        "pg": major, "delivery": format!("{delivery:?}").to_lowercase(), "log": format!("{log:?}").to_lowercase(),
+        "pg": major, "delivery": delivery, "log": log,
         "seed": arguments.seed, "failovers": arguments.rounds, "transactions": transactions, "events": verdict.events,
         "lost": verdict.lost.len(), "twice": verdict.twice, "replays": verdict.replays,
         "disorder": verdict.disorder.len(), "foreign": verdict.foreign.len(), "different": verdict.different.len(),
