@@ -219,14 +219,14 @@ impl Stream {
                 }
                 self.progress.check_flush()?;
             }
-            let now = Instant::now();
-            let left =
-                if self.stream.has_buffered() { Duration::ZERO } else { deadline.saturating_duration_since(now) };
+            // The clock is not asked where nothing is waited for.
+            let begun = (!self.stream.has_buffered()).then(Instant::now);
+            let left = begun.map_or(Duration::ZERO, |begun| deadline.saturating_duration_since(begun));
             let frame = match self.stream.next(left) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => {
                     batch.drained = true;
-                    self.silence += now.elapsed();
+                    self.silence += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
                     break;
                 }
                 Err(e) => {
