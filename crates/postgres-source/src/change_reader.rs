@@ -443,12 +443,9 @@ impl<R: Relations> ChangeReader<R> {
         }
         let xid = self.open.as_ref().map_or(0, |open| open.xid);
         let place = || format!(", at {lsn} in transaction {xid}");
-        let (old, first, last) = (old.map(|old| old as usize), first as usize, batch.cells.len());
-        let limited = self.limit.apply(batch, plan, &Cells { base, old, first, last }, &place)?;
-        if limited.skipped {
-            batch.cells.truncate(old.unwrap_or(first));
-            batch.bytes.truncate(base);
-        }
+        let cells = Cells { base, old: old.map(|old| old as usize), first: first as usize, last: batch.cells.len() };
+        let limited = self.limit.apply(batch, plan, &cells, &place)?;
+        limited.take_off_skipped(batch, &cells);
         Ok(limited)
     }
 

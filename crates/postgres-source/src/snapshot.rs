@@ -603,9 +603,7 @@ impl Reader {
                 let place = || ", in the snapshot".to_owned();
                 let cells = Cells { base, old: None, first: new as usize, last: batch.cells.len() };
                 let limited = table.limit.apply(&mut batch, &table.plan, &cells, &place)?;
-                if limited.skipped {
-                    batch.cells.truncate(new as usize);
-                    batch.bytes.truncate(base);
+                if limited.take_off_skipped(&mut batch, &cells) {
                     continue;
                 }
                 limited.put_placeholders(&mut batch);

@@ -302,6 +302,15 @@ impl ValueLimit {
 const KEPT_BYTES: usize = 1 << 20;
 
 impl Limited {
+    /// Takes the rows of a change that is left out off the batch's end again; whether it is.
+    pub fn take_off_skipped(&self, batch: &mut ChangeBatch, cells: &Cells) -> bool {
+        if self.skipped {
+            batch.cells.truncate(cells.old.unwrap_or(cells.first));
+            batch.bytes.truncate(cells.base);
+        }
+        self.skipped
+    }
+
     /// Once nothing reads the row as the stream has it any more.
     pub fn put_placeholders(&self, batch: &mut ChangeBatch) {
         for &at in &self.placeholders {
