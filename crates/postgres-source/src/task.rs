@@ -68,6 +68,8 @@ pub struct PostgresTask {
     server: Option<Server>,
     /// It was a standby when last asked.
     on_standby: bool,
+    /// Where a standby that is streamed is asked for its timeline.
+    standby: Option<Connection>,
     /// As of where an earlier start has read rows on it.
     read_before: Lsn,
     /// Why a snapshot that had been begun is not of this server.
@@ -125,6 +127,7 @@ impl PostgresTask {
             source: None,
             server: None,
             on_standby: false,
+            standby: None,
             read_before: Lsn::ZERO,
             elsewhere: None,
             state: State::New,
@@ -377,7 +380,7 @@ impl PostgresTask {
         stream.poll(&self.config, batch, wait)?;
         stream.relations_mut().write_kept();
         if !batch.is_empty() {
-            self.keep_promotion()?;
+            self.keep_timeline()?;
         }
         self.keep_reached(REACHED_INTERVAL);
         let State::Stream(stream) = &mut self.state else { return Ok(Poll::Idle) };

@@ -184,20 +184,36 @@ impl PostgresTask {
         Ok(())
     }
 
-    /// A standby that is promoted goes on under the stream, on another timeline. That is kept before any event of it is
-    /// sent, or the next start would take them for events that this server lacks.
-    pub(super) fn keep_promotion(&mut self) -> Result<(), TaskError> {
-        let (State::Stream(stream), true) = (&mut self.state, self.on_standby) else { return Ok(()) };
-        let connection = &mut stream.relations_mut().connection;
-        let timeline =
-            failover::timeline(connection).map_err(|e| from_pg("Asking whether the standby is promoted", e))?;
-        let (Some(timeline), Some((source, _))) = (timeline, &mut self.source) else { return Ok(()) };
-        tracing::info!(timeline, "the standby has been promoted; the stream goes on");
-        self.on_standby = false;
+    /// A standby goes over to another timeline under the stream: it is promoted, or the server that it follows. That is kept
+    /// before any event of it is sent, or the next start would take them for events that this server lacks.
+    pub(super) fn keep_timeline(&mut self) -> Result<(), TaskError> {
+        let streams_from_standby = matches!(self.state, State::Stream(_)) && self.on_standby && self.source.is_some();
+        if !streams_from_standby {
+            return Ok(());
+        }
+        let server = self.ask_standby()?;
+        let Some((source, _)) = self.source.as_mut().filter(|(source, _)| source.timeline != server.timeline) else {
+            return Ok(());
+        };
+        let (timeline, promoted) = (server.timeline, !server.is_standby);
+        tracing::info!(timeline, promoted, "the standby is on another timeline; the stream goes on");
         source.timeline = timeline;
         self.keeper.keep([(Source::key(), Some(source.record()))]);
         self.keeper.settle(KEEPING_WAIT);
+        self.on_standby = server.is_standby;
+        if promoted {
+            self.standby = None;
+        }
         Ok(())
+    }
+
+    /// Which timeline a standby is on is told to every role on a replication connection only.
+    fn ask_standby(&mut self) -> Result<Server, TaskError> {
+        if let Some(Ok(server)) = self.standby.as_mut().map(Server::ask) {
+            return Ok(server);
+        }
+        let connection = self.replication_connection()?;
+        Server::ask(self.standby.insert(connection))
     }
 
     /// Keeps how far we have confirmed, where that was last done `interval` ago.

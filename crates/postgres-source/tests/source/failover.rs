@@ -333,6 +333,38 @@ fn a_standby_is_read_until_its_slot_is_invalidated_and_beyond_its_promotion() {
     assert_eq!(source.take(1)[0].number("id"), 5);
 }
 
+/// The standby that is read follows another one, and that is promoted: the stream goes over to the new timeline under it.
+#[test]
+fn a_standby_is_read_beyond_the_promotion_of_the_server_that_it_follows() {
+    let pair = Pair::new(18);
+    let upstream = pair.primary.standby(Standby::new("upstream"));
+    pair.standby.follow(&upstream, "cascading");
+    let connector = pair.connector(&[("walspring.target.session.attrs", "standby"), ("snapshot.mode", "initial")]);
+    let mut source = made_on_a_standby(&connector, || ());
+    insert(&pair.db, 1);
+    assert_eq!(source.take(1)[0].number("id"), 1);
+    pair.primary.server().stop(Shutdown::Immediate);
+    upstream.promote();
+    let upstream = Arc::new(upstream);
+    let db = upstream.copy_of(&pair.db);
+    insert(&db, 2);
+    assert_eq!(source.take(1)[0].number("id"), 2);
+    let stored = source.offset.clone().expect("an offset");
+    source.stored(&stored);
+    source.close();
+    let mut source = connector.streaming(Some(&stored));
+    insert(&db, 3);
+    assert_eq!(source.take(1)[0].number("id"), 3);
+    let stored = source.offset.clone().expect("an offset");
+    source.stored(&stored);
+    // And then it is promoted itself.
+    upstream.server().stop(Shutdown::Immediate);
+    pair.standby.promote();
+    let db = pair.standby.copy_of(&pair.db);
+    insert(&db, 4);
+    assert_eq!(source.take(1)[0].number("id"), 4);
+}
+
 /// The ids of a snapshot's first rows, and the offset after them; then it is killed.
 fn first_rows(mut source: Source) -> (Vec<i64>, SourceOffset) {
     let mut ids = Vec::new();

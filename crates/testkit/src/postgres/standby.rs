@@ -48,23 +48,8 @@ impl Postgres {
     pub fn standby(&self, standby: Standby<'_>) -> Postgres {
         let Standby { slot, port, settings } = standby;
         self.sql("postgres", &format!("select pg_create_physical_replication_slot('{slot}', true)"));
-        let place = format!(
-            "host={} port={} user={} dbname=postgres application_name={slot}",
-            self.host,
-            self.port,
-            self.superuser()
-        );
-        let own = [
-            ("primary_conninfo", place.as_str()),
-            ("primary_slot_name", slot),
-            ("hot_standby_feedback", "on"),
-            ("wal_retrieve_retry_interval", "200ms"),
-            ("wal_receiver_status_interval", "1s"),
-        ];
-        let mut lines: Vec<String> =
-            own.iter().chain(settings).map(|(k, v)| format!("{k} = '{}'", v.replace('\'', "''"))).collect();
-        lines.push(String::new());
-        let (url, from, lines) = (self.url("postgres"), self.server().data_dir().to_owned(), lines.join("\n"));
+        let lines = self.followed_through(slot, settings);
+        let (url, from) = (self.url("postgres"), self.server().data_dir().to_owned());
         let mut builder = Postgres::builder(self.major).filled_by(move |to| copy(&url, &from, to, &lines));
         if let Some(port) = port {
             builder = builder.port(port);
@@ -72,6 +57,59 @@ impl Postgres {
         let standby = Postgres::start(builder);
         standby.wait_following();
         standby
+    }
+
+    /// This standby follows another server from now on, a primary or itself a standby, through a slot that is made there.
+    #[track_caller]
+    pub fn follow(&self, upstream: &Postgres, slot: &str) {
+        upstream.sql("postgres", &format!("select pg_create_physical_replication_slot('{slot}', true)"));
+        for (name, value) in upstream.settings_of_a_follower(slot) {
+            self.sql("postgres", &format!("alter system set {name} = '{}'", value.replace('\'', "''")));
+        }
+        self.sql("postgres", "select pg_reload_conf()");
+        let through = format!("select 1 from pg_replication_slots where slot_name = '{slot}' and active");
+        wait_for("the standby to follow another server", PATIENCE, || {
+            upstream.try_sql("postgres", &through).is_ok_and(|rows| !rows.is_empty()).then_some(())
+        });
+        self.wait_following();
+    }
+
+    /// A primary that was stopped in order comes back as a standby of the one that was promoted after that. Its slots are
+    /// still there.
+    #[track_caller]
+    pub fn come_back(&self, primary: &Postgres, standby: Standby<'_>) {
+        let Standby { slot, settings, .. } = standby;
+        let make = format!(
+            "select pg_create_physical_replication_slot('{slot}', true) \
+             where not exists (select from pg_replication_slots where slot_name = '{slot}')"
+        );
+        primary.sql("postgres", &make);
+        let lines = primary.followed_through(slot, settings);
+        made_a_standby(self.server().data_dir(), &lines).expect("the settings of a standby");
+        self.server().start().expect("a start");
+        self.wait_following();
+    }
+
+    fn followed_through(&self, slot: &str, settings: &[(&str, &str)]) -> String {
+        let own = self.settings_of_a_follower(slot);
+        let all = own.iter().map(|(k, v)| (*k, v.as_str())).chain(settings.iter().copied());
+        all.map(|(k, v)| format!("{k} = '{}'\n", v.replace('\'', "''"))).collect()
+    }
+
+    fn settings_of_a_follower(&self, slot: &str) -> [(&'static str, String); 5] {
+        let place = format!(
+            "host={} port={} user={} dbname=postgres application_name={slot}",
+            self.host,
+            self.port,
+            self.superuser()
+        );
+        [
+            ("primary_conninfo", place),
+            ("primary_slot_name", slot.to_owned()),
+            ("hot_standby_feedback", "on".to_owned()),
+            ("wal_retrieve_retry_interval", "200ms".to_owned()),
+            ("wal_receiver_status_interval", "1s".to_owned()),
+        ]
     }
 
     /// Until the log arrives.
@@ -124,14 +162,22 @@ fn copy(url: &str, from: &Path, to: &Path, settings: &str) -> Result<()> {
         scope.spawn(backup).join().unwrap_or_else(|_| Err("the thread broke off".into()))
     })
     .map_err(failed)?;
-    // Files of the server's account, whoever runs the test.
-    let owner = std::fs::metadata(from.join("PG_VERSION"))?;
-    for (name, content) in [("backup_label", label.as_str()), ("standby.signal", "")] {
-        std::fs::write(to.join(name), content)?;
-        chown(to.join(name), Some(owner.uid()), Some(owner.gid()))?;
-    }
-    let mut conf = std::fs::OpenOptions::new().append(true).open(to.join("postgresql.auto.conf"))?;
+    given(to, "backup_label", &label)?;
+    made_a_standby(to, settings)
+}
+
+/// `settings`: lines for postgresql.auto.conf, of which the last of a name counts.
+fn made_a_standby(data: &Path, settings: &str) -> Result<()> {
+    given(data, "standby.signal", "")?;
+    let mut conf = std::fs::OpenOptions::new().append(true).open(data.join("postgresql.auto.conf"))?;
     Ok(conf.write_all(settings.as_bytes())?)
+}
+
+/// A file of the server's account, whoever runs the test.
+fn given(data: &Path, name: &str, content: &str) -> Result<()> {
+    let owner = std::fs::metadata(data.join("PG_VERSION"))?;
+    std::fs::write(data.join(name), content)?;
+    Ok(chown(data.join(name), Some(owner.uid()), Some(owner.gid()))?)
 }
 
 fn tar(from: &Path, to: &Path) -> std::result::Result<(), String> {
