@@ -320,7 +320,7 @@ impl PostgresTask {
             self.state = State::Snapshot(phase);
             return Ok(Poll::Idle);
         }
-        let SnapshotPhase { mut reading, relations, replication, slot_existed, .. } = *phase;
+        let SnapshotPhase { mut reading, mut relations, replication, slot_existed, .. } = *phase;
         tracing::info!(rows = reading.rows(), seconds = reading.seconds(), "the snapshot is complete");
         let later = reading.snapshot.account().map(|account| account.later().to_vec()).unwrap_or_default();
         drop(reading);
@@ -336,8 +336,9 @@ impl PostgresTask {
         self.state = if !self.streams() {
             State::Finished
         } else {
+            let begins = if fault::planted("gap_after_snapshot") { relations.current_lsn()? } else { lsn };
             let from = StreamStart {
-                resume: Resume::at(Lsn(lsn.0 + 4096 * u64::from(fault::planted("gap_after_snapshot")))),
+                resume: Resume::at(begins),
                 slot: lsn,
                 last_commit: None,
                 floor: slot_existed.then_some(lsn),
