@@ -197,17 +197,27 @@ fn synced(s: &mut Subject) -> Result<Finding, PgError> {
     if !s.standby || s.major() < 17 {
         return Ok(Finding::not_applicable("the server keeps no slots in step with a primary's"));
     }
+    let (name, wanted) = (&s.config.typed.slot.name, s.config.typed.slot.failover);
+    let own = format!(
+        "SELECT s.slot_name FROM pg_catalog.pg_replication_slots s WHERE NOT s.synced AND s.slot_type = 'logical' \
+         AND (s.failover OR (s.slot_name = {} AND {wanted})) ORDER BY 1",
+        quote_literal(name)
+    );
+    let own: Vec<String> = s.rows(&own)?.iter().map(|row| text(row, 0)).collect();
+    if !own.is_empty() && s.on("sync_replication_slots") {
+        return Ok(own_slots(&own));
+    }
     let rows = s.rows(
         "SELECT s.slot_name, s.temporary, s.invalidation_reason FROM pg_catalog.pg_replication_slots s \
          WHERE s.synced ORDER BY 1",
     )?;
     if rows.is_empty() {
-        let wanted = s.config.typed.slot.failover;
         let what = "no slot is kept in step with the primary's";
         return Ok(match wanted {
             false => Finding::not_applicable(what),
             true => Finding::fail(what)
-                .advice("the connector on the primary makes it with slot.failover=true; then wait a moment"),
+                .advice("the connector on the primary makes it with slot.failover=true; then wait a moment")
+                .advice("a standby that follows another standby gets none: it has to follow the primary"),
         });
     }
     let ready = |row: &&crate::wire::Row| row.get(1) != Some("t") && row.get(2).is_none();
@@ -222,6 +232,20 @@ fn synced(s: &mut Subject) -> Result<Finding, PgError> {
              something (heartbeat.interval.ms), and see on the primary what holds old rows:",
         )
         .sql("SELECT slot_name, catalog_xmin, active FROM pg_replication_slots ORDER BY age(catalog_xmin) DESC;"))
+}
+
+/// The third trap: what a former primary has of its own is in the way of the copies. The server does not begin with any
+/// other slot either.
+fn own_slots(own: &[String]) -> Finding {
+    let finding = Finding::fail(format!(
+        "the standby has slots of its own from when it was a primary, and none is kept in step: {}",
+        some(own)
+    ))
+    .wanted("only copies of the primary's")
+    .advice("they are of no use while it is a standby; here:");
+    own.iter().fold(finding, |finding, name| {
+        finding.sql(format!("SELECT pg_drop_replication_slot({});", quote_literal(name)))
+    })
 }
 
 /// The second trap: `pg_basebackup` copies the setting to the standby, where it blocks every slot after a promotion.
@@ -271,19 +295,55 @@ fn order(s: &mut Subject) -> Result<Finding, PgError> {
 /// A server of the list, as it is found.
 struct Seen {
     place: Place,
-    /// Whether its copy of the slot is temporary, and why it is invalid; none: there is no such slot.
-    slot: Option<(bool, Option<String>)>,
+    /// The connector's; none: there is no such slot.
+    slot: Option<SlotThere>,
+    /// By which slot it follows another server.
+    follows_by: Option<String>,
+    /// The physical slots by which others follow it.
+    followed_by: Vec<String>,
+}
+
+struct SlotThere {
+    temporary: bool,
+    /// Why it is invalid.
+    reason: Option<String>,
+    /// On a standby: it is a copy of the primary's.
+    synced: bool,
 }
 
 fn look(connection: &mut Connection, slot: &str) -> Result<Seen, PgError> {
     let place = failover::place(connection)?;
-    let reason = if connection.server_version_num() >= 170_000 { "invalidation_reason" } else { "NULL" };
+    let (reason, synced) = match connection.server_version_num() {
+        170_000.. => ("s.invalidation_reason", "s.synced"),
+        _ => ("NULL", "false"),
+    };
     let rows = connection.query(&format!(
-        "SELECT temporary, {reason} FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
-        quote_literal(slot)
+        "SELECT s.slot_name, s.slot_type, s.temporary, {reason}, {synced}, s.active FROM pg_catalog.pg_replication_slots s"
     ))?;
-    let slot = rows.first().map(|row| (row.get(0) == Some("t"), row.get(1).map(str::to_owned)));
-    Ok(Seen { place, slot })
+    let is = |row: &crate::wire::Row, column| row.get(column) == Some("t");
+    let there = |row: &crate::wire::Row| SlotThere {
+        temporary: is(row, 2),
+        reason: row.get(3).map(str::to_owned),
+        synced: is(row, 4),
+    };
+    let followed = rows.iter().filter(|row| row.get(1) == Some("physical") && is(row, 5));
+    let by = connection.query_one("SELECT pg_catalog.current_setting('primary_slot_name')")?;
+    Ok(Seen {
+        slot: rows.iter().find(|row| row.get(0) == Some(slot)).map(there),
+        follows_by: by.get(0).filter(|name| !name.is_empty() && place.timeline.is_none()).map(str::to_owned),
+        followed_by: followed.map(|row| text(row, 0)).collect(),
+        place,
+    })
+}
+
+/// Whom of the list a standby follows, where that is not the primary. Nobody tells its upstream to every role; slots and
+/// the name by which it uses one are told.
+fn follows_standby<'a>(seen: &Seen, all: &'a [(String, Seen)]) -> Option<&'a str> {
+    let by = seen.follows_by.as_ref()?;
+    let followed = |primaries: bool| {
+        all.iter().find(|(_, other)| other.place.timeline.is_some() == primaries && other.followed_by.contains(by))
+    };
+    followed(true).is_none().then(|| followed(false)).flatten().map(|(at, _)| at.as_str())
 }
 
 fn hosts(s: &mut Subject) -> Result<Finding, PgError> {
@@ -296,7 +356,7 @@ fn hosts(s: &mut Subject) -> Result<Finding, PgError> {
     let here = look(&mut s.connection, name)?.place;
     let reads_standbys = here.timeline.is_none();
     let mut primaries: Vec<(u32, String)> = Vec::new();
-    let (mut fails, mut warns, mut told) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut fails, mut warns, mut told, mut all) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (host, port) in &connect.hosts {
         let at = format!("{host}:{port}");
         let one = ConnectConfig {
@@ -305,16 +365,15 @@ fn hosts(s: &mut Subject) -> Result<Finding, PgError> {
             connect_timeout: Some(std::time::Duration::from_secs(3)),
             ..connect.clone()
         };
-        let seen = match subject::open(&one).and_then(|mut connection| look(&mut connection, name)) {
-            Ok(seen) => seen,
-            Err(e) => {
-                warns.push(format!("{at} cannot be asked: {e}"));
-                continue;
-            }
-        };
-        match (seen.place.timeline, seen.slot) {
+        match subject::open(&one).and_then(|mut connection| look(&mut connection, name)) {
+            Ok(seen) => all.push((at, seen)),
+            Err(e) => warns.push(format!("{at} cannot be asked: {e}")),
+        }
+    }
+    for (at, seen) in &all {
+        match (seen.place.timeline, &seen.slot) {
             _ if seen.place.system != here.system => fails.push(format!("{at} is another cluster")),
-            (Some(timeline), _) => primaries.push((timeline, at)),
+            (Some(timeline), _) => primaries.push((timeline, at.clone())),
             (None, _) if reads_standbys => told.push(format!("{at} is a standby")),
             (None, _) if major < 17 => {
                 warns.push(format!("{at} cannot take the slot over: slots are kept in step by 17 and later"))
@@ -322,12 +381,24 @@ fn hosts(s: &mut Subject) -> Result<Finding, PgError> {
             (None, _) if !typed.slot.failover => {
                 warns.push(format!("slot.failover is not set: slot {name} is lost when {at} takes over"))
             }
-            (None, None) => fails.push(format!("slot {name} is not on {at}, and would be lost")),
-            (None, Some((_, Some(reason)))) => fails.push(format!("slot {name} is invalid on {at}: {reason}")),
-            (None, Some((true, None))) => {
+            (None, None) => fails.push(match follows_standby(seen, &all) {
+                Some(upstream) => format!(
+                    "slot {name} is not on {at}, and would be lost: {at} follows {upstream}, a standby, and slots are kept in \
+                     step by standbys of the primary alone"
+                ),
+                None => format!("slot {name} is not on {at}, and would be lost"),
+            }),
+            (None, Some(there)) if !there.synced => fails.push(format!(
+                "slot {name} on {at} is one of its own, from when it was a primary, and not a copy: drop it there, and it is \
+                 kept in step again"
+            )),
+            (None, Some(SlotThere { reason: Some(reason), .. })) => {
+                fails.push(format!("slot {name} is invalid on {at}: {reason}"))
+            }
+            (None, Some(there)) if there.temporary => {
                 fails.push(format!("slot {name} is not ready on {at} (temporary), and would be lost"))
             }
-            (None, Some((false, None))) => told.push(format!("slot {name} is ready on {at}")),
+            (None, Some(_)) => told.push(format!("slot {name} is ready on {at}")),
         }
     }
     primaries.sort();

@@ -81,14 +81,7 @@ fn the_traps_of_a_standby_are_found() {
     standby.sql("postgres", "alter system reset synchronized_standby_slots");
     primary.sql("postgres", "select pg_create_logical_replication_slot('fo', 'pgoutput', false, false, true)");
     standby.sql("postgres", "select pg_reload_conf()");
-    until("the slot to be ready on the standby", || {
-        let ready = "select count(*) from pg_replication_slots where slot_name = 'fo' and synced and not temporary";
-        primary.sql(
-            "postgres",
-            "select pg_log_standby_snapshot(), pg_replication_slot_advance('fo', pg_current_wal_lsn())",
-        );
-        standby.value("postgres", ready) == "1"
-    });
+    until_ready(&primary, &standby);
     let found = report(&config(&standby, "postgres", &more));
     check(
         &found,
@@ -148,6 +141,83 @@ fn servers_that_may_take_over_are_looked_at() {
     check(&promoted, &[("pg.failover.timeline", Pass, ""), ("pg.failover.hosts", NotApplicable, "")]);
     let without = report(&config(&standby, "postgres", &[base[0], base[2], ("slot.name", "other")]));
     check(&without, &[("pg.failover.timeline", Warn, "slot.failover=true")]);
+}
+
+/// Until the connector's slot would survive on this standby of the primary.
+fn until_ready(primary: &Postgres, standby: &Postgres) {
+    until("the slot to be ready", || {
+        let advance = "select pg_log_standby_snapshot(), pg_replication_slot_advance('fo', pg_current_wal_lsn())";
+        primary.sql("postgres", advance);
+        let ready = "select count(*) from pg_replication_slots where slot_name = 'fo' and synced and not temporary";
+        standby.value("postgres", ready) == "1"
+    });
+}
+
+fn refuses_to_sync(standby: &Postgres, why: &str) {
+    until("the refusal", || standby.server().log().contains(why));
+}
+
+/// It would try again by itself, ten seconds later.
+fn begin_again(standby: &Postgres) {
+    standby.server().stop(Shutdown::Fast);
+    standby.server().start().expect("a start");
+}
+
+#[test]
+fn a_standby_of_a_standby_gets_no_slot_before_its_upstream_is_promoted() {
+    let primary = Postgres::start(Postgres::builder(18));
+    primary.sql("postgres", "create table t (id int primary key); create publication p for table t");
+    primary.sql("postgres", "select pg_create_logical_replication_slot('fo', 'pgoutput', false, false, true)");
+    let upstream = primary.standby(Standby::synced("upstream"));
+    let cascading = primary.standby(Standby::new("cascading"));
+    cascading.follow(&upstream, "by_this");
+    cascading.sql("postgres", "alter system set sync_replication_slots = on");
+    cascading.sql("postgres", "select pg_reload_conf()");
+    refuses_to_sync(&cascading, "cannot synchronize replication slots from a standby server");
+    until_ready(&primary, &upstream);
+    let place = |server: &Postgres| format!("{}:{}", server.host(), server.port());
+    let all = [&primary, &upstream, &cascading].map(place).join(",");
+    let base = [("publication.name", "p"), ("slot.name", "fo"), ("slot.failover", "true")];
+    let with = |server: &Postgres, hosts: &str| {
+        let given =
+            [&base[..], &[("database.hostname", hosts), ("walspring.target.session.attrs", "primary")]].concat();
+        report(&config(server, "postgres", &given))
+    };
+    check(&with(&primary, &all), &[("pg.failover.hosts", Fail, "kept in step by standbys of the primary alone")]);
+    let alone = report(&config(&cascading, "postgres", &base));
+    check(&alone, &[("pg.failover.synced", Fail, "it has to follow the primary")]);
+
+    primary.server().stop(Shutdown::Immediate);
+    upstream.promote();
+    begin_again(&cascading);
+    until_ready(&upstream, &cascading);
+    let both = [&upstream, &cascading].map(place).join(",");
+    check(&with(&upstream, &both), &[("pg.failover.hosts", Pass, "slot fo is ready on")]);
+}
+
+#[test]
+fn a_former_primary_that_came_back_is_told_to_drop_its_slots() {
+    let former = Postgres::start(Postgres::builder(17));
+    former.sql("postgres", "create table t (id int primary key); create publication p for table t");
+    former.sql("postgres", "select pg_create_logical_replication_slot('fo', 'pgoutput', false, false, true)");
+    let primary = former.standby(Standby::synced("standby1"));
+    until_ready(&former, &primary);
+    former.server().stop(Shutdown::Fast);
+    primary.promote();
+    former.come_back(&primary, Standby::synced("standby1"));
+    refuses_to_sync(&former, "exiting from slot synchronization because same name slot");
+    let hosts = [&former, &primary].map(|server| format!("{}:{}", server.host(), server.port())).join(",");
+    let base = [("publication.name", "p"), ("slot.name", "fo"), ("slot.failover", "true")];
+    let both = [&base[..], &[("database.hostname", &hosts), ("walspring.target.session.attrs", "primary")]].concat();
+    let found = report(&config(&primary, "postgres", &both));
+    check(&found, &[("pg.failover.hosts", Fail, "from when it was a primary")]);
+    let found = report(&config(&former, "postgres", &base));
+    check(&found, &[("pg.failover.synced", Fail, "SELECT pg_drop_replication_slot('fo');")]);
+    page("former")[0].iter().for_each(|statement| drop(former.sql("postgres", statement)));
+    begin_again(&former);
+    until_ready(&primary, &former);
+    check(&report(&config(&former, "postgres", &base)), &[("pg.failover.synced", Pass, "ready to take over: fo")]);
+    check(&report(&config(&primary, "postgres", &both)), &[("pg.failover.hosts", Pass, "slot fo is ready on")]);
 }
 
 /// The statements that docs/failover.md has for this server, block by block.
