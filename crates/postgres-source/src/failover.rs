@@ -11,6 +11,7 @@ use crate::wire::{ConnectConfig, Connection, PgError, TargetSession, quote_ident
 
 use walspring_config::postgres::SlotConfig;
 use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, TaskError};
+use walspring_record::Lsn;
 
 /// Copies of slots, and the setting that orders the primary behind its standbys, are of this version and later.
 const SINCE: u32 = 170_000;
@@ -132,15 +133,7 @@ pub fn prepare_slot(replication: &mut Connection, slot: &SlotConfig) {
 
 /// Why nothing of the slot is decoded here, as a primary waits for a standby that is not there; `None`: it is not so.
 pub fn held_up(connection: &mut Connection, name: &str) -> Result<Option<String>, PgError> {
-    if connection.server_version_num() < SINCE {
-        return Ok(None);
-    }
-    let rows = connection.query(&format!(
-        "SELECT pg_catalog.current_setting('synchronized_standby_slots', true) FROM pg_catalog.pg_replication_slots \
-         WHERE slot_name = {} AND failover AND NOT pg_catalog.pg_is_in_recovery()",
-        quote_literal(name)
-    ))?;
-    let names = names(rows.first().and_then(|row| row.get(0)).unwrap_or_default());
+    let names = waited_for(connection, name)?;
     let gone = not_connected(connection, &names)?;
     Ok((!gone.is_empty()).then(|| {
         format!(
@@ -150,6 +143,34 @@ pub fn held_up(connection: &mut Connection, name: &str) -> Result<Option<String>
             gone.join(", ")
         )
     }))
+}
+
+/// The names of the standbys without which nothing of the slot is decoded.
+fn waited_for(connection: &mut Connection, slot: &str) -> Result<Vec<String>, PgError> {
+    if connection.server_version_num() < SINCE {
+        return Ok(Vec::new());
+    }
+    let rows = connection.query(&format!(
+        "SELECT pg_catalog.current_setting('synchronized_standby_slots', true) FROM pg_catalog.pg_replication_slots \
+         WHERE slot_name = {} AND failover AND NOT pg_catalog.pg_is_in_recovery()",
+        quote_literal(slot)
+    ))?;
+    Ok(names(rows.first().and_then(|row| row.get(0)).unwrap_or_default()))
+}
+
+/// Of those standbys the ones that do not have the log up to `lsn`. The server holds the stream back for them; rows that are
+/// read beside it are for us to hold back, or a standby is promoted that lacks what was sent.
+pub fn behind(connection: &mut Connection, slot: &str, lsn: Lsn) -> Result<Vec<String>, PgError> {
+    let names = waited_for(connection, slot)?;
+    if names.is_empty() {
+        return Ok(names);
+    }
+    let rows = connection.query(&format!(
+        "SELECT s.slot_name FROM pg_catalog.pg_replication_slots s WHERE s.slot_type = 'physical' \
+         AND s.restart_lsn OPERATOR(pg_catalog.>=) '{lsn}'::pg_catalog.pg_lsn"
+    ))?;
+    let there: Vec<String> = rows.iter().map(|row| text(row, 0)).collect();
+    Ok(names.into_iter().filter(|name| !there.contains(name)).collect())
 }
 
 /// Of the names of `synchronized_standby_slots` those by which no standby is connected.

@@ -77,7 +77,7 @@ pub struct Source {
     pub catalog_xmin: Option<u32>,
     /// What we had confirmed when this was written.
     pub reached: Lsn,
-    /// As of where rows of an initial snapshot were read: they are sent before the stream comes there.
+    /// As of where rows of a snapshot were read, an initial or a blocking one: they are sent before the stream comes there.
     pub read: Lsn,
 }
 

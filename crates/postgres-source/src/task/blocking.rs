@@ -6,7 +6,8 @@
 //! readers                | r(1) … r(7) r(8) r(9) |                  as of a moment after the signal
 //! ```
 //! The rows are newer than the place of the stream, so changes between the two come after rows that have them already, and
-//! lead to the same. Older they must not be: see `incremental/visibility`, whose rule holds here too.
+//! lead to the same. Older they must not be: see `incremental/visibility`, whose rule holds here too. Where the stream waits
+//! for standbys that may be promoted, the rows do: none is sent that a promoted one would lack.
 //!
 //! Invariants: the offset of the rows is the stream's place, so that nothing of the stream is lost or comes twice whatever
 //! happens. The offset of the signal says that the snapshot is to be read, until one says that it has been: a restart in
@@ -17,12 +18,14 @@ use std::time::Duration;
 use walspring_config::java_regex::RegexList;
 use walspring_connect::{CONNECT_EXCEPTION, Poll, TaskError};
 use walspring_debezium::{BlockingSnapshot, DebeziumOffset, SnapshotKind};
-use walspring_record::ChangeBatch;
+use walspring_record::{ChangeBatch, Lsn};
 
 use super::snapshot::{Reading, Wanted};
 use super::{PostgresTask, State};
 use crate::catalog::Table;
 use crate::config::too_complex;
+use crate::errors::from_pg;
+use crate::failover;
 use crate::notifications::Notice;
 use crate::relations::CatalogRelations;
 use crate::snapshot::{SnapshotPoint, now_us};
@@ -31,6 +34,9 @@ use crate::stream::Stream;
 
 /// Between two looks whether a transaction that has been streamed can be seen.
 const VISIBLE_WAIT: Duration = Duration::from_millis(20);
+
+/// And whether standbys have what was read.
+const STANDBYS_WAIT: Duration = Duration::from_millis(50);
 
 pub(super) struct Blocking {
     /// It stands still.
@@ -47,6 +53,10 @@ struct Begun {
     reading: Reading,
     /// The stream's.
     place: DebeziumOffset,
+    /// Everything that the rows show stands before it.
+    read: Lsn,
+    /// Standbys that may be promoted have all of it.
+    may_send: bool,
 }
 
 impl Blocking {
@@ -125,8 +135,9 @@ impl PostgresTask {
             xmin: place.xmin.and_then(|xmin| u64::try_from(xmin).ok()),
         };
         let snapshot = self.start_readers(relations, captured, &point, Wanted::Signalled(&wanted.queries))?;
+        let read = relations.current_lsn()?;
         relations.end_export();
-        blocking.begun = Some(Begun { reading: Reading::new(snapshot), place });
+        blocking.begun = Some(Begun { reading: Reading::new(snapshot), place, read, may_send: false });
         Ok(())
     }
 
@@ -164,7 +175,10 @@ impl PostgresTask {
         batch: &mut ChangeBatch,
         wait: Duration,
     ) -> Result<Option<bool>, TaskError> {
-        let Some(Begun { reading, place }) = &mut blocking.begun else { return Ok(None) };
+        if !self.may_send(blocking, wait)? {
+            return Ok(Some(false));
+        }
+        let Some(Begun { reading, place, .. }) = &mut blocking.begun else { return Ok(None) };
         let got = self.next_rows(reading, "the blocking snapshot", batch, wait)?;
         if got {
             batch.offset = Some(in_snapshot(place, false));
@@ -174,6 +188,30 @@ impl PostgresTask {
             return Ok(None);
         }
         Ok(Some(got))
+    }
+
+    /// Whether rows may be sent: standbys that take over would have them. Where nobody waits for any, what was read is kept,
+    /// so that a server is told that lacks it.
+    fn may_send(&mut self, blocking: &mut Blocking, wait: Duration) -> Result<bool, TaskError> {
+        let Blocking { stream, begun, .. } = blocking;
+        let Some(begun) = begun.as_mut().filter(|begun| !begun.may_send) else { return Ok(true) };
+        let (slot, progress) = (&self.config.typed.slot.name, &self.context.progress);
+        let behind = failover::behind(&mut stream.relations_mut().connection, slot, begun.read)
+            .map_err(|e| from_pg("Asking what standbys have", e))?;
+        if !behind.is_empty() {
+            let (names, read) = (behind.join(", "), begun.read);
+            progress.waiting(Some(format!(
+                "a blocking snapshot has rows that are not sent before standbys have the log up to {read}: {names} \
+                 (synchronized_standby_slots)"
+            )));
+            std::thread::sleep(wait.min(STANDBYS_WAIT));
+            return Ok(false);
+        }
+        progress.waiting(None);
+        begun.may_send = true;
+        let read = begun.read;
+        self.keep_read(read);
+        Ok(true)
     }
 
     /// The stream goes on with the next poll; what comes now says so.

@@ -184,6 +184,15 @@ impl PostgresTask {
         Ok(())
     }
 
+    /// Rows as of there are sent next, before the stream comes there.
+    pub(super) fn keep_read(&mut self, read: Lsn) {
+        if let Some((source, _)) = &mut self.source {
+            source.read = source.read.max(read);
+            self.keeper.keep([(Source::key(), Some(source.record()))]);
+            self.keeper.settle(KEEPING_WAIT);
+        }
+    }
+
     /// A standby goes over to another timeline under the stream: it is promoted, or the server that it follows. That is kept
     /// before any event of it is sent, or the next start would take them for events that this server lacks.
     pub(super) fn keep_timeline(&mut self) -> Result<(), TaskError> {

@@ -1,6 +1,7 @@
 //! Standbys that are promoted with and without what was sent, and standbys that are read themselves. A promotion under load
 //! is `walspring/tests/failover`.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use walspring_postgres_source::wire::{ConnectConfig, Connection, TargetSession};
 use walspring_record::SourceOffset;
 use walspring_testkit::{Postgres, Shutdown, Standby, TempDatabase, free_port, postgres, wait_for};
 
-use crate::support::{Connector, Heard, Source, WAIT};
+use crate::support::{Connector, Event, Heard, Source, WAIT};
 
 const STANDBY: &str = "standby1";
 
@@ -45,12 +46,16 @@ impl Pair {
 
     /// Until the slot would survive: once it is confirmed past what the standby had when it first saw it.
     fn wait_synced(&self, source: &mut Source) -> SourceOffset {
-        let slot = self.db.slot("s");
+        self.wait_slot_synced(source, "s")
+    }
+
+    fn wait_slot_synced(&self, source: &mut Source, slot: &str) -> SourceOffset {
+        let slot = self.db.slot(slot);
         let ready =
             format!("select 1 from pg_replication_slots where slot_name = '{slot}' and synced and not temporary");
         wait_for("the slot on the standby", WAIT, || {
             self.db.sql("insert into t select 1000 + count(*) from t");
-            source.take(1);
+            source.events_until("a row", |e| e.table == "public.t");
             let stored = source.offset.clone().expect("an offset");
             source.stored(&stored);
             self.primary.sql("postgres", "select pg_log_standby_snapshot()");
@@ -416,4 +421,167 @@ fn a_snapshot_that_a_failover_breaks_off_goes_on_unless_the_new_server_lacks_wha
     assert!(all.into_iter().eq(1..=1500), "not all of the new server");
     db.sql("insert into b values (6000, 'new')");
     assert_eq!((source.take(1)[0].number("id"), again.take(1)[0].number("id")), (6000, 6000));
+}
+
+const SIGNAL_TABLE: &str = "create table signal (id varchar(64) primary key, type varchar(32), data varchar(2048))";
+
+/// A pair with a table `b` of rows that are read by signals.
+fn signalled(major: u32, rows: u32) -> Pair {
+    let pair = Pair::new(major);
+    pair.db.sql(SIGNAL_TABLE);
+    pair.db.sql(&format!(
+        "create table b (id int primary key, v int, pad text); alter publication p add table b, signal; \
+         insert into b select g, 0, repeat('x', 1000) from generate_series(1, {rows}) g"
+    ));
+    pair
+}
+
+const SIGNALS: [(&str, &str); 2] = [("slot.failover", "true"), ("signal.data.collection", "public.signal")];
+
+fn ask_for(db: &TempDatabase, kind: &str) {
+    let data = format!(r#"{{"type": "{kind}", "data-collections": ["public.b"]}}"#);
+    db.sql(&format!("insert into signal values (gen_random_uuid(), 'execute-snapshot', '{data}')"));
+}
+
+fn reads(events: &[Event]) -> Vec<(i64, i64)> {
+    events.iter().filter(|e| e.op == 'r').map(|e| (e.number("id"), e.number("v"))).collect()
+}
+
+/// Keys and values, as a consumer has them.
+fn fold_b(events: &[Event]) -> BTreeMap<i64, i64> {
+    events.iter().filter(|e| e.table == "public.b").map(|e| (e.number("id"), e.number("v"))).collect()
+}
+
+fn table_b(db: &TempDatabase) -> BTreeMap<i64, i64> {
+    let number = |value: &Option<String>| value.as_deref().and_then(|v| v.parse().ok()).expect("a number");
+    db.sql("select id, v from b").iter().map(|row| (number(&row[0]), number(&row[1]))).collect()
+}
+
+#[test]
+fn incremental_snapshots_with_a_window_open_go_on_behind_their_last_row_at_the_promoted_server() {
+    const ROWS: usize = 300;
+    let pair = signalled(17, ROWS as u32);
+    let options = [&SIGNALS[..], &[("incremental.snapshot.chunk.size", "20")]].concat();
+    let marks = pair.connector(&options);
+    let mut read_only = pair.connector(&[&options[..], &[("read.only", "true")]].concat());
+    read_only.set("slot.name", &pair.db.slot("r"));
+    let all = [&marks, &read_only];
+    let mut sources = all.map(|connector| connector.streaming(None));
+    for (source, slot) in sources.iter_mut().zip(["s", "r"]) {
+        pair.wait_slot_synced(source, slot);
+    }
+    set(&pair.primary, &format!("synchronized_standby_slots = '{STANDBY}'"));
+    ask_for(&pair.db, "incremental");
+    // What has been sent, as exactly once has it, and the offset after it.
+    let mut sent = [Vec::new(), Vec::new()];
+    let mut stored = [None, None];
+    for ((source, sent), stored) in sources.iter_mut().zip(&mut sent).zip(&mut stored) {
+        let mut pending = Vec::new();
+        source.until("some chunks", |step| {
+            pending.extend(step.events.iter().cloned());
+            if step.offset.is_some() {
+                sent.append(&mut pending);
+                stored.clone_from(&step.offset);
+            }
+            reads(sent).len() >= 60 && pending.is_empty()
+        });
+    }
+    pair.cut();
+    // Seen by the chunks that are read now, and lost: their windows never close.
+    pair.db.sql("update b set v = -1");
+    for ((source, sent), stored) in sources.iter_mut().zip(&mut sent).zip(&mut stored) {
+        let mut pending = Vec::new();
+        wait_for("the reason", WAIT, || {
+            if let Some(step) = source.poll(Duration::from_millis(50)).expect("no error") {
+                pending.extend(step.events);
+                if step.offset.is_some() {
+                    sent.append(&mut pending);
+                    *stored = step.offset;
+                }
+            }
+            heard(&source.heard, "no standby is connected by standby1").then_some(())
+        });
+        assert!(!sent.iter().any(|e| e.get("v") == Some("-1")), "a row was sent that the standby lacks");
+        assert!(reads(sent).len() < ROWS, "nothing is left to read");
+    }
+    for source in sources {
+        source.close();
+    }
+
+    let db = pair.promote();
+    db.sql("update b set v = 1 where id % 3 = 0");
+    for ((connector, mut events), stored) in all.into_iter().zip(sent).zip(stored) {
+        let before = reads(&events).len();
+        let mut source = connector.streaming(stored.as_ref());
+        source.until("the end of the snapshot", |step| {
+            events.extend(step.events.iter().cloned());
+            step.offset.as_ref().is_some_and(|o| !o.contains_key("incremental_snapshot_collections"))
+                && reads(&events).len() > before
+        });
+        db.sql("update b set v = v + 1 where id = 1");
+        events.extend(source.events_until("the last change", |e| e.get("id") == Some("1") && e.op == 'u'));
+        let read: Vec<i64> = reads(&events).into_iter().map(|(id, _)| id).collect();
+        assert!(read.iter().zip(&read[1..]).all(|(one, next)| one < next), "not each row once: {read:?}");
+        assert_eq!(fold_b(&events), table_b(&db));
+        assert_eq!(fold_b(&events).len(), ROWS);
+    }
+}
+
+#[test]
+fn a_blocking_snapshot_is_read_again_at_the_promoted_server_which_has_all_that_was_sent() {
+    let pair = signalled(18, 1500);
+    let connector = pair.connector(&SIGNALS);
+    let mut source = connector.streaming(None);
+    pair.wait_slot_synced(&mut source, "s");
+    set(&pair.primary, &format!("synchronized_standby_slots = '{STANDBY}'"));
+    ask_for(&pair.db, "blocking");
+    source.events_until("the signal", |e| e.table == "public.signal");
+    // The standby does not have what the snapshot will see.
+    let upstream = pair.standby.value("postgres", "show primary_conninfo");
+    pair.cut();
+    pair.db.sql("update b set v = 1");
+    wait_for("the reason", WAIT, || {
+        source.quiet_for(Duration::from_millis(50));
+        heard(&source.heard, "not sent before standbys have the log up to").then_some(())
+    });
+    set(&pair.standby, &format!("primary_conninfo = '{upstream}'"));
+    let mut events = Vec::new();
+    source.until("rows", |step| {
+        events.extend(step.events.iter().cloned());
+        !reads(&events).is_empty()
+    });
+    assert!(reads(&events).iter().all(|(_, v)| *v == 1));
+    let stored = source.offset.clone().expect("an offset");
+    let db = pair.promote();
+    let end = Instant::now() + WAIT;
+    // What it had read already may still come; nobody stores it.
+    while source.poll(Duration::from_millis(50)).is_ok() {
+        assert!(Instant::now() < end, "it does not notice");
+    }
+    source.close();
+    let mut source = connector.streaming(Some(&stored));
+    let mut events = source.read_snapshot();
+    assert_eq!(reads(&events), (1..=1500).map(|id| (id, 1)).collect::<Vec<_>>());
+    db.sql("update b set v = 2 where id = 1");
+    events.extend(source.events_until("the last change", |e| e.get("v") == Some("2")));
+    assert_eq!(fold_b(&events), table_b(&db));
+}
+
+#[test]
+fn a_promoted_server_that_lacks_what_a_blocking_snapshot_read_is_told() {
+    let pair = signalled(18, 3);
+    let connector = pair.connector(&SIGNALS);
+    let mut source = connector.streaming(None);
+    pair.wait_slot_synced(&mut source, "s");
+    ask_for(&pair.db, "blocking");
+    source.events_until("the signal", |e| e.table == "public.signal");
+    pair.standby.wait_replayed(&pair.primary);
+    pair.cut();
+    pair.db.sql("insert into b values (4, 4)");
+    let events = source.read_snapshot();
+    assert_eq!(reads(&events).len(), 4);
+    let stored = source.close().expect("an offset");
+    let db = pair.promote();
+    insert(&db, 1);
+    stops(&connector.refusal(Some(&stored)), &["left timeline 1 at", "events were sent up to"]);
 }
