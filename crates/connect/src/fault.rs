@@ -1,7 +1,7 @@
 //! Places at which a test ends the process, and bugs that a test switches on to see whether it would be caught.
 //!
 //! `WALSPRING_FAILPOINT=NAME:K` aborts the process when it passes the place for the K-th time (without `:K` the first);
-//! `NAME:K:hold` leaves the thread that passes it there for ever, and the others go on.
+//! `NAME:K:hold` leaves the thread that passes it there for ever, and the others go on; with `NAME:K:panic` it panics.
 //! `WALSPRING_PLANT=NAME` makes one of [`PLANTS`] true; `WALSPRING_LIMIT=NAME:N,...` sets sizes that are no options. All of it is
 //! for builds with debug assertions only: in a release these functions are empty and the names are not in the binary. What each is good for stands in docs/reliability.md.
 
@@ -124,6 +124,32 @@ pub fn planted(name: &'static str) -> bool {
     }
 }
 
+/// Whether a thread of this name, or of one that begins so, can be started from now on: see [`crate::threads`].
+pub fn fail_spawns(name: &str, fail: bool) {
+    #[cfg(debug_assertions)]
+    {
+        let mut failing = armed::FAILING_SPAWNS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        failing.retain(|known| known != name);
+        failing.extend(fail.then(|| name.to_owned()));
+    }
+    let _ = (name, fail);
+}
+
+/// Whether a test wants the start of a thread to fail.
+pub(crate) fn spawn_fails(name: &str) -> bool {
+    #[cfg(debug_assertions)]
+    return armed::FAILING_SPAWNS
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .iter()
+        .any(|failing| name.starts_with(failing));
+    #[cfg(not(debug_assertions))]
+    {
+        let _ = name;
+        false
+    }
+}
+
 /// A size, or what a test wants it to be.
 #[inline(always)]
 pub fn limit(name: &'static str, default: usize) -> usize {
@@ -139,18 +165,27 @@ pub fn limit(name: &'static str, default: usize) -> usize {
 #[cfg(debug_assertions)]
 mod armed {
     use std::cell::RefCell;
-    use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Mutex, OnceLock};
 
     struct Armed {
         name: String,
         left: AtomicU64,
-        hold: bool,
+        then: Then,
+    }
+
+    #[derive(Clone, Copy)]
+    enum Then {
+        Abort,
+        Hold,
+        Panic,
     }
 
     thread_local! {
         pub static SIMULATED: RefCell<Option<super::Simulated>> = const { RefCell::new(None) };
     }
+
+    pub static FAILING_SPAWNS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
     pub fn pass(name: &'static str) {
         static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
@@ -161,15 +196,21 @@ mod armed {
         let read = || {
             let text = std::env::var("WALSPRING_FAILPOINT").ok()?;
             let (name, count) = text.split_once(':').unwrap_or((&text, "1"));
-            let (count, hold) = count.strip_suffix(":hold").map_or((count, false), |count| (count, true));
-            Some(Armed { name: name.to_owned(), left: AtomicU64::new(count.parse().unwrap_or(1)), hold })
+            let (count, then) = match count.split_once(':') {
+                Some((count, "hold")) => (count, Then::Hold),
+                Some((count, "panic")) => (count, Then::Panic),
+                _ => (count, Then::Abort),
+            };
+            Some(Armed { name: name.to_owned(), left: AtomicU64::new(count.parse().unwrap_or(1)), then })
         };
         let Some(armed) = ARMED.get_or_init(read).as_ref().filter(|armed| armed.name == name) else { return };
         if armed.left.fetch_sub(1, Ordering::SeqCst) != 1 {
             return;
         }
-        if !armed.hold {
-            std::process::abort();
+        match armed.then {
+            Then::Abort => std::process::abort(),
+            Then::Panic => panic!("planted by a test"),
+            Then::Hold => {}
         }
         eprintln!("{}{name}", super::HELD_AT);
         loop {

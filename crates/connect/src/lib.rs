@@ -14,6 +14,7 @@ mod signals;
 mod sink;
 mod source;
 mod store;
+pub mod threads;
 pub mod writer;
 
 pub use consumer::*;

@@ -3,11 +3,12 @@
 //! The writer's own thread only notes what has become durable; everything that waits is done here. In a transactional
 //! writer the offset is stored already, and what is left is telling the source.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use walspring_connect::writer::{DurabilityListener, WriteError};
-use walspring_connect::{CONNECT_EXCEPTION, Feedback, StoreError, TaskError, fault};
+use walspring_connect::{CONNECT_EXCEPTION, Feedback, StoreError, TaskError, fault, threads};
 use walspring_record::SourceOffset;
 
 use crate::metrics::TaskMetrics;
@@ -24,19 +25,21 @@ pub(crate) struct Commits {
     state: Mutex<State>,
     changed: Condvar,
     metrics: Arc<TaskMetrics>,
+    /// Something was stored or confirmed in this attempt.
+    progress: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
 struct State {
     tracker: OffsetTracker<SourceOffset>,
     failed: Option<Failure>,
-    /// Something was stored or confirmed in this attempt.
-    progress: bool,
     /// What the attempt began from and stored anew: that is no progress.
     stored_again: Option<SourceOffset>,
     /// Store now, not when it is due.
     hurry: bool,
     phase: Phase,
+    /// The thread is gone.
+    ended: bool,
 }
 
 #[derive(Default, PartialEq)]
@@ -55,8 +58,9 @@ enum Failure {
 }
 
 impl Commits {
-    pub fn new(metrics: Arc<TaskMetrics>) -> Arc<Commits> {
-        Arc::new(Commits { state: Mutex::default(), changed: Condvar::new(), metrics })
+    /// `progress` becomes true when something new has been stored or confirmed.
+    pub fn new(metrics: Arc<TaskMetrics>, progress: Arc<AtomicBool>) -> Arc<Commits> {
+        Arc::new(Commits { state: Mutex::default(), changed: Condvar::new(), metrics, progress })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -93,16 +97,12 @@ impl Commits {
         self.lock().stored_again = Some(offset);
     }
 
-    pub fn made_progress(&self) -> bool {
-        self.lock().progress
-    }
-
     /// Waits until everything submitted is durable, stored and confirmed. False: the time was over, or something failed.
     pub fn settle(&self, end: Instant) -> bool {
         let mut state = self.lock();
         state.hurry = true;
         self.changed.notify_all();
-        while !state.tracker.is_settled() && state.failed.is_none() {
+        while !state.tracker.is_settled() && state.failed.is_none() && !state.ended {
             match end.checked_duration_since(turns::now()).filter(|left| !left.is_zero()) {
                 Some(left) => state = self.wait(state, left),
                 None => break,
@@ -126,6 +126,7 @@ impl Commits {
 
     /// The thread's work. `look` is called about once a second while there is nothing else to do.
     pub fn run(&self, mut committing: Committing, look: &dyn Fn()) {
+        let _end = EndOnDrop(self);
         loop {
             let job = self.next_job(&mut committing, look);
             if !self.perform(job, &mut committing) {
@@ -136,6 +137,14 @@ impl Commits {
 
     /// As much of [`Self::run`] as is due now, and no waiting: how a simulation plays the thread.
     pub fn step(&self, committing: &mut Committing) -> Stepped {
+        let stepped = threads::guarded(|| self.try_step(committing)).unwrap_or(Stepped::Ended);
+        if stepped == Stepped::Ended {
+            self.change(|state| state.ended = true);
+        }
+        stepped
+    }
+
+    fn try_step(&self, committing: &mut Committing) -> Stepped {
         let decided = committing.decide(&mut self.lock());
         match decided {
             Decision::Do(job) => {
@@ -159,7 +168,9 @@ impl Commits {
                 fault::point("offset.confirmed");
                 self.change(|state| {
                     state.tracker.confirmed();
-                    state.progress |= state.stored_again.as_ref() != Some(&offset);
+                    if state.stored_again.as_ref() != Some(&offset) {
+                        self.progress.store(true, Ordering::Release);
+                    }
                 });
                 if store.beside && turns::now() >= committing.beside_due {
                     committing.beside_due = turns::now() + store.interval;
@@ -199,20 +210,19 @@ impl Commits {
         let mut state = self.lock();
         let mut look_at = Instant::now() + LOOK_INTERVAL;
         loop {
-            match committing.decide(&mut state) {
+            let due = match committing.decide(&mut state) {
                 Decision::Do(job) => return job,
-                Decision::Wait(left) => state = self.wait(state, left),
-                Decision::Idle => {
-                    let left = look_at.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        drop(state);
-                        look();
-                        look_at = Instant::now() + LOOK_INTERVAL;
-                        state = self.lock();
-                    } else {
-                        state = self.wait(state, left);
-                    }
-                }
+                Decision::Wait(left) => left,
+                Decision::Idle => LOOK_INTERVAL,
+            };
+            let left = look_at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                drop(state);
+                look();
+                look_at = Instant::now() + LOOK_INTERVAL;
+                state = self.lock();
+            } else {
+                state = self.wait(state, due.min(left));
             }
         }
     }
@@ -220,6 +230,15 @@ impl Commits {
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.lock());
         self.changed.notify_all();
+    }
+}
+
+/// Nobody waits for a thread that has panicked.
+struct EndOnDrop<'a>(&'a Commits);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.change(|state| state.ended = true);
     }
 }
 

@@ -159,6 +159,8 @@ const HELP: &[(&str, &str)] = &[
     ("walspring_sink_commits_total", "Times that offsets were committed to the group."),
     ("walspring_telemetry_spans_dropped_total", "Spans that the receiver of OTLP did not take in time, or refused."),
     ("walspring_task_restarts_total", "Times that a task was started again after an error that goes away by itself."),
+    ("walspring_task_panics_total", "Panics of the task's threads; each is a defect, and a line in the log."),
+    ("walspring_panics_total", "Panics of the process, those of tasks among them."),
     ("walspring_worker_ready", "1 when /health is 200."),
     ("walspring_build_info", "1; its label is the version."),
     ("kafka_connect_worker_connector_count", "Connectors that the worker has."),
@@ -331,6 +333,7 @@ pub(crate) struct TaskMetrics {
     pub queue_bytes_max: Gauge,
     pub offset_stores: Counter,
     pub restarts: Counter,
+    pub panics: Counter,
 }
 
 impl TaskMetrics {
@@ -350,6 +353,7 @@ impl TaskMetrics {
             queue_bytes_max: gauge("walspring_queue_limit_bytes"),
             offset_stores: counter("walspring_offset_stores_total"),
             restarts: metrics.counter("walspring_task_restarts_total", &labels),
+            panics: metrics.counter("walspring_task_panics_total", &labels),
             metrics: metrics.clone(),
             connector: connector.to_owned(),
             task,

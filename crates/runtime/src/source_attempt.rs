@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use walspring_connect::writer::RecordWriter;
-use walspring_connect::{CONNECT_EXCEPTION, SourcePlugin, SourceState, SourceTaskContext, TaskError, WriterRequest};
+use walspring_connect::{
+    CONNECT_EXCEPTION, SourcePlugin, SourceState, SourceTaskContext, TaskError, WriterRequest, threads,
+};
 
 use crate::committer::{Commits, Committing, FENCED, Store, store_error, write_error};
 use crate::errors::log::ErrorLog;
@@ -29,7 +31,7 @@ impl Life<'_> {
         let chain = TransformChain::new(plugins, &config).map_err(not_configured)?;
         let offsets_topic = value(&config, "offsets.storage.topic").map(str::to_owned);
 
-        let commits = Commits::new(self.metrics.clone());
+        let commits = Commits::new(self.metrics.clone(), self.progress.clone());
         let request = WriterRequest {
             connector: connector.clone(),
             task: *task,
@@ -68,16 +70,12 @@ impl Life<'_> {
             },
             state: backend.state().map(|log| Arc::new(ConnectorState::new(log, connector)) as Arc<dyn SourceState>),
         };
-        let of_source = |error| AttemptFailed { error, progress: false, of_source: true };
+        let of_source = |error| AttemptFailed { error, of_source: true };
         let mut source = plugin.start(context).map_err(of_source)?;
 
         let transactional = backend.transactional();
         // Read here, too: when a source asks is its own matter.
-        let stored_offset = read_offset(&source.partition()).map_err(|error| AttemptFailed {
-            error,
-            progress: false,
-            of_source: false,
-        })?;
+        let stored_offset = read_offset(&source.partition()).map_err(AttemptFailed::from)?;
         let key = offsets_store::key(connector, &source.partition());
         let store = Store {
             beside: transactional && offsets.has_own_topic(),
@@ -106,8 +104,14 @@ impl Life<'_> {
         let feedback = source.feedback();
         let watcher = writer.get().watcher();
         let look = {
-            let shared = self.shared.clone();
-            move || shared.look(watcher.as_deref())
+            let (shared, control) = (self.shared.clone(), self.control.clone());
+            move || {
+                // Of one that its own runtime has caught nobody else is woken.
+                if threads::panicked().is_some() {
+                    control.interrupt();
+                }
+                shared.look(watcher.as_deref());
+            }
         };
         let result =
             beside(&commits, Committing::new(store, feedback), look, &format!("commit-{connector}-{task}"), || {
@@ -128,7 +132,7 @@ impl Life<'_> {
         let of_source = result.is_err() && commits.check().is_ok();
         drop(writer);
         source.close();
-        result.map_err(|error| AttemptFailed { error, progress: commits.made_progress(), of_source })
+        result.map_err(|error| AttemptFailed { error, of_source })
     }
 
     pub(crate) fn track_topics(&self) -> Box<dyn FnMut(&str) + Send> {
@@ -169,16 +173,14 @@ fn beside(
         return result;
     }
     std::thread::scope(|scope| {
-        let committer = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn_scoped(scope, || commits.run(committing, &look))
-            .map_err(|e| {
-                TaskError::transient(CONNECT_EXCEPTION, format!("no thread can be started for the offsets: {e}"))
-            })?;
+        let committer = threads::spawn_scoped(scope, name, || commits.run(committing, &look)).map_err(|e| {
+            TaskError::transient(CONNECT_EXCEPTION, format!("no thread can be started for the offsets: {e}"))
+        })?;
         // Whatever happens here, the other thread ends, so that the scope does.
         let guard = AbandonOnDrop(commits);
         let result = run();
         end(&result);
+        // If it panicked, its crew knows.
         let _ = committer.join();
         drop(guard);
         result

@@ -3,16 +3,18 @@
 //! The source offset of a batch goes with the ticket that holds its records, so that a crash between any two steps only
 //! repeats what was not yet stored.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use walspring_connect::writer::{EncodedBatch, OffsetRecord, RecordWriter, Ticket};
-use walspring_connect::{Poll, SourceTask, TaskError, fault};
+use walspring_connect::{Poll, SourceTask, TaskError, fault, threads};
 use walspring_record::{ChangeBatch, SourceOffset};
 
 use crate::committer::{Commits, write_error};
 use crate::offsets_store;
 use crate::record_encoder::RecordEncoder;
+use crate::task::broke_off;
 use crate::task_control::{TaskControl, Wish};
 use crate::turns;
 
@@ -39,25 +41,44 @@ pub(crate) struct SourceLoop<'a> {
 }
 
 impl SourceLoop<'_> {
-    /// Until the task should stop, or fails. What was submitted is flushed, unless the writer is what failed.
+    /// Until the task should stop, or fails. What was submitted is flushed, unless the writer is what failed: a defect of the
+    /// source or of the encoder is none of the records before it.
     pub fn run(mut self) -> Result<(), TaskError> {
+        match catch_unwind(AssertUnwindSafe(|| self.turns())) {
+            Ok(Ok(result)) => {
+                self.settle();
+                result
+            }
+            Ok(Err(of_the_writer)) => Err(of_the_writer),
+            Err(panic) => {
+                self.settle();
+                resume_unwind(panic)
+            }
+        }
+    }
+
+    /// The outer error is the writer's, after which nothing can be flushed.
+    fn turns(&mut self) -> Result<Result<(), TaskError>, TaskError> {
         let mut batch = ChangeBatch::default();
         let mut number = 0;
         self.store_again(&mut number)?;
-        let result = loop {
+        loop {
             match self.control.wish() {
-                Wish::Stop => break Ok(()),
+                Wish::Stop => return Ok(Ok(())),
                 Wish::Run => {}
                 Wish::Pause => {
                     self.settle();
                     (self.on_pause)(true);
                     if self.control.wait_while_paused() == Wish::Stop {
-                        break Ok(());
+                        return Ok(Ok(()));
                     }
                     (self.on_pause)(false);
                 }
             }
             self.commits.check()?;
+            if let Some(panic) = threads::panicked() {
+                return Ok(Err(broke_off(&panic)));
+            }
             batch.clear(BATCH_KEEP_BYTES);
             match self.source.poll(&mut batch, POLL_WAIT) {
                 Ok(Poll::Batch) => {}
@@ -70,14 +91,12 @@ impl SourceLoop<'_> {
                     self.control.wait(POLL_WAIT);
                     continue;
                 }
-                Err(e) => break Err(e),
+                Err(e) => return Ok(Err(e)),
             }
             if let Err(e) = self.pass_on(&mut batch, &mut number)? {
-                break Err(e);
+                return Ok(Err(e));
             }
-        };
-        self.settle();
-        result
+        }
     }
 
     /// The first transaction begins with the offset that is stored already: a reader of uncommitted records then never

@@ -4,10 +4,13 @@
 //! What is written twice before it was sent is sent once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use walspring_connect::threads::{self, Panic};
 use walspring_connect::{KeyedLog, KeyedRecord, StoreError};
 
 use crate::configs_store::Entry;
@@ -101,12 +104,9 @@ impl StatusBoard {
     }
 
     /// Starts the thread that writes.
-    pub fn write_to(self: &Arc<Self>, log: Arc<dyn KeyedLog>) {
+    pub fn write_to(self: &Arc<Self>, log: Arc<dyn KeyedLog>) -> io::Result<()> {
         let board = self.clone();
-        std::thread::Builder::new()
-            .name("status-writer".into())
-            .spawn(move || board.write_loop(&*log))
-            .expect("a thread for the states");
+        threads::spawn("status-writer", move || board.write_loop(&*log)).map(drop)
     }
 
     pub fn set_connector(&self, name: &str, state: State, trace: Option<String>, version: Option<&str>) {
@@ -221,7 +221,10 @@ impl StatusBoard {
         while let Some(records) = self.next_records() {
             let mut wait = Duration::from_millis(200);
             loop {
-                match log.write(&records) {
+                // A defect of the store's must not end the states of all connectors.
+                let written = catch_unwind(AssertUnwindSafe(|| log.write(&records)))
+                    .unwrap_or_else(|payload| Err(StoreError::Transient(Panic::caught(&*payload).to_string())));
+                match written {
                     Ok(()) => break,
                     Err(StoreError::Fenced(why)) => {
                         self.lock().fenced = Some(why);
@@ -339,7 +342,7 @@ mod tests {
         board.topic_used("a-1", 0, "t.t", 5);
         board.topic_used("a-1", 0, "t.t", 6);
         let written = Written::default();
-        board.write_to(Arc::new(Log(written.clone())));
+        board.write_to(Arc::new(Log(written.clone()))).unwrap();
         board.close(Duration::from_secs(5));
         let got: Vec<_> = written.lock().unwrap().iter().map(|(k, v)| format!("{k} {}", v.as_ref().unwrap())).collect();
         assert_eq!(
@@ -360,7 +363,7 @@ mod tests {
         board.set_task("a", 0, State::Running, None, None);
         board.topic_used("a", 0, "t", 5);
         board.remove_connector("a");
-        board.write_to(Arc::new(Log(written.clone())));
+        board.write_to(Arc::new(Log(written.clone()))).unwrap();
         board.close(Duration::from_secs(5));
         assert!(written.lock().unwrap().iter().all(|(_, v)| v.is_none()));
         assert_eq!(written.lock().unwrap().len(), 3);

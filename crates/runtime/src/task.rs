@@ -2,27 +2,31 @@
 //!
 //! ```text
 //!   attempt ── stopped ──▶ end          an attempt: see `source_attempt.rs` and `sink/mod.rs`
-//!      ▲  └─── definite, panic ──▶ FAILED ── its secrets are others now: a new attempt
-//!      └ back-off ◀── transient: RESTARTING, the trace says what is waited for
+//!      ▲  └─── definite, one panic too many ──▶ FAILED ── its secrets are others now: a new attempt
+//!      └ back-off ◀── transient, panic: RESTARTING, the trace says what is waited for
 //! ```
+//! A panic of any thread of an attempt ends it: they are one crew (`walspring_connect::threads`). What such a thread held is
+//! gone with its attempt, and the next one begins at the stored offset, so nothing that a defect left behind is used again.
 
-use std::any::Any;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use walspring_connect::{Backend, CONNECT_EXCEPTION, ConvertError, TaskError};
+use walspring_connect::threads::{self, Crew, Panic};
+use walspring_connect::{Backend, CONNECT_EXCEPTION, ConvertError, Kind, TaskError};
 
 use crate::committer::FENCED;
 use crate::info::State;
 use crate::metrics::{Metrics, TaskMetrics};
 use crate::plugins::{ConnectorPlugin, Plugins};
-use crate::restarts::{Backoff, is_taken_for_passing, restart_wait, source_retries_max};
+use crate::restarts::{Backoff, Panics, is_taken_for_passing, restart_wait, source_retries_max};
 use crate::settings::WorkerSettings;
 use crate::status_store::StatusBoard;
 use crate::task_control::{TaskControl, TaskHandle, Wish};
 use crate::task_status::TaskStatus;
+use crate::turns;
 
 const SECRETS_FIRST_LOOK: Duration = Duration::from_secs(1);
 const SECRETS_LAST_LOOK: Duration = Duration::from_secs(60);
@@ -49,15 +53,23 @@ pub(crate) fn spawn(context: TaskContext, paused: bool) -> std::io::Result<TaskH
     let task = context.task;
     let thread = {
         let control = control.clone();
-        std::thread::Builder::new().name(format!("task-{}-{task}", context.connector)).spawn(move || {
+        threads::spawn(format!("task-{}-{task}", context.connector), move || {
+            let _end = EndOnDrop(&control);
             let life = Life::new(&context, &control);
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| life.live())) {
-                life.shared.set(State::Failed, Some(panicked(&*panic).trace()));
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| life.live())) {
+                life.shared.set(State::Failed, Some(broke_off(&Panic::caught(&*payload)).trace()));
             }
-            control.end();
         })?
     };
     Ok(TaskHandle { task, control, thread: Some(thread) })
+}
+
+struct EndOnDrop<'a>(&'a TaskControl);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 pub(crate) struct Life<'a> {
@@ -65,20 +77,20 @@ pub(crate) struct Life<'a> {
     pub control: &'a Arc<TaskControl>,
     pub metrics: Arc<TaskMetrics>,
     pub shared: Arc<TaskStatus>,
+    /// Something was stored in this attempt: the next one begins further on.
+    pub progress: Arc<AtomicBool>,
 }
 
 /// How an attempt ended, when not in order.
 pub(crate) struct AttemptFailed {
     pub error: TaskError,
-    /// Something was stored: the next attempt begins further on.
-    pub progress: bool,
     /// It came from the source, whose retries may be limited.
     pub of_source: bool,
 }
 
 impl From<TaskError> for AttemptFailed {
     fn from(error: TaskError) -> AttemptFailed {
-        AttemptFailed { error, progress: false, of_source: false }
+        AttemptFailed { error, of_source: false }
     }
 }
 
@@ -99,11 +111,12 @@ impl<'a> Life<'a> {
             control: control.clone(),
             seen: Default::default(),
         });
-        Life { context, control, metrics, shared }
+        Life { context, control, metrics, shared, progress: Arc::default() }
     }
 
     pub fn live(&self) {
         let mut backoff = Backoff::new(&self.context.connector, self.context.task);
+        let mut panics = Panics::default();
         backoff.fix(restart_wait(&self.given("retriable.restart.connector.wait.ms")));
         loop {
             if self.control.wish() == Wish::Pause {
@@ -112,26 +125,42 @@ impl<'a> Life<'a> {
             if self.control.wait_while_paused() == Wish::Stop {
                 return;
             }
-            let secrets = self.secrets();
-            let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt()));
+            let mut secrets = None;
+            self.progress.store(false, Ordering::Release);
+            let crew = self.crew();
+            let attempt = {
+                let _boarded = crew.board();
+                catch_unwind(AssertUnwindSafe(|| {
+                    secrets = self.secrets();
+                    self.attempt()
+                }))
+            };
             self.control.set_interrupter(None);
             self.shared.begin_anew();
-            let failed = match attempt {
+            let panic = match &attempt {
                 Ok(Ok(())) => return,
-                Ok(Err(failed)) => failed,
-                Err(panic) => panicked(&*panic).into(),
+                Ok(Err(failed)) if is_fenced(&failed.error) => None,
+                Ok(Err(_)) => crew.panic(),
+                Err(payload) => Some(crew.panic().unwrap_or_else(|| Panic::caught(&**payload))),
             };
             if self.control.wish() == Wish::Stop {
                 return;
             }
-            let AttemptFailed { error, progress, of_source } = failed;
-            if progress {
+            if self.progress.load(Ordering::Acquire) {
                 backoff.reset();
+                panics.progress();
             }
-            let fenced = error.causes.iter().any(|(class, _)| *class == FENCED);
+            let panicked = panic.is_some();
+            let AttemptFailed { error, of_source } = match (panic, attempt) {
+                // What else failed followed from it.
+                (Some(panic), _) => AttemptFailed { error: after(&panic, &mut panics), of_source: true },
+                (None, Ok(Err(failed))) => failed,
+                (None, _) => return,
+            };
+            let fenced = is_fenced(&error);
             let passes = || {
                 let taken_for_passing = self.given("internal.custom.retriable.exception");
-                error.is_transient() || (of_source && is_taken_for_passing(&taken_for_passing, &error))
+                error.is_transient() || (of_source && !panicked && is_taken_for_passing(&taken_for_passing, &error))
             };
             let again = if fenced { self.is_still_ours(&error) } else { passes() };
             let tired = of_source && self.source_retries().is_some_and(|max| backoff.attempts() >= max);
@@ -171,6 +200,12 @@ impl<'a> Life<'a> {
                 false
             }
         }
+    }
+
+    /// Of another attempt.
+    fn crew(&self) -> Arc<Crew> {
+        let (panics, control) = (self.metrics.panics.clone(), self.control.clone());
+        Crew::new(move || panics.add(1), move || control.interrupt())
     }
 
     fn source_retries(&self) -> Option<u32> {
@@ -239,8 +274,21 @@ pub(crate) fn not_configured(e: ConvertError) -> TaskError {
     TaskError::definite(e.class, e.message)
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> TaskError {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    TaskError::definite(CONNECT_EXCEPTION, format!("the task broke off: {}", text.unwrap_or("for no given reason")))
+/// The error of an attempt that ended by a panic: it passes as long as there were few of them.
+fn after(panic: &Panic, panics: &mut Panics) -> TaskError {
+    let mut error = broke_off(panic);
+    match panics.another(turns::now()) {
+        None => error.kind = Kind::Transient,
+        Some(too_many) => error.message = format!("{}; {too_many}", error.message),
+    }
+    error
+}
+
+fn is_fenced(error: &TaskError) -> bool {
+    error.causes.iter().any(|(class, _)| *class == FENCED)
+}
+
+pub(crate) fn broke_off(panic: &Panic) -> TaskError {
+    TaskError::definite(CONNECT_EXCEPTION, format!("the task broke off: {panic}"))
         .hint("this is a defect; please report it with the log")
 }

@@ -4,9 +4,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use walspring_connect::{SignalInbox, StopToken};
+use walspring_connect::{SignalInbox, StopToken, threads};
 
 use crate::turns;
+
+const ORPHAN_WAIT: Duration = Duration::from_secs(5);
 
 /// What a task should be doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,9 +76,10 @@ impl TaskControl {
         self.changed.notify_all();
     }
 
+    /// Or until a thread of the attempt has panicked.
     pub fn wait_while_paused(&self) -> Wish {
         let mut state = self.lock();
-        while state.wish == Wish::Pause {
+        while state.wish == Wish::Pause && threads::panicked().is_none() {
             if let Some(turns) = turns::simulated() {
                 drop(state);
                 turns.wait(Duration::from_secs(1));
@@ -103,6 +106,15 @@ impl TaskControl {
     /// How the thread can be got out of what it waits for.
     pub fn set_interrupter(&self, interrupter: Option<Interrupter>) {
         self.lock().interrupter = interrupter;
+    }
+
+    /// Gets the thread out of what it waits for.
+    pub fn interrupt(&self) {
+        let interrupter = self.lock().interrupter.clone();
+        if let Some(interrupt) = interrupter {
+            interrupt();
+        }
+        self.changed.notify_all();
     }
 
     pub fn is_left_behind(&self) -> bool {
@@ -135,15 +147,22 @@ pub(crate) struct TaskHandle {
     pub thread: Option<JoinHandle<()>>,
 }
 
+/// Not joined, because whoever had it panicked: it is stopped all the same, for another one may be started.
+impl Drop for TaskHandle {
+    fn drop(&mut self) {
+        self.control.set(Wish::Stop);
+        if std::thread::panicking() {
+            self.control.wait_ended(ORPHAN_WAIT);
+        }
+    }
+}
+
 impl TaskHandle {
     /// Waits until a task that was told to stop has ended. One that does not end in time is left behind: its successor's
     /// writer fences it.
     pub fn join(mut self, timeout: Duration) {
         if !self.control.wait_ended(timeout) {
-            let interrupter = self.control.lock().interrupter.clone();
-            if let Some(interrupt) = interrupter {
-                interrupt();
-            }
+            self.control.interrupt();
             if !self.control.wait_ended(Duration::from_secs(2)) {
                 self.control.lock().left_behind = true;
                 tracing::warn!(task = self.task, "the task did not end in time and is left behind");

@@ -90,11 +90,6 @@ fn what_does_not_pass_fails_the_task_until_it_is_restarted() {
     assert_eq!((plan.connector.state.as_str(), plan.tasks[0].state.as_str()), ("RUNNING", "RESTARTING"));
     world.wait_status(&worker, &["RUNNING", "RUNNING"]);
 
-    world.source.panics.store(true, Ordering::SeqCst);
-    world.wait_status(&worker, &["RUNNING", "FAILED"]);
-    assert!(worker.task_status("a", 0).unwrap().trace.unwrap().contains("asked to break off"));
-    worker.restart_task("a", 0).unwrap();
-    world.wait_status(&worker, &["RUNNING", "RUNNING"]);
     world.source.add(0..1);
     wait_until("the record", || world.values().len() == 1);
     assert!(worker.shutdown(Duration::from_secs(10)));
@@ -120,7 +115,7 @@ fn a_task_that_failed_is_started_again_when_the_file_with_its_password_has_chang
     world.source.add(0..1);
     wait_until("the record", || world.values().len() == 1);
     // While one waits for that, it can be stopped, and restarted by hand.
-    world.source.panics.store(true, Ordering::SeqCst);
+    world.source.poll_errors.lock().unwrap().push_back(refused());
     world.wait_status(&worker, &["RUNNING", "FAILED"]);
     worker.restart_task("a", 0).unwrap();
     world.wait_status(&worker, &["RUNNING", "RUNNING"]);

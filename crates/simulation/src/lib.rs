@@ -179,7 +179,10 @@ impl Parts {
         match ended {
             Ok(()) => !is_replaced && !is_cut,
             Err(trace) => {
-                if !turns.killed.get() && !is_replaced {
+                if trace.contains(turns::PANIC) {
+                    // Too many in a row: somebody restarts it.
+                    world.counts.add("tasks that failed by panics");
+                } else if !turns.killed.get() && !is_replaced {
                     world.log.account.tell(|| format!("the task failed: {trace}"));
                 }
                 false

@@ -16,6 +16,9 @@ use crate::world::Sim;
 /// What a process's end unwinds with.
 pub struct Killed;
 
+/// What a thread panics with.
+pub const PANIC: &str = "planted by a seed";
+
 type Streaming = (u64, Box<dyn Fn() -> Lsn>);
 
 /// One worker's turns.
@@ -63,6 +66,12 @@ pub fn pass(place: &'static str) {
         world.say(|| format!("worker {} ends at {place}", worker.worker));
         drop(world);
         worker.die();
+    }
+    if world.panics() {
+        world.counts.add("panics");
+        world.say(|| format!("worker {} panics at {place}", worker.worker));
+        drop(world);
+        std::panic::resume_unwind(Box::new(PANIC))
     }
 }
 
@@ -236,6 +245,9 @@ impl WorkerTurns {
         // What it does may come back here.
         let Some(mut step) = self.committer.borrow_mut().take() else { return Stepped::Ended };
         let stepped = step();
+        if self.killed.get() {
+            self.die();
+        }
         if stepped != Stepped::Ended {
             *self.committer.borrow_mut() = Some(step);
         }

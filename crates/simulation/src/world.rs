@@ -27,6 +27,8 @@ pub struct Chances {
     pub cut: u64,
     pub store_fails: u64,
     pub transaction_times_out: u64,
+    /// A thread does, at a named place.
+    pub panics: u64,
     /// Does not go on from the newest offset when nothing comes.
     pub quiet: u64,
 }
@@ -48,6 +50,7 @@ impl Chances {
             store_fails: some(200),
             transaction_times_out: some(60),
             quiet: 100 + some(600),
+            panics: 0,
         }
     }
 
@@ -76,6 +79,7 @@ impl Counts {
 
 pub struct World {
     pub random: Random,
+    panics: Random,
     pub chances: Chances,
     pub begun: Instant,
     pub now: Instant,
@@ -121,10 +125,15 @@ impl Sim {
         let transactions = 3 + random.below(14);
         let server = Server::new(&mut random, transactions);
         let chances = Chances::new(&mut random);
+        // With a source of its own, for seeds without are the same as they were before there were any.
+        let mut panics = Random::new(!seed);
+        let panic_chance = if panics.below(2) == 0 { panics.below(30) } else { 0 };
+        let chances = Chances { panics: panic_chance, ..chances };
         let turns_left = 40 + random.below(400);
         let now = Instant::now();
         let world = World {
             random,
+            panics,
             chances,
             begun: now,
             now,
@@ -165,6 +174,10 @@ impl World {
     pub fn chance(&mut self, chance: impl Fn(&Chances) -> u64) -> bool {
         let chance = chance(&self.chances);
         self.chances.of(&mut self.random, chance)
+    }
+
+    pub fn panics(&mut self) -> bool {
+        self.chances.of(&mut self.panics, self.chances.panics)
     }
 
     pub fn pass(&mut self, time: Duration) {

@@ -29,6 +29,7 @@ fn thousands_of_seeds_keep_the_invariants() {
         ("replies lost", 100),
         ("stores that failed", 50),
         ("transactions that timed out", 20),
+        ("panics", 100),
         ("steps back", 20),
     ] {
         let n = counts.0.get(what).copied().unwrap_or_default();

@@ -47,7 +47,8 @@ impl RunningWorker {
         let (connect, storage) = backend::connect(file)?;
         let settings = settings::settings(file, &addresses);
         let graceful_timeout = settings.graceful_timeout;
-        let supervisor = Supervisor::start(settings, plugins, connect);
+        let supervisor = Supervisor::start(settings, plugins, connect)
+            .map_err(|e| Failure::error(format!("no thread can be started for the connectors: {e}")))?;
         let (stopping, stop) = watch::channel(false);
         let router = walspring_rest::router(
             Rest {

@@ -5,9 +5,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, Result as Caught};
+use std::thread::Result as Caught;
 
-use walspring_connect::ConsumedRecord;
+use walspring_connect::{ConsumedRecord, threads};
 
 use super::batch::Batch;
 use super::decoder::Decoder;
@@ -77,7 +77,10 @@ impl Ahead {
                 }
             }
         };
-        Builder::new().name(self.thread_name.clone()).spawn(work).ok()?;
+        if let Err(e) = threads::spawn(&self.thread_name, work) {
+            tracing::debug!("nothing is decoded ahead, no thread can be started: {e}");
+            return None;
+        }
         Some(Helper { records, batches })
     }
 }

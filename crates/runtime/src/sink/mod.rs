@@ -105,14 +105,14 @@ impl Life<'_> {
             status: &self.shared,
             backoff: PutBackoff::default(),
             on_topic: self.track_topics(),
+            progress: &self.progress,
             state: Default::default(),
         };
         let result = sink_loop.run();
-        let progress = sink_loop.state.progress;
         drop(sink_loop);
         // Others take the partitions at once, whatever the sink's end takes.
         drop(member);
-        result.map_err(|error| AttemptFailed { error, progress, of_source: false })
+        result.map_err(|error| AttemptFailed { error, of_source: false })
     }
 }
 

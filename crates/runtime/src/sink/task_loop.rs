@@ -7,13 +7,15 @@
 //! polls all the while, with every partition paused, so that the group does not take it for dead.
 
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use walspring_connect::Progress;
 use walspring_connect::{
     CONNECT_EXCEPTION, Consumed, ConsumedRecord, Outcome, RecordConsumer, SinkTask, StoreError, TaskError,
-    TopicPartition,
+    TopicPartition, threads,
 };
 
 use super::ahead::Ahead;
@@ -27,6 +29,7 @@ use super::settings::SinkSettings;
 use crate::committer::store_error;
 use crate::info::State;
 use crate::restarts::PutBackoff;
+use crate::task::broke_off;
 use crate::task_control::{TaskControl, Wish};
 use crate::task_status::TaskStatus;
 
@@ -53,6 +56,8 @@ pub(super) struct SinkLoop<'a> {
     pub backoff: PutBackoff,
     /// Hears of each topic of which records were read, once.
     pub on_topic: Box<dyn FnMut(&str) + Send>,
+    /// Becomes true when an offset was committed.
+    pub progress: &'a AtomicBool,
     pub state: LoopState,
 }
 
@@ -81,28 +86,37 @@ pub(super) struct LoopState {
     /// Bytes of a record, on average, in the last poll.
     record_bytes: usize,
     topics: HashSet<Arc<str>>,
-    /// Something was made durable.
-    pub progress: bool,
 }
 
 impl SinkLoop<'_> {
     /// Until the task should stop, or fails. What was written is committed whichever way it ends.
     pub fn run(&mut self) -> Result<(), TaskError> {
-        let result = self.turns();
+        let result = catch_unwind(AssertUnwindSafe(|| self.turns())).unwrap_or_else(|panic| {
+            // What was written before need not come again; the sink itself may be in any state.
+            self.commit_at_end();
+            resume_unwind(panic)
+        });
         // After an error there is a record that was read and is not dealt with.
         if result.is_ok() {
             self.reach();
         }
-        if let Err(error) = self.commit(None) {
-            self.warn(&format!("offsets were not committed at the end; records will come again: {error}"));
-        }
+        self.commit_at_end();
         self.sink.close(&self.opened(&self.state.positions.partitions()));
         self.metrics.set_partitions(&[]);
         result
     }
 
+    fn commit_at_end(&mut self) {
+        if let Err(error) = self.commit(None) {
+            self.warn(&format!("offsets were not committed at the end; records will come again: {error}"));
+        }
+    }
+
     fn turns(&mut self) -> Result<(), TaskError> {
         loop {
+            if let Some(panic) = threads::panicked() {
+                return Err(broke_off(&panic));
+            }
             match self.control.wish() {
                 Wish::Stop => return Ok(()),
                 Wish::Pause => self.pause()?,
@@ -194,7 +208,6 @@ impl SinkLoop<'_> {
         let settled = batch.settled();
         self.metrics.settled(batch, settled);
         self.state.positions.advance(&batch.raws[..settled]);
-        self.state.progress |= settled > 0;
         if let Some(observing) = &self.observing {
             // So is the record that the task fails at, but that it comes again.
             let ends = usize::from(batch.end.is_some() && batch.todo.is_empty());
@@ -411,6 +424,7 @@ impl SinkLoop<'_> {
         }
         self.state.commit_at = Some(Instant::now() + self.settings.commit_interval);
         self.consumer.commit(&offsets)?;
+        self.progress.store(true, Ordering::Release);
         self.metrics.commits.add(1);
         self.state.positions.committed(&offsets);
         Ok(())

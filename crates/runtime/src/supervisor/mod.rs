@@ -17,9 +17,12 @@ mod signals;
 mod sink_offsets;
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use walspring_connect::threads::{self, Panic};
 use walspring_connect::{Backend, Props, StoreError};
 
 use crate::configs_store::{Configs, Entry};
@@ -29,6 +32,9 @@ use crate::refusal::Refusal;
 use crate::settings::WorkerSettings;
 use crate::status_store::StatusBoard;
 use crate::task_control::TaskHandle;
+
+/// How soon it is tried again to start a reconciler.
+const REQUEST_AGAIN: Duration = Duration::from_millis(250);
 
 /// Reaches the store; called until it succeeds.
 pub type Connect = Box<dyn FnMut() -> Result<Arc<dyn Backend>, StoreError> + Send>;
@@ -88,8 +94,8 @@ pub enum Health {
 }
 
 impl Supervisor {
-    /// Returns at once; the store is reached in the background.
-    pub fn start(settings: WorkerSettings, plugins: Plugins, connect: Connect) -> Arc<Supervisor> {
+    /// Returns at once; the store is reached in the background. The error: there can be no thread for it.
+    pub fn start(settings: WorkerSettings, plugins: Plugins, connect: Connect) -> io::Result<Arc<Supervisor>> {
         let supervisor = Arc::new_cyclic(|this| Supervisor {
             statuses: StatusBoard::new(&settings.worker_id),
             settings: Arc::new(settings),
@@ -108,11 +114,8 @@ impl Supervisor {
             this: this.clone(),
         });
         let this = supervisor.clone();
-        std::thread::Builder::new()
-            .name("supervisor".into())
-            .spawn(move || this.run(connect))
-            .expect("a thread for the supervisor");
-        supervisor
+        threads::spawn("supervisor", move || this.run(connect))?;
+        Ok(supervisor)
     }
 
     pub fn settings(&self) -> &WorkerSettings {
@@ -165,13 +168,14 @@ impl Supervisor {
         names.iter().for_each(|name| self.request(&mut state, name));
         self.changed.notify_all();
         let drained = loop {
-            if state.connectors.values().all(|c| !c.busy) {
+            if state.connectors.values().all(|c| !c.busy && !c.dirty) {
                 break true;
             }
             match end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-                Some(left) => state = self.wait(state, left),
+                Some(left) => state = self.wait(state, left.min(REQUEST_AGAIN)),
                 None => break false,
             }
+            self.request_again(&mut state);
         };
         drop(state);
         // Without the store nothing is lost with them: at the next start nothing runs until it does.
@@ -188,24 +192,45 @@ impl Supervisor {
         self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// The supervisor's own thread: reaches the store, replays it, and reads it again after a write whose outcome is not
-    /// known.
+    /// The supervisor's own thread. A defect of its own, or what it read, is no reason to leave the connectors alone.
     fn run(self: Arc<Self>, mut connect: Connect) {
-        let Some(backend) = self.retry("the store cannot be reached", &mut connect) else { return };
-        let Some(configs) = self.retry("the configurations cannot be read", &mut || backend.configs().read_to_end())
-        else {
-            return;
+        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.supervise(&mut connect))) {
+            let panic = Panic::caught(&*payload);
+            let mut state = self.lock();
+            if let Phase::Starting(waits_for) = &mut state.phase {
+                *waits_for = format!("{panic}; trying again");
+            }
+            drop(self.wait(state, Duration::from_secs(5)));
+        }
+    }
+
+    /// Reaches the store, replays it, and reads it again after a write whose outcome is not known.
+    fn supervise(&self, connect: &mut Connect) {
+        let backend = match self.backend() {
+            Some(backend) => backend,
+            None => match self.begin(connect) {
+                Some(backend) => backend,
+                None => return,
+            },
         };
-        let Some(statuses) = self.retry("the states cannot be read", &mut || backend.statuses().read_to_end()) else {
-            return;
-        };
+        self.look_after(&*backend);
+    }
+
+    /// `None`: the worker stops.
+    fn begin(&self, connect: &mut Connect) -> Option<Arc<dyn Backend>> {
+        let backend = self.retry("the store cannot be reached", connect)?;
+        let configs = self.retry("the configurations cannot be read", &mut || backend.configs().read_to_end())?;
+        let statuses = self.retry("the states cannot be read", &mut || backend.statuses().read_to_end())?;
         self.statuses.replay(&statuses);
-        self.statuses.write_to(backend.statuses());
+        self.retry("the states cannot be written", &mut || {
+            let started = self.statuses.write_to(backend.statuses());
+            started.map_err(|e| StoreError::Transient(format!("no thread can be started for them: {e}")))
+        })?;
         let cluster_id = backend.cluster_id();
 
         let mut state = self.lock();
         if !matches!(state.phase, Phase::Starting(_)) {
-            return;
+            return None;
         }
         state.configs = Configs::replay(&configs);
         state.cluster_id = Some(cluster_id);
@@ -223,18 +248,34 @@ impl Supervisor {
             }
         }));
 
+        Some(backend)
+    }
+
+    /// Until the worker stops, and nothing is left that no reconciler could be started for.
+    fn look_after(&self, backend: &dyn Backend) {
         let mut state = self.lock();
         loop {
             while !state.doubtful && state.phase == Phase::Ready {
                 if let Some(why) = self.statuses.fenced() {
                     drop(state);
                     self.on_fenced(why);
-                    return;
+                    state = self.lock();
+                    break;
                 }
-                state = self.wait(state, Duration::from_secs(5));
+                let left_out = self.request_again(&mut state);
+                state = self.wait(state, if left_out { REQUEST_AGAIN } else { Duration::from_secs(5) });
             }
-            if state.phase != Phase::Ready {
-                return;
+            match state.phase {
+                Phase::Ready => {}
+                // Who stops the worker sees to it.
+                Phase::Stopping | Phase::Starting(_) => return,
+                Phase::Fenced(_) => {
+                    if !self.request_again(&mut state) {
+                        return;
+                    }
+                    state = self.wait(state, REQUEST_AGAIN);
+                    continue;
+                }
             }
             state.doubtful = false;
             drop(state);
@@ -365,12 +406,22 @@ impl Supervisor {
             let Some(this) = self.this.upgrade() else { return };
             entry.busy = true;
             let of_thread = name.to_owned();
-            let thread = std::thread::Builder::new().name("reconcile".into());
-            if let Err(e) = thread.spawn(move || this.reconcile_loop(&of_thread)) {
-                tracing::error!(connector = name, "no thread can be started to look after the connector: {e}");
+            if let Err(e) = threads::spawn(format!("reconcile-{name}"), move || this.reconcile_loop(&of_thread)) {
+                tracing::error!(
+                    connector = name,
+                    "no thread can be started to look after the connector, it will be tried again: {e}"
+                );
                 entry.busy = false;
             }
         }
+    }
+
+    /// Of those for which no reconciler could be started. False: there were none.
+    fn request_again(&self, state: &mut State) -> bool {
+        let left_out = state.connectors.iter().filter(|(_, running)| running.dirty && !running.busy);
+        let names: Vec<String> = left_out.map(|(name, _)| name.clone()).collect();
+        names.iter().for_each(|name| self.request(state, name));
+        !names.is_empty()
     }
 
     /// Waits until the connector is as it should be.

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use walspring_connect::threads::Panic;
 use walspring_connect::{CONFIG_EXCEPTION, CONNECT_EXCEPTION, Props, StoreError, TaskError};
 
 use super::{Phase, Supervisor};
@@ -13,8 +14,9 @@ use crate::committer::store_error;
 use crate::configs_store::{self, TargetState};
 use crate::info::State;
 use crate::plugins::ConnectorPlugin;
+use crate::restarts::PANICS_IN_A_ROW_MAX;
 use crate::state_store::ConnectorState;
-use crate::task::{TaskContext, resolve, spawn};
+use crate::task::{TaskContext, broke_off, resolve, spawn};
 use crate::task_control::{TaskHandle, Wish};
 
 /// Each is a thread and a member of a group.
@@ -53,11 +55,22 @@ impl Supervisor {
     pub(super) fn reconcile_loop(&self, name: &str) {
         // As the original: 250 ms, doubled up to a minute.
         let mut wait = Duration::from_millis(250);
+        let mut panics = 0;
         while let Some(job) = self.next_job(name) {
-            let done = catch_unwind(AssertUnwindSafe(|| self.reconcile(name, job))).unwrap_or_else(|_| {
-                self.statuses.set_connector(name, State::Failed, Some("the supervisor broke off".into()), None);
-                Done::nothing_runs()
-            });
+            let done = match catch_unwind(AssertUnwindSafe(|| self.reconcile(name, job))) {
+                Ok(done) => {
+                    panics = 0;
+                    done
+                }
+                Err(payload) => {
+                    // Its tasks were stopped as they were dropped.
+                    let error = broke_off(&Panic::caught(&*payload));
+                    self.statuses.set_connector(name, State::Failed, Some(error.trace()), None);
+                    panics += 1;
+                    let again = (panics < PANICS_IN_A_ROW_MAX).then_some(Duration::ZERO);
+                    Done { again, ..Done::nothing_runs() }
+                }
+            };
             let mut state = self.lock();
             let Some(entry) = state.connectors.get_mut(name) else { return };
             entry.tasks = done.tasks;
@@ -177,6 +190,7 @@ impl Supervisor {
         }
         let state = if paused { State::Paused } else { State::Running };
         self.statuses.set_connector(name, state, None, version);
+        let mut again = None;
         for (n, task_config) in (0..).zip(&configs) {
             if kept.iter().any(|t| t.task == n) {
                 continue;
@@ -188,12 +202,14 @@ impl Supervisor {
                 Err(e) => {
                     let error =
                         TaskError::transient(CONNECT_EXCEPTION, format!("no thread can be started for it: {e}"));
-                    self.statuses.set_task(name, n, State::Failed, Some(error.trace()), version);
+                    tracing::warn!(connector = name, task = n, "the task will be started again: {error}");
+                    self.statuses.set_task(name, n, State::Restarting, Some(error.trace()), version);
+                    again = Some(Duration::ZERO);
                 }
             }
         }
         kept.sort_by_key(|t| t.task);
-        Done { tasks: kept, applied: Some(config), again: None }
+        Done { tasks: kept, applied: Some(config), again }
     }
 
     fn resolve_connector(&self, config: &Props) -> Result<Found, TaskError> {

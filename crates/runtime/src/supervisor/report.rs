@@ -1,5 +1,7 @@
 //! `/metrics`: our own numbers, and the names by which dashboards of Kafka Connect find connectors and tasks.
 
+use walspring_connect::threads;
+
 use super::{Health, Supervisor};
 use crate::info::State;
 use crate::metrics::help;
@@ -10,6 +12,7 @@ impl Supervisor {
     pub fn metrics_text(&self) -> String {
         let mut page = Page::default();
         self.metrics.write_to(&mut page);
+        page.number("walspring_panics_total", "counter", help("walspring_panics_total"), "", threads::panics() as f64);
         self.states(&mut page);
         page.render()
     }

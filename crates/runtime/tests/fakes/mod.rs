@@ -99,7 +99,7 @@ impl World {
             .into(),
             ..WorkerSettings::default()
         };
-        Supervisor::start(settings, plugins(self), connect)
+        Supervisor::start(settings, plugins(self), connect).unwrap()
     }
 
     /// As SIGKILL: nothing that the worker still does has an effect.
@@ -368,7 +368,10 @@ pub struct Source {
     /// Errors of the polls to come.
     pub poll_errors: Mutex<VecDeque<TaskError>>,
     pub start_errors: Mutex<VecDeque<TaskError>>,
-    pub panics: AtomicBool,
+    /// How many polls to come panic, confirmations, and threads of the source.
+    pub panics: AtomicU64,
+    pub confirm_panics: AtomicU64,
+    pub thread_panics: AtomicU64,
     pub starts: AtomicU64,
     pub closes: AtomicU64,
     /// At most this many events a poll; 0: all.
@@ -416,8 +419,17 @@ impl SourcePlugin for FakePlugin {
         }
         let offset = (context.offset)(&partition())?;
         let next = offset.map_or(0, |o| o["n"].as_u64().unwrap());
+        if self.0.thread_panics.load(Ordering::SeqCst) > 0 {
+            let source = self.0.clone();
+            threads::spawn("of-the-source", move || panic_if_asked(&source.thread_panics)).unwrap();
+        }
         Ok(Box::new(FakeTask { source: self.0.clone(), next, stop: context.stop }))
     }
+}
+
+fn panic_if_asked(times: &AtomicU64) {
+    let left = times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    assert!(left.is_err(), "asked to break off");
 }
 
 fn partition() -> SourcePartition {
@@ -434,6 +446,7 @@ struct Confirm(Arc<Source>);
 
 impl Feedback for Confirm {
     fn stored(&self, offset: &walspring_record::SourceOffset) {
+        panic_if_asked(&self.0.confirm_panics);
         self.0.confirmed.store(offset["n"].as_u64().unwrap(), Ordering::SeqCst);
     }
 }
@@ -447,7 +460,7 @@ impl SourceTask for FakeTask {
         partition()
     }
     fn poll(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError> {
-        assert!(!self.source.panics.swap(false, Ordering::SeqCst), "asked to break off");
+        panic_if_asked(&self.source.panics);
         if let Some(e) = self.source.poll_errors.lock().unwrap().pop_front() {
             return Err(e);
         }
@@ -516,6 +529,7 @@ impl Converter for Text {
         match value {
             walspring_record::Value::Null => Ok(Presence::Null),
             walspring_record::Value::String(s) if &**s == "bad" => Err(ConvertError::data("it is bad")),
+            walspring_record::Value::String(s) if &**s == "broken" => panic!("no way to write {s:?}"),
             walspring_record::Value::String(s) => {
                 out.extend(s.bytes());
                 Ok(Presence::Bytes)
