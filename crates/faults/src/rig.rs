@@ -232,17 +232,21 @@ impl Rig {
         self.wait("a confirmation", || self.confirmed().filter(|now| *now > more_than));
     }
 
+    /// The connector's stored offset.
+    pub fn stored(&mut self) -> Option<Value> {
+        self.offsets.read();
+        let is_ours = |record: &&Value| record["key"][0] == "one" && record["value"].is_object();
+        self.offsets.records.iter().rev().find(is_ours).map(|record| record["value"].clone())
+    }
+
     /// I6: with no worker running, whether the server was told more than the stored offset says.
     pub fn confirmed_too_much(&mut self) -> Option<String> {
         let confirmed = self.confirmed()?;
         // What was committed is shown a moment later.
         let end = Instant::now() + Duration::from_secs(3);
         loop {
-            self.offsets.read();
-            let is_ours = |record: &&Value| record["key"][0] == "one" && record["value"].is_object();
-            let offset = self.offsets.records.iter().rev().find(is_ours).map(|record| &record["value"]);
             // Without the end of a transaction it is a snapshot's, which says where it read.
-            let stored = offset.and_then(|o| o["lsn_commit"].as_u64().or(o["lsn"].as_u64()));
+            let stored = self.stored().and_then(|o| o["lsn_commit"].as_u64().or(o["lsn"].as_u64()));
             // Before the first offset the slot stands where it was made.
             if stored.is_none_or(|stored| stored >= confirmed) {
                 return None;

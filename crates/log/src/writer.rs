@@ -89,7 +89,8 @@ impl Queue {
             bytes += r.bytes;
             bytes - r.bytes < COMMIT_BYTES
         };
-        let count = state.requests.iter().take_while(fits).count();
+        let most = fault::limit("commit_requests", usize::MAX);
+        let count = state.requests.iter().take_while(fits).take(most).count();
         Some(state.requests.drain(..count.max(1)).collect())
     }
 

@@ -92,6 +92,22 @@ impl Load {
         (0..pairs).for_each(|_| pair().expect("two transactions"));
     }
 
+    /// One transaction of so many rows of one table, with a delete in its midst.
+    pub fn large(url: &str, rows: u64) {
+        let mut session = Session::new(Client::connect(url, NoTls).expect("a session"), 0, false);
+        let mut transactions = || -> Result<()> {
+            session.begin()?;
+            session.insert(0, 2)?;
+            session.end(false)?;
+            session.begin()?;
+            session.insert(0, rows / 2)?;
+            session.delete(0)?;
+            session.insert(0, rows - rows / 2)?;
+            session.end(false).map(|_| ())
+        };
+        transactions().expect("two transactions");
+    }
+
     pub fn committed(&self) -> u64 {
         self.committed.load(Ordering::Relaxed)
     }
