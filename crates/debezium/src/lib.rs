@@ -45,6 +45,6 @@ pub use signal::{Condition, Signal, SignalAction, SnapshotRequest, WINDOW_CLOSE,
 pub use signal_blocking::BlockingSnapshot;
 pub use signal_java_array::JavaValue;
 pub use signal_state::{IncrementalState, SnapshotCollection};
-pub use snapshot_progress::{ReadLater, RowPlace, SnapshotProgress, Stretch, TablePart};
+pub use snapshot_progress::{Done, RowPlace, SnapshotProgress, Stretch, TablePart};
 pub use unavailable::UnavailableValues;
 pub use unchanged::is_unchanged;

@@ -50,7 +50,7 @@ pub struct DebeziumOffset {
     pub events_at_lsn: u64,
     /// `walspring_snapshot`: ours, see [`SnapshotProgress`](crate::SnapshotProgress).
     pub snapshot_progress: Option<Arc<str>>,
-    /// Everything else: transaction counters, incremental snapshots. Left out in an initial snapshot.
+    /// Everything else: transaction counters, incremental snapshots. Left out where only an initial snapshot is told of.
     pub rest: SourceOffset,
 }
 
@@ -97,6 +97,12 @@ impl DebeziumOffset {
         self.snapshot == Some(SnapshotKind::Initial)
     }
 
+    /// Says where a stream stands: also in an initial snapshot that goes on after a restart, up to whose point the stream
+    /// comes first. The original's say no `lsn_commit` in one.
+    pub fn is_of_stream(&self) -> bool {
+        !self.is_of_initial_snapshot() || self.lsn_commit.is_some()
+    }
+
     /// The map to store, in the order in which the original's map gives it.
     pub fn to_map(&self) -> SourceOffset {
         // Java's long: what somebody gave as a negative number is one again, and can be read again.
@@ -120,7 +126,7 @@ impl DebeziumOffset {
         .filter_map(|(key, value)| Some((key.to_owned(), value?)))
         .collect();
         // The original leaves them out in a blocking one too, and has forgotten them after a restart.
-        if !self.is_of_initial_snapshot() {
+        if self.is_of_stream() {
             pairs.extend(self.rest.iter().map(|(key, value)| (key.clone(), value.clone())));
         }
         let hashes: Vec<i32> = pairs.iter().map(|(key, _)| string_hash(key)).collect();

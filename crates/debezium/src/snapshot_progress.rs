@@ -5,12 +5,12 @@
 //! stream, so the places hold for as long as the file is the same.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
-use walspring_record::Lsn;
 
 /// Of what stands under the key. One that is not known is passed over.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// The place of a row in its table's file: page and item. Ordered as the file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,12 +92,53 @@ impl TablePart {
     }
 }
 
-/// Tables whose changes before a point are not streamed: they were read as of that point, whole, and their rows cannot be
-/// told apart from those of the stream.
+/// Tables that have been read whole, by their oids, and how they are written: an offset tells all of them, and there is one
+/// for each that ends, so that what is written only grows at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ReadLater {
-    pub point: Lsn,
-    pub tables: BTreeSet<u32>,
+pub struct Done {
+    tables: BTreeSet<u32>,
+    /// In the order in which they ended, each as its distance from the one before: a few bytes a table.
+    text: String,
+    last: u32,
+}
+
+impl Done {
+    pub fn insert(&mut self, table: u32) {
+        if self.tables.insert(table) {
+            let comma = if self.text.is_empty() { "" } else { "," };
+            let distance = i64::from(table) - i64::from(std::mem::replace(&mut self.last, table));
+            let _ = write!(self.text, "{comma}{distance}");
+        }
+    }
+
+    pub fn contains(&self, table: u32) -> bool {
+        self.tables.contains(&table)
+    }
+
+    pub fn len(&self) -> usize {
+        self.tables.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+    }
+
+    fn parse(json: &Json) -> Option<Done> {
+        let (mut done, mut table) = (Done::default(), 0i64);
+        for distance in json.as_array()? {
+            table = table.checked_add(distance.as_i64()?)?;
+            done.insert(u32::try_from(table).ok()?);
+        }
+        Some(done)
+    }
+}
+
+impl FromIterator<u32> for Done {
+    fn from_iter<I: IntoIterator<Item = u32>>(tables: I) -> Done {
+        let mut done = Done::default();
+        tables.into_iter().for_each(|table| done.insert(table));
+        done
+    }
 }
 
 /// The state of an initial snapshot that has not come to its end. Tables go by their oids.
@@ -105,9 +146,8 @@ pub struct ReadLater {
 pub struct SnapshotProgress {
     /// The oldest transaction that the first of its readings did not see whole.
     pub xmin: u64,
-    pub done: BTreeSet<u32>,
+    pub done: Done,
     pub parts: Vec<TablePart>,
-    pub later: Vec<ReadLater>,
 }
 
 impl SnapshotProgress {
@@ -117,46 +157,21 @@ impl SnapshotProgress {
         if stored.get("version")?.as_u64()? != VERSION {
             return None;
         }
-        let later = |json: &Json| {
-            let [point, tables] = json.as_array()?.as_slice() else { return None };
-            Some(ReadLater { point: Lsn(point.as_u64()?), tables: oids(tables)? })
-        };
         Some(SnapshotProgress {
             xmin: stored.get("xmin")?.as_u64()?,
-            done: oids(stored.get("done")?)?,
+            done: Done::parse(stored.get("done")?)?,
             parts: stored.get("parts")?.as_array()?.iter().map(part).collect::<Option<_>>()?,
-            later: stored.get("later")?.as_array()?.iter().map(later).collect::<Option<_>>()?,
         })
     }
 
-    /// For the offset. Oids are given as distances, so that thousands of tables take a few bytes each.
+    /// For the offset.
     pub fn text(&self) -> String {
         let places = |(from, to): &Stretch| json!([from.page, from.item, to.page, to.item]);
         let part = |part: &TablePart| json!({ "table": part.table, "file": part.file, "read": part.read.iter().map(places).collect::<Vec<_>>() });
-        let later = |later: &ReadLater| json!([later.point.0, distances(&later.tables)]);
-        json!({
-            "version": VERSION,
-            "xmin": self.xmin,
-            "done": distances(&self.done),
-            "parts": self.parts.iter().map(part).collect::<Vec<_>>(),
-            "later": self.later.iter().map(later).collect::<Vec<_>>(),
-        })
-        .to_string()
+        let parts = Json::from_iter(self.parts.iter().map(part));
+        let (xmin, done) = (self.xmin, &self.done.text);
+        format!("{{\"version\":{VERSION},\"xmin\":{xmin},\"done\":[{done}],\"parts\":{parts}}}")
     }
-}
-
-fn distances(oids: &BTreeSet<u32>) -> Vec<u32> {
-    let mut before = 0;
-    oids.iter().map(|oid| oid - std::mem::replace(&mut before, *oid)).collect()
-}
-
-fn oids(json: &Json) -> Option<BTreeSet<u32>> {
-    let mut oid = 0u32;
-    let next = |distance: &Json| {
-        oid = oid.checked_add(u32::try_from(distance.as_u64()?).ok()?)?;
-        Some(oid)
-    };
-    json.as_array()?.iter().map(next).collect()
 }
 
 fn part(json: &Json) -> Option<TablePart> {
@@ -188,15 +203,13 @@ mod tests {
         part.add((at(100, 0), RowPlace::END));
         let progress = SnapshotProgress {
             xmin: 1 << 33,
-            done: [16_384, 16_390, 20_000].into(),
+            done: [16_384, 20_000, 16_390, 16_384].into_iter().collect(),
             parts: vec![part],
-            later: vec![ReadLater { point: Lsn(77), tables: [16_401].into() }],
         };
         assert_eq!(
             progress.text(),
-            "{\"version\":1,\"xmin\":8589934592,\"done\":[16384,6,3610],\
-             \"parts\":[{\"table\":16500,\"file\":16777,\"read\":[[0,0,7,3],[100,0,4294967295,0]]}],\
-             \"later\":[[77,[16401]]]}"
+            "{\"version\":2,\"xmin\":8589934592,\"done\":[16384,3616,-3610],\
+             \"parts\":[{\"table\":16500,\"file\":16777,\"read\":[[0,0,7,3],[100,0,4294967295,0]]}]}"
         );
         assert_eq!(SnapshotProgress::parse(&progress.text()), Some(progress));
     }
@@ -204,9 +217,11 @@ mod tests {
     #[test]
     fn what_another_version_stored_is_passed_over() {
         for text in [
-            r#"{"version":2,"xmin":1,"done":[],"parts":[],"later":[]}"#,
-            r#"{"version":1,"xmin":1,"done":[4294967295,4294967295],"parts":[],"later":[]}"#,
-            r#"{"version":1,"xmin":1,"done":[],"parts":[{"table":1,"file":1,"read":[[0,0,1]]}],"later":[]}"#,
+            r#"{"version":1,"xmin":1,"done":[],"parts":[],"later":[]}"#,
+            r#"{"version":2,"xmin":1,"done":[4294967295,4294967295],"parts":[]}"#,
+            r#"{"version":2,"xmin":1,"done":[5,-6],"parts":[]}"#,
+            r#"{"version":2,"xmin":1,"done":[9223372036854775807,1],"parts":[]}"#,
+            r#"{"version":2,"xmin":1,"done":[],"parts":[{"table":1,"file":1,"read":[[0,0,1]]}]}"#,
             "[]",
             "",
         ] {

@@ -42,8 +42,6 @@ pub trait Relations {
 struct OpenTransaction {
     xid: u32,
     commit_us: i64,
-    origin: Option<Arc<str>>,
-    origin_lsn: Option<Lsn>,
     /// Its place in the batch's transactions, while it has one.
     index: Option<u32>,
 }
@@ -78,6 +76,9 @@ pub struct ChangeReader<R> {
     resume: Resume,
     counter: EventCounter,
     open: Option<OpenTransaction>,
+    /// Whose changes the transaction replays, and where it ended there. As in the original it stays until the next one
+    /// begins: messages in between that are in none have it too.
+    origin: Option<(Arc<str>, Lsn)>,
     last: Option<LastEvent>,
     /// The end of the last transaction that was read whole.
     last_commit: Option<Lsn>,
@@ -152,6 +153,7 @@ impl<R: Relations> ChangeReader<R> {
             resume,
             counter: EventCounter::default(),
             open: None,
+            origin: None,
             last: None,
             last_commit,
             floor,
@@ -328,10 +330,7 @@ impl<R: Relations> ChangeReader<R> {
                 }
                 self.change(ChangeKind::Delete, &plan, wal_start, nth, seen_us, None, old, batch);
             }
-            Message::Begin(m) => {
-                self.begin(m.xid, wal_start, m.commit_ts.unix_us(), batch);
-                self.commits_at(Lsn(m.final_lsn));
-            }
+            Message::Begin(m) => self.begin(m.xid, wal_start, m.commit_ts.unix_us(), batch),
             Message::Commit(m) => self.commit(Lsn(m.end_lsn), m.commit_ts.unix_us(), batch),
             Message::Relation(m) => {
                 let plan = self.relations.describe(&m, self.open.as_ref().map(|open| open.xid))?;
@@ -360,10 +359,7 @@ impl<R: Relations> ChangeReader<R> {
             }
             Message::Logical(m) => self.logical_message(&m, wal_start, seen_us, batch)?,
             Message::Origin(m) => {
-                if let Some(open) = &mut self.open {
-                    open.origin = Some(String::from_utf8_lossy(m.name).into());
-                    open.origin_lsn = Some(Lsn(m.commit_lsn));
-                }
+                self.origin = Some((String::from_utf8_lossy(m.name).into(), Lsn(m.commit_lsn)));
             }
             Message::Type(_) => {}
             Message::BeginPrepare(_)
@@ -389,18 +385,11 @@ impl<R: Relations> ChangeReader<R> {
         Ok(())
     }
 
-    /// Where the commit of the transaction stands that has just begun.
-    pub fn commits_at(&mut self, commit: Lsn) {
-        if let Some(left_out) = &mut self.events.left_out {
-            left_out.begin(commit);
-            self.recent = None;
-        }
-    }
-
     fn begin(&mut self, xid: u32, lsn: Lsn, commit_us: i64, batch: &mut ChangeBatch) {
         self.resume.begin(xid);
         self.counter.reset();
-        self.open = Some(OpenTransaction { xid, commit_us, origin: None, origin_lsn: None, index: None });
+        self.open = Some(OpenTransaction { xid, commit_us, index: None });
+        self.origin = None;
         if let Some(record) = self.events.begin(xid, lsn, commit_us) {
             push_record(record, lsn, batch);
         }
@@ -468,8 +457,7 @@ impl<R: Relations> ChangeReader<R> {
             return Ok(Some(plan.clone()));
         }
         match self.tables.known.get(&oid).map(|known| &known.plan) {
-            // Asked first by each table's first row in a transaction: see `commits_at`.
-            Some(Some(_)) if self.events.left_out.as_ref().is_some_and(|left_out| left_out.has(oid)) => Ok(None),
+            Some(Some(_)) if self.events.catches_up.as_ref().is_some_and(|to| to.leaves_out(oid)) => Ok(None),
             Some(Some(plan)) => {
                 let plan = plan.clone();
                 self.recent = Some((oid, plan.clone()));
@@ -591,8 +579,8 @@ impl<R: Relations> ChangeReader<R> {
             last_commit_lsn: self.last_commit,
             has_lsn: true,
             xmin: self.events.xmin,
-            origin: open.origin.clone(),
-            origin_lsn: open.origin_lsn,
+            origin: self.origin.as_ref().map(|(name, _)| name.clone()),
+            origin_lsn: self.origin.as_ref().map(|(_, lsn)| *lsn),
         });
         let index = (batch.transactions.len() - 1) as u32;
         open.index = Some(index);
@@ -641,7 +629,16 @@ impl<R: Relations> ChangeReader<R> {
             push_record(record, lsn, batch);
             self.remember(lsn, nth, "MESSAGE");
         } else if !self.resume.loose_message_was_sent(lsn) && self.events.wants_message(&prefix)? {
-            let record = self.events.message(&prefix, m.content, None, self.last_commit, lsn, seen_us)?;
+            let of_none = Transaction {
+                xid: None,
+                commit_us: seen_us,
+                last_commit_lsn: self.last_commit,
+                has_lsn: true,
+                xmin: self.events.xmin,
+                origin: self.origin.as_ref().map(|(name, _)| name.clone()),
+                origin_lsn: self.origin.as_ref().map(|(_, lsn)| *lsn),
+            };
+            let record = self.events.message(&prefix, m.content, Some(of_none), self.last_commit, lsn, seen_us)?;
             push_record(record, lsn, batch);
             if self.open.is_none() {
                 self.remember(lsn, 1, "MESSAGE");

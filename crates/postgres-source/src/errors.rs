@@ -1,6 +1,7 @@
 //! PostgreSQL's errors as task errors: what is retried, and in whose words.
 
-use walspring_connect::{CONNECT_EXCEPTION, TaskError};
+use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, TaskError};
+use walspring_record::Lsn;
 
 use crate::doctor::words;
 use crate::wire::PgError;
@@ -20,6 +21,24 @@ pub fn from_pg(doing: &str, e: PgError) -> TaskError {
         Some(hint) => error.hint(hint),
         None => error,
     }
+}
+
+/// A stream that the server does not begin at `start`; in the original's words where another session reads the slot.
+pub fn not_streaming(start: Lsn, e: PgError) -> TaskError {
+    if e.code() != Some("55006") {
+        return from_pg("Starting the replication stream", e);
+    }
+    let message = format!(
+        "Failed to start replication stream at LSN{{{start}}}; when setting up multiple connectors for the same database host, \
+         please make sure to use a distinct replication slot name for each."
+    );
+    TaskError::transient(
+        CONNECT_EXCEPTION,
+        "An exception occurred in the change event producer. This connector will be stopped.",
+    )
+    .caused_by(DEBEZIUM_EXCEPTION, message)
+    .caused_by(PSQL_EXCEPTION, java_message(&e))
+    .hint("another session reads the slot; it is retried until that one ends")
 }
 
 /// What mends an error of the server that reading a row has met and that no retry heals.

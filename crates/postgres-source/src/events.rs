@@ -10,7 +10,7 @@ use walspring_config::postgres::{
 use walspring_connect::{SourcePartition, TaskError};
 use walspring_debezium::{
     self as debezium, BlockingSnapshot, DebeziumOffset, EventConfig, IncrementalState, LogicalMessage, MappingConfig,
-    ReadLater, SnapshotKind, SnapshotProgress, TopicNames, TransactionCounters, Unavailable,
+    SnapshotKind, TopicNames, TransactionCounters, Unavailable,
 };
 use walspring_record::leaf::{BinaryForm, Reader};
 use walspring_record::{
@@ -21,7 +21,7 @@ use walspring_record::{
 use crate::change_reader::LastEvent;
 use crate::config::{SourceConfig, too_complex};
 use crate::position::StoredPosition;
-use crate::resume::LeftOut;
+use crate::resume::CatchUp;
 use crate::shared_topics::SharedTopics;
 
 /// Where `lsn_commit` says more than the last COMMIT that was seen, that one; 0: none. With the original, which stores no such
@@ -55,7 +55,7 @@ impl StoredOffset {
             xid: offset.xid.and_then(|x| u32::try_from(x).ok()),
             lsn: offset.lsn.or(offset.lsn_proc),
             events_at_lsn: (offset.events_at_lsn > 0).then_some(offset.events_at_lsn),
-            inside_transaction: is_event && !snapshot,
+            inside_transaction: is_event && offset.is_of_stream(),
             loose_message: kind == "MESSAGE" && offset.xid.is_none(),
             snapshot_completed: snapshot && !offset.is_in_snapshot(),
         };
@@ -66,12 +66,6 @@ impl StoredOffset {
     /// Where the stream goes on, in the original's fields.
     pub fn place(&self) -> &DebeziumOffset {
         &self.offset
-    }
-
-    /// What the stream has to leave out from here on.
-    pub fn left_out(&self) -> Vec<ReadLater> {
-        let progress = self.offset.snapshot_progress.as_deref().filter(|_| !self.in_snapshot);
-        progress.and_then(SnapshotProgress::parse).map(|progress| progress.later).unwrap_or_default()
     }
 
     /// Blocking snapshots that had not ended.
@@ -101,8 +95,8 @@ pub struct Events {
     pub xmin: Option<u64>,
     /// How far snapshots are that signals asked for: a part of the offset.
     pub signalled: Option<SourceOffset>,
-    /// What the stream leaves out, since a snapshot that went on has read it.
-    pub left_out: Option<LeftOut>,
+    /// The stream is on its way to where the rest of an initial snapshot is read.
+    pub catches_up: Option<CatchUp>,
 }
 
 impl Events {
@@ -129,7 +123,7 @@ impl Events {
             topics: shares_no_topics.then(Arc::default),
             xmin: None,
             signalled: None,
-            left_out: None,
+            catches_up: None,
         })
     }
 
@@ -199,8 +193,9 @@ impl Events {
             message_type: Some(last.message_type.to_owned()),
             events_at_lsn: last.events_at_lsn,
             xmin: self.xmin.and_then(|xmin| i64::try_from(xmin).ok()),
-            // What a restart from here has to leave out.
-            snapshot_progress: self.left_out.as_ref().and_then(|l| l.text_for(last.last_commit.unwrap_or_default())),
+            // A restart from here goes on with the snapshot.
+            snapshot: self.catches_up.as_ref().map(|_| SnapshotKind::Initial),
+            snapshot_progress: self.catches_up.as_ref().map(CatchUp::text),
             rest,
             ..DebeziumOffset::default()
         }
@@ -217,7 +212,7 @@ impl Events {
         rest
     }
 
-    /// `progress`: how far it is; of one that is complete, what the stream has to leave out.
+    /// Of a snapshot that was begun in this start. `progress`: how far it is.
     pub fn snapshot_offset(
         &self,
         lsn: Lsn,

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use walspring_connect::{DEBEZIUM_EXCEPTION, Kind, TaskError};
-use walspring_debezium::{BlockingSnapshot, DebeziumOffset, ReadLater};
+use walspring_debezium::{BlockingSnapshot, DebeziumOffset};
 use walspring_record::{ChangeBatch, Lsn};
 
 use crate::change_reader::{ChangeReader, LastEvent};
 use crate::config::SourceConfig;
-use crate::errors::{from_pg, unreadable_row_hint};
+use crate::errors::{from_pg, not_streaming, unreadable_row_hint};
 use crate::events::StoredOffset;
 use crate::feedback::{SlotProgress, StatusUpdates};
 use crate::incremental::{Notice, StreamPlace, Visible};
@@ -21,16 +21,18 @@ use crate::metrics::LeftOut;
 use crate::position::Resume;
 use crate::relations::CatalogRelations;
 use crate::reselect::Reselect;
-use crate::resume;
+use crate::resume::CatchUp;
 use crate::signals::{Outside, Signals};
 use crate::snapshot::now_us;
-use crate::streamed::{Spill, Streamed};
+use crate::streamed::{Spill, Streamed, Taken};
 use crate::wire::{
     Connection, Frame, PgError, ReplicationStream, publication_names, quote_identifier, quote_replication_literal,
 };
 
+mod barrier;
 mod in_progress;
 
+use barrier::Barrier;
 use in_progress::InProgress;
 
 /// A server that shuts down asks again as soon as it is answered.
@@ -50,8 +52,8 @@ pub struct StreamStart {
     /// The slot stands before the start: offsets must say where the start is, or a restart would read what lies between.
     pub floor: Option<Lsn>,
     pub stored: Option<StoredOffset>,
-    /// What a snapshot that went on has read, and the stream leaves out.
-    pub later: Vec<ReadLater>,
+    /// A snapshot goes on once the stream has come to its point.
+    pub catches_up: Option<CatchUp>,
 }
 
 pub struct Stream {
@@ -80,6 +82,9 @@ pub struct Stream {
     in_progress: Option<Box<InProgress>>,
     /// From where it was started.
     stored: Option<StoredOffset>,
+    barrier: Option<Barrier>,
+    /// What comes before anything else, and its place.
+    held: Option<(Lsn, Vec<u8>)>,
     /// For how long nothing has come that was waited for, and how long that may be.
     silence: Duration,
     silence_max: Duration,
@@ -114,7 +119,7 @@ impl Stream {
         limits: Limits,
         outside: &Outside,
     ) -> Result<Stream, TaskError> {
-        let StreamStart { mut resume, slot, last_commit, floor, stored, later } = from;
+        let StreamStart { mut resume, slot, last_commit, floor, stored, catches_up } = from;
         let start = resume.start;
         if resume.skips() {
             // What was sent had been committed before now.
@@ -122,11 +127,8 @@ impl Stream {
         }
         let (streaming, version) = (&config.streaming, replication.server_version_num());
         let streams = streaming.wanted(version, config.typed.events.transaction_metadata);
-        let stream = replication.start_replication(&start_sql(config, start, streams)).map_err(|e| {
-            let busy = e.code() == Some("55006");
-            let error = from_pg("Starting the replication stream", e);
-            if busy { error.hint("another session reads the slot; it is retried until that one ends") } else { error }
-        })?;
+        let sql = start_sql(config, start, streams);
+        let stream = replication.start_replication(&sql).map_err(|e| not_streaming(start, e))?;
         tracing::info!(slot = %config.typed.slot.name, %start, in_progress = streams, "streaming");
         let in_progress = streams.then(|| {
             let (dir, disk_max) = (streaming.dir.clone(), streaming.disk_max);
@@ -134,8 +136,7 @@ impl Stream {
             Box::new(InProgress::new(streamed, streaming.refused.clone(), version))
         });
         let mut events = relations.events.clone();
-        let later = stored.as_ref().map_or(later, StoredOffset::left_out);
-        events.left_out = resume::LeftOut::new(later);
+        events.catches_up = catches_up;
         let signals = Signals::new(config, stored.as_ref(), outside, progress.clone())?.map(Box::new);
         let behind = if signals.is_some() { Some(relations.current_lsn()?) } else { None };
         if let Some(stored) = &stored {
@@ -167,6 +168,8 @@ impl Stream {
             behind,
             in_progress,
             stored,
+            barrier: None,
+            held: None,
             silence: Duration::ZERO,
             silence_max,
         })
@@ -183,7 +186,7 @@ impl Stream {
         }
         self.xmin(config)?;
         self.signals(batch)?;
-        if !batch.is_empty() || self.signals.as_ref().is_some_and(|s| s.blocking().is_some()) {
+        if !batch.is_empty() || self.waiting_signal().is_some() {
             return Ok(());
         }
         let beside = self.signals.as_ref().is_some_and(|s| s.comes_beside());
@@ -191,7 +194,14 @@ impl Stream {
         let mut seen_us = now_us();
         let mut frames = 0u32;
         let mut received = Lsn::ZERO;
+        if let Some((at, payload)) = self.held.take() {
+            self.reader.read(at, &payload, seen_us, batch)?;
+        }
         loop {
+            if self.is_at_barrier() {
+                batch.drained = true;
+                break;
+            }
             if self.in_progress.as_ref().is_some_and(|p| p.is_releasing()) {
                 match self.release(batch, deadline)? {
                     Flow::On => {}
@@ -247,10 +257,13 @@ impl Stream {
                     {
                         let described = &mut self.reader.relations_described;
                         let taken = in_progress.streamed.take(wal_start, payload, described)?;
+                        if let (Some(barrier), Taken::Committed(_, commit)) = (&mut self.barrier, &taken) {
+                            barrier.passed(Lsn(commit.commit_lsn));
+                        }
                         if self.taken(taken, batch) != Flow::On {
                             break;
                         }
-                    } else {
+                    } else if self.barrier.as_mut().is_none_or(|barrier| !barrier.holds(Lsn(wal_start), payload)) {
                         let before = self.reselect.as_ref().and_then(|reselect| reselect.before(&self.reader));
                         let changes = batch.changes.len();
                         if let Err(e) = self.reader.read(Lsn(wal_start), payload, seen_us, batch) {
@@ -270,8 +283,10 @@ impl Stream {
                         self.progress.received(received);
                         self.progress.reply();
                     }
-                    if !self.reader.in_transaction() && batch.changes.is_empty() {
+                    if !self.reader.in_transaction() {
                         self.idle_lsn = self.idle_lsn.max(Lsn(wal_end));
+                    }
+                    if !self.reader.in_transaction() && batch.changes.is_empty() {
                         self.asked |= reply_requested;
                         let waited_for = self.signals.as_ref().and_then(|s| s.waits_for());
                         if self.quiet_due().is_some() || waited_for.is_some_and(|at| self.idle_lsn >= at) {
@@ -279,6 +294,9 @@ impl Stream {
                         }
                     }
                 }
+            }
+            if let (Some(barrier), Some(passed)) = (&mut self.barrier, passed(&self.reader, self.idle_lsn)) {
+                barrier.passed(passed);
             }
             if self.is_full(batch) {
                 break;
@@ -376,8 +394,7 @@ impl Stream {
     /// Signals that came another way, and the rows of an incremental snapshot.
     fn signals(&mut self, batch: &mut ChangeBatch) -> Result<(), TaskError> {
         let Some(signals) = &mut self.signals else { return Ok(()) };
-        let passed =
-            (!self.reader.in_transaction()).then(|| self.idle_lsn.max(self.reader.last_commit().unwrap_or_default()));
+        let passed = passed(&self.reader, self.idle_lsn);
         self.behind = self.behind.filter(|end| passed.is_none_or(|passed| passed < *end));
         let place = StreamPlace {
             lsn: self.reader.last_lsn().unwrap_or(self.quiet_lsn),
@@ -389,7 +406,13 @@ impl Stream {
 
     /// The blocking snapshot that is to be read before anything more of the stream.
     pub fn blocking(&self) -> Option<BlockingSnapshot> {
-        self.signals.as_ref().and_then(|s| s.blocking()).cloned()
+        self.waiting_signal().cloned()
+    }
+
+    /// An initial snapshot is ended before another one begins.
+    fn waiting_signal(&self) -> Option<&BlockingSnapshot> {
+        let signals = self.signals.as_ref().filter(|_| self.reader.events().catches_up.is_none());
+        signals.and_then(|s| s.blocking())
     }
 
     /// It has been read, or cannot be.
@@ -397,6 +420,35 @@ impl Stream {
         if let Some(signals) = &mut self.signals {
             signals.blocking_ended(&mut self.reader);
         }
+    }
+
+    /// Up to where everything that was committed has been read; `None`: in the midst of a transaction.
+    pub fn passed(&self) -> Option<Lsn> {
+        passed(&self.reader, self.idle_lsn)
+    }
+
+    /// Has it stand still before the first transaction that commits at `point` or behind it.
+    pub fn stop_before(&mut self, point: Lsn) {
+        let mut barrier = Barrier::before(point);
+        self.passed().into_iter().for_each(|passed| barrier.passed(passed));
+        self.barrier = Some(barrier);
+    }
+
+    /// It stands where it was to stop.
+    pub fn is_at_barrier(&self) -> bool {
+        self.barrier.as_ref().is_some_and(Barrier::is_reached)
+    }
+
+    /// Where it stands at the barrier, and all before that has been read.
+    pub fn place_at(&mut self, point: Lsn) -> DebeziumOffset {
+        self.reader.offset_at_commit(point);
+        self.place()
+    }
+
+    /// The snapshot has been read to its end: the stream goes on, and is a stream and nothing else.
+    pub fn caught_up(&mut self) {
+        self.reader.events_mut().catches_up = None;
+        self.held = self.barrier.take().and_then(Barrier::into_held);
     }
 
     /// Where it stands: a restart from there gives what comes next.
@@ -496,6 +548,11 @@ impl Stream {
         self.reader.push_record(record, batch);
         Ok(())
     }
+}
+
+/// Everything that commits before it has been read. `idle`: what keepalives have said.
+fn passed(reader: &ChangeReader<CatalogRelations>, idle: Lsn) -> Option<Lsn> {
+    (!reader.in_transaction()).then(|| idle.max(reader.last_commit().unwrap_or_default()))
 }
 
 /// `in_progress`: with transactions that have not ended.

@@ -8,7 +8,8 @@ use walspring_connect::{
     CONNECT_EXCEPTION, Feedback, Poll, Progress, SnapshotTeller, SourcePartition, SourceTask, SourceTaskContext,
     StopToken, TaskError, fault,
 };
-use walspring_record::{ChangeBatch, Lsn};
+use walspring_debezium::{DebeziumOffset, SnapshotKind};
+use walspring_record::{ChangeBatch, Lsn, SourceOffset};
 
 use crate::catalog::{self, Table};
 use crate::config::SourceConfig;
@@ -32,10 +33,12 @@ use crate::wire::Connection;
 use crate::{failover, publication, startup};
 
 mod blocking;
+mod rest;
 mod snapshot;
 mod source;
 
 use blocking::Blocking;
+use rest::{ReadingRest, Rest};
 use snapshot::SnapshotPhase;
 use source::Place;
 
@@ -74,6 +77,8 @@ pub struct PostgresTask {
     read_before: Lsn,
     /// Why a snapshot that had been begun is not of this server.
     elsewhere: Option<String>,
+    /// What is left of a snapshot that goes on, until the stream has come to where it is read.
+    rest: Option<Box<Rest>>,
     state: State,
 }
 
@@ -93,6 +98,8 @@ enum State {
     Stream(Box<Stream>),
     /// The stream stands still while tables are read.
     Blocking(Box<Blocking>),
+    /// The stream stands still while the rest of a snapshot is read.
+    Rest(Box<ReadingRest>),
     /// `initial_only` has read everything.
     Finished,
     /// What is still to be said about the snapshot goes out first.
@@ -130,6 +137,7 @@ impl PostgresTask {
             standby: None,
             read_before: Lsn::ZERO,
             elsewhere: None,
+            rest: None,
             state: State::New,
             context: Context {
                 read_offset: context.offset,
@@ -178,7 +186,13 @@ impl PostgresTask {
         }
 
         let mut relations = CatalogRelations::new(config.clone(), connection, events, &captured)?;
-        let position = stored.as_ref().map_or(Lsn::ZERO, |s| Resume::after(&s.position).start);
+        let begun = if snapshot { self.begun(stored.as_ref(), existing.as_ref()) } else { None };
+        let resume = match (&begun, &stored) {
+            (Some(begun), _) => begun.resume.clone(),
+            (None, Some(stored)) => Resume::after(&stored.position),
+            (None, None) => Resume::at(Lsn::ZERO),
+        };
+        let position = resume.start;
         memory.remember_tables(&mut relations, &config, &all, position)?;
         self.keeper = memory.keeper;
         startup::set_identities(&mut relations.connection, &config, &captured)?;
@@ -194,8 +208,10 @@ impl PostgresTask {
         }
         if snapshot {
             self.notifications.tell(Notice::Started);
-            let begun = self.begun(stored.as_ref(), existing.as_ref());
-            return self.start_snapshot(relations, captured, existing.is_some(), replication, begun);
+            return match begun {
+                Some(begun) => self.go_on(relations, &captured, stored, begun, replication),
+                None => self.start_snapshot(relations, captured, existing.is_some(), replication),
+            };
         }
         self.notifications.tell(Notice::Skipped);
         if !streams {
@@ -206,7 +222,6 @@ impl PostgresTask {
             let made = self.make_slot(connection, &config.typed.slot.name, config.slot_temporary, false)?;
             slot = made.consistent_point;
         }
-        let resume = stored.as_ref().map_or_else(|| Resume::at(Lsn::ZERO), |s| Resume::after(&s.position));
         let seen = stored.as_ref().and_then(|s| s.position.commit_seen);
         let from = StreamStart {
             last_commit: stored.as_ref().and_then(|s| s.position.commit_seen.unwrap_or(s.position.last_commit)),
@@ -214,7 +229,7 @@ impl PostgresTask {
             slot,
             resume,
             stored,
-            later: Vec::new(),
+            catches_up: None,
         };
         self.pause(config.typed.snapshot.streaming_delay)?;
         Ok(State::Starting(Box::new(Starting { relations, replication, from })))
@@ -327,6 +342,11 @@ impl PostgresTask {
         Ok(State::Failed(e))
     }
 
+    fn break_off(&mut self, e: TaskError) -> Result<Poll, TaskError> {
+        self.state = self.give_up(e)?;
+        Ok(Poll::Idle)
+    }
+
     fn start_stream(&mut self) -> Result<(), TaskError> {
         let State::Starting(starting) = std::mem::replace(&mut self.state, State::Closed) else { return Ok(()) };
         let Starting { mut relations, replication, from } = *starting;
@@ -370,6 +390,9 @@ impl PostgresTask {
     }
 
     fn poll_stream(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError> {
+        if self.step_to_rest()? {
+            return Ok(Poll::Idle);
+        }
         let State::Stream(stream) = &mut self.state else { return Ok(Poll::Idle) };
         if let Some(wanted) = stream.blocking() {
             if let State::Stream(stream) = std::mem::replace(&mut self.state, State::Closed) {
@@ -427,13 +450,8 @@ impl SourceTask for PostgresTask {
                 self.state = self.start().or_else(|e| self.give_up(e))?;
                 Ok(Poll::Idle)
             }
-            State::Snapshot(_) => match self.poll_snapshot(batch, wait) {
-                Err(e) => {
-                    self.state = self.give_up(e)?;
-                    Ok(Poll::Idle)
-                }
-                polled => polled,
-            },
+            State::Snapshot(_) => self.poll_snapshot(batch, wait).or_else(|e| self.break_off(e)),
+            State::Rest(_) => self.poll_rest(batch, wait).or_else(|e| self.break_off(e)),
             State::Failed(_) => match std::mem::replace(&mut self.state, State::Closed) {
                 State::Failed(e) => Err(e),
                 _ => Ok(Poll::Idle),
@@ -442,6 +460,7 @@ impl SourceTask for PostgresTask {
                 self.start_stream()?;
                 Ok(Poll::Idle)
             }
+            State::Stream(_) if self.rest.is_some() => self.poll_stream(batch, wait).or_else(|e| self.break_off(e)),
             State::Stream(_) => self.poll_stream(batch, wait),
             State::Blocking(_) => self.poll_blocking(batch, wait),
             State::Finished => {
@@ -461,6 +480,7 @@ impl SourceTask for PostgresTask {
         let stream = match std::mem::replace(&mut self.state, State::Closed) {
             State::Stream(stream) => Some(stream),
             State::Blocking(blocking) => Some(blocking.into_stream()),
+            State::Rest(rest) => Some(rest.into_stream()),
             _ => None,
         };
         if let Some(stream) = stream {
@@ -468,6 +488,18 @@ impl SourceTask for PostgresTask {
             stream.close(slot.drop_on_stop.then_some(&slot.name));
         }
     }
+}
+
+/// The stream's place as the offset of a row that is read while it stands there, or of the last one.
+fn in_snapshot(place: &DebeziumOffset, kind: SnapshotKind, completed: bool) -> SourceOffset {
+    DebeziumOffset {
+        ts_us: Some(now_us()),
+        snapshot: Some(kind),
+        last_snapshot_record: completed,
+        snapshot_completed: completed,
+        ..place.clone()
+    }
+    .to_map()
 }
 
 impl Drop for PostgresTask {

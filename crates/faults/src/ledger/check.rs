@@ -2,6 +2,10 @@
 //!
 //! A topic of one partition is a walk along the account's list for its table: each event is the next of the list, or a step
 //! back from which the walk goes on event by event (a replay). Whatever else comes is a finding.
+//!
+//! Rows of a snapshot stand before the walk, or where one that went on after a restart was read: then each is as the table was
+//! where the walk stood, neither older nor newer. When the last of them has come, rows and events have left what the table
+//! was then.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -110,64 +114,35 @@ pub type Rows = BTreeMap<i64, (i64, String)>;
 
 /// `expected` in its order, `seen` in the order of the topic, `table` what is there now.
 pub fn check_topic(expected: &[Expected], seen: &[Seen], table: &Rows) -> Verdict {
-    let mut verdict = Verdict { events: seen.len(), ..Verdict::default() };
-    let snapshot = seen.iter().rposition(is_read).map_or(0, |last| last + 1);
-    let (snapshot, stream) = seen.split_at(snapshot);
-    // What an attempt that was given up has read may be older than the slot. Where it was complete and nobody knew, events
-    // of the stream have followed it: the next attempt is a replay of everything.
-    let (given_up, snapshot) = snapshot.split_at(snapshot.iter().rposition(|event| event.op == 'R').unwrap_or(0));
-    if let Some(event) = snapshot.iter().find(|event| !is_read(event)) {
-        tell(&mut verdict.disorder, || format!("an event of the stream before the snapshot's end: {event:?}"));
-    }
     let places: HashMap<(char, i64, i64), usize> =
         expected.iter().enumerate().map(|(at, e)| ((e.op, e.pk, e.seq), at)).collect();
-    // The stream begins where the snapshot ends: what comes first says where that is.
-    let begin = match stream.first().and_then(|e| places.get(&(e.op, e.pk, e.seq))) {
-        _ if snapshot.is_empty() => 0,
-        Some(first) => *first,
-        None => expected.len(),
-    };
-    for event in given_up.iter().filter(|event| !is_read(event)) {
-        verdict.twice += 1;
-        verdict.replays = 1;
-        if !places.contains_key(&(event.op, event.pk, event.seq)) {
-            tell(&mut verdict.foreign, || format!("{event:?}"));
-        }
-    }
-    // One that went on has its rows of before from the attempts before.
-    let rows_before: Vec<&Seen> = given_up.iter().filter(|event| is_read(event)).collect();
-    let got = fold(rows_before.iter().copied().chain(snapshot));
-    check_snapshot(expected.split_at(begin), &got, &mut verdict);
-    let (mut next, mut reached) = (begin, begin);
-    for event in stream {
-        let Some(&at) = places.get(&(event.op, event.pk, event.seq)) else {
-            tell(&mut verdict.foreign, || format!("{event:?}"));
+    let place = |event: &Seen| places.get(&(event.op, event.pk, event.seq)).copied();
+    let mut walk =
+        Walk { expected, next: None, reached: 0, verdict: Verdict { events: seen.len(), ..Verdict::default() } };
+    let rows_end = seen.iter().rposition(is_read).map_or(0, |last| last + 1);
+    let mut at = 0;
+    while at < seen.len() {
+        if !is_read(&seen[at]) {
+            walk.event(&seen[at], place(&seen[at]));
+            at += 1;
             continue;
-        };
-        if expected[at].sum != event.sum || (event.xid != 0 && expected[at].xid != event.xid) {
-            tell(&mut verdict.foreign, || format!("{event:?} was committed as {:?}", expected[at]));
         }
-        if at > next {
-            let gap = &expected[next..at];
-            let lost = at > reached;
-            let list = if lost { &mut verdict.lost } else { &mut verdict.disorder };
-            tell(list, || format!("{} before {event:?}, the first {:?}", gap.len(), gap[0]));
-        } else if at < next {
-            verdict.replays += 1;
+        let rows = seen[at..].iter().take_while(|event| is_read(event)).count();
+        let (block, rest) = seen[at..].split_at(rows);
+        at += rows;
+        let follows = rest.iter().filter(|event| !is_read(event)).find_map(place).unwrap_or(expected.len());
+        walk.rows(block, follows);
+        if at == rows_end {
+            walk.snapshot_ends(&fold(seen[..at].iter()));
         }
-        if at < reached {
-            verdict.twice += 1;
-        }
-        next = at + 1;
-        reached = reached.max(next);
     }
-    if next < expected.len() {
-        let list = if reached < expected.len() { &mut verdict.lost } else { &mut verdict.disorder };
-        tell(list, || format!("{} at the end, the first {:?}", expected.len() - next, expected[next]));
-    }
+    let mut verdict = walk.end();
     // Of attempts that were given up rows may be left that are gone, where the slot was made after them.
-    let is_there = |event: &&Seen| table.contains_key(&event.pk);
-    let folded = fold(rows_before.into_iter().filter(is_there).chain(snapshot).chain(stream));
+    let mut folded = fold(seen[..rows_end].iter());
+    folded.retain(|pk, _| table.contains_key(pk));
+    for event in &seen[rows_end..] {
+        apply(event, &mut folded);
+    }
     for (pk, row) in table.iter().filter(|(pk, row)| folded.get(*pk) != Some(*row)) {
         tell(&mut verdict.different, || format!("key {pk}: the table has {row:?}, the stream {:?}", folded.get(pk)));
     }
@@ -177,49 +152,109 @@ pub fn check_topic(expected: &[Expected], seen: &[Seen], table: &Rows) -> Verdic
     verdict
 }
 
-/// The rows of a snapshot, `got`, are the table as the changes before the stream's first leave it, or newer where the stream
-/// brings what happened between: one that went on after a restart has read its rest at a later moment.
-fn check_snapshot((before, after): (&[Expected], &[Expected]), got: &Rows, verdict: &mut Verdict) {
-    if got.is_empty() {
-        return;
+/// Along the list.
+struct Walk<'a> {
+    expected: &'a [Expected],
+    /// Where it stands; `None`: no event has come.
+    next: Option<usize>,
+    reached: usize,
+    verdict: Verdict,
+}
+
+impl Walk<'_> {
+    fn event(&mut self, event: &Seen, place: Option<usize>) {
+        let Walk { expected, verdict, .. } = self;
+        let Some(at) = place else {
+            tell(&mut verdict.foreign, || format!("{event:?}"));
+            return;
+        };
+        if expected[at].sum != event.sum || (event.xid != 0 && expected[at].xid != event.xid) {
+            tell(&mut verdict.foreign, || format!("{event:?} was committed as {:?}", expected[at]));
+        }
+        let next = self.next.unwrap_or(0);
+        if at > next {
+            let gap = &expected[next..at];
+            let lost = at > self.reached;
+            let list = if lost { &mut verdict.lost } else { &mut verdict.disorder };
+            tell(list, || format!("{} before {event:?}, the first {:?}", gap.len(), gap[0]));
+        } else if at < next {
+            verdict.replays += 1;
+        }
+        if at < self.reached {
+            verdict.twice += 1;
+        }
+        self.next = Some(at + 1);
+        self.reached = self.reached.max(at + 1);
     }
-    let mut want: Rows = BTreeMap::new();
-    for entry in before {
+
+    /// Rows without an event between them. `follows`: the place of the next event. The walk goes on there, if these are what
+    /// the table was then: the first rows, or a snapshot that was begun again.
+    fn rows(&mut self, block: &[Seen], follows: usize) {
+        // What attempts before the last have read may be older: they may have been given up.
+        let last = block.iter().rposition(|event| event.op == 'R').unwrap_or(0);
+        let is_whole = |at: usize| {
+            let rows = fold(block[last..].iter());
+            table_at(&self.expected[..at]).iter().all(|(pk, row)| rows.get(pk) == Some(row))
+        };
+        let at = match self.next {
+            None => follows,
+            Some(next) if follows > next && is_whole(follows) => follows,
+            Some(next) => next,
+        };
+        let then = table_at(&self.expected[..at]);
+        for row in block[last..].iter().filter(|row| then.get(&row.pk) != Some(&(row.seq, row.sum.clone()))) {
+            let is = then.get(&row.pk);
+            tell(&mut self.verdict.disorder, || format!("{row:?} in the snapshot, where the table has {is:?}"));
+        }
+        self.next = Some(at);
+        self.reached = self.reached.max(at);
+    }
+
+    /// `got`: what all rows and events have left.
+    fn snapshot_ends(&mut self, got: &Rows) {
+        let then = table_at(&self.expected[..self.next.unwrap_or(0)]);
+        for (pk, row) in then.iter().filter(|(pk, row)| got.get(*pk) != Some(*row)) {
+            tell(&mut self.verdict.lost, || format!("key {pk} in the snapshot: {row:?}, not {:?}", got.get(pk)));
+        }
+    }
+
+    fn end(mut self) -> Verdict {
+        let next = self.next.unwrap_or(0);
+        if next < self.expected.len() {
+            let lost = self.reached < self.expected.len();
+            let list = if lost { &mut self.verdict.lost } else { &mut self.verdict.disorder };
+            tell(list, || format!("{} at the end, the first {:?}", self.expected.len() - next, self.expected[next]));
+        }
+        self.verdict
+    }
+}
+
+/// What changes leave.
+fn table_at(changes: &[Expected]) -> Rows {
+    let mut rows = BTreeMap::new();
+    for entry in changes {
         if entry.op == 'd' {
-            want.remove(&entry.pk);
+            rows.remove(&entry.pk);
         } else {
-            want.insert(entry.pk, (entry.seq, entry.sum.clone()));
+            rows.insert(entry.pk, (entry.seq, entry.sum.clone()));
         }
     }
-    let mut later: HashMap<i64, Vec<&Expected>> = HashMap::new();
-    for entry in after {
-        later.entry(entry.pk).or_default().push(entry);
-    }
-    for (pk, row) in want.iter().filter(|(pk, row)| got.get(*pk) != Some(*row)) {
-        let is = |version: &(i64, String)| {
-            later.get(pk).is_some_and(|l| l.iter().any(|e| (e.seq, &e.sum) == (version.0, &version.1)))
-        };
-        let is_newer = match got.get(pk) {
-            Some(version) => is(version),
-            None => later.get(pk).is_some_and(|later| later.iter().any(|entry| entry.op == 'd')),
-        };
-        if !is_newer {
-            tell(&mut verdict.lost, || format!("key {pk} in the snapshot: {row:?}, not {:?}", got.get(pk)));
-        }
-    }
+    rows
 }
 
 /// What events leave when they are applied in their order.
 pub fn fold<'a>(events: impl Iterator<Item = &'a Seen>) -> Rows {
     let mut rows = BTreeMap::new();
-    for event in events {
-        if event.op == 'd' {
-            rows.remove(&event.pk);
-        } else {
-            rows.insert(event.pk, (event.seq, event.sum.clone()));
-        }
-    }
+    events.for_each(|event| apply(event, &mut rows));
     rows
+}
+
+fn apply(event: &Seen, rows: &mut Rows) {
+    if event.op == 'd' {
+        rows.remove(&event.pk);
+    } else {
+        rows.insert(event.pk, (event.seq, event.sum.clone()));
+    }
 }
 
 #[cfg(test)]
@@ -296,12 +331,27 @@ mod tests {
         let begun_again = [vec![first(8, 1), first(1, 1), read(2, 1)], stream[2..].to_vec()].concat();
         assert!(check_topic(&list, &begun_again, &table).is_good(0));
         let again_after_events = [vec![first(1, 1), read(2, 1)], stream[2..3].to_vec(), begun_again.clone()].concat();
-        let verdict = check_topic(&list, &again_after_events, &table);
-        assert!(verdict.is_good(1) && !verdict.is_good(0), "{verdict:?}");
-        // What was left is read at a later moment: at the end, at which 2 is gone.
-        let last = table.iter().next().map(|(pk, row)| read(*pk, row.0)).expect("a row");
-        let went_on = [vec![first(2, 1), Seen { op: 'R', ..last }], stream[2..].to_vec()].concat();
+        assert!(
+            !check_topic(&list, &again_after_events, &table).disorder.is_empty(),
+            "rows of before an event behind it"
+        );
+        // One was complete, and begins again where nobody knew.
+        let anew = [vec![first(1, 1), read(2, 1)], stream[2..3].to_vec(), vec![first(1, 2), read(3, 1)]].concat();
+        assert!(check_topic(&list, &anew, &table).is_good(0), "{:?}", check_topic(&list, &anew, &table));
+        // The rest is read where the stream has come to: behind the change of 1, before 2 is gone, or when all is over.
+        let went_on = [vec![first(1, 1)], stream[2..3].to_vec(), vec![first(2, 1)], stream[3..].to_vec()].concat();
         assert!(check_topic(&list, &went_on, &table).is_good(0), "{:?}", check_topic(&list, &went_on, &table));
+        let at_the_end = [vec![first(1, 1)], stream[2..].to_vec(), vec![first(3, 1)]].concat();
+        assert!(check_topic(&list, &at_the_end, &table).is_good(0));
+        let twice = [went_on.clone(), stream[2..3].to_vec(), vec![first(2, 1)], stream[3..].to_vec()].concat();
+        let verdict = check_topic(&list, &twice, &table);
+        assert!(verdict.is_good(1) && !verdict.is_good(0), "{verdict:?}");
+        let newer = [vec![first(2, 1), first(1, 2)], stream[2..].to_vec()].concat();
+        assert!(!check_topic(&list, &newer, &table).is_good(0), "a row that is newer than the stream");
+        let rest_lost = [vec![first(1, 1)], stream[2..].to_vec()].concat();
+        assert!(!check_topic(&list, &rest_lost, &table).is_good(0), "2 was there");
+        let event_lost = [vec![first(1, 1)], vec![first(2, 1)], stream[3..].to_vec()].concat();
+        assert!(!check_topic(&list, &event_lost, &table).is_good(0));
         let row_lost = [vec![read(2, 1)], stream[2..].to_vec()].concat();
         assert!(!check_topic(&list, &row_lost, &table).is_good(0));
         let gap = [vec![read(1, 1), read(2, 1)], stream[3..].to_vec()].concat();

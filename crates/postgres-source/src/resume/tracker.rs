@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use walspring_debezium::{ReadLater, SnapshotProgress, Stretch, TablePart};
+use walspring_debezium::{SnapshotProgress, Stretch, TablePart};
 
 #[derive(Debug)]
 pub struct Tracker {
@@ -41,10 +41,5 @@ impl Tracker {
 
     pub fn text(&mut self) -> Arc<str> {
         self.text.get_or_insert_with(|| self.progress.text().into()).clone()
-    }
-
-    /// What the stream has to leave out.
-    pub fn later(&self) -> &[ReadLater] {
-        &self.progress.later
     }
 }

@@ -1,7 +1,7 @@
 //! What is left to read of each table.
 
-use walspring_debezium::{ReadLater, RowPlace, SnapshotProgress, Stretch};
-use walspring_record::{Lsn, ReplicaIdentity};
+use walspring_debezium::{RowPlace, SnapshotProgress, Stretch};
+use walspring_record::ReplicaIdentity;
 
 use super::Heap;
 
@@ -45,7 +45,7 @@ pub fn left_of(
     identity: ReplicaIdentity,
     can_go_on: bool,
 ) -> Left {
-    if progress.done.contains(&oid) {
+    if progress.done.contains(oid) {
         return Left::Nothing;
     }
     let Some(part) = progress.parts.iter().find(|part| part.table == oid && !part.read.is_empty()) else {
@@ -64,17 +64,4 @@ pub fn left_of(
         changed: if has_holes { part.read.clone() } else { Vec::new() },
         xmin: progress.xmin,
     })
-}
-
-/// Readies the account for going on at `point`. `again`: tables that begin anew; `keyless`: those of the tables to read that
-/// have no key.
-pub fn go_on(progress: &mut SnapshotProgress, point: Lsn, again: &[u32], keyless: &[u32]) {
-    progress.parts.retain(|part| !again.contains(&part.table));
-    for later in &mut progress.later {
-        later.tables.retain(|oid| !keyless.contains(oid));
-    }
-    progress.later.retain(|later| !later.tables.is_empty());
-    if !keyless.is_empty() {
-        progress.later.push(ReadLater { point, tables: keyless.iter().copied().collect() });
-    }
 }

@@ -93,7 +93,6 @@ impl Stream {
         if !release.begun {
             release.begun = true;
             self.reader.begin_streamed(commit.xid, release.begin, commit_us, batch);
-            self.reader.commits_at(Lsn(commit.commit_lsn));
         }
         let seen_us = now_us();
         let mut messages = 0u32;

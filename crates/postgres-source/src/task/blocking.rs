@@ -21,14 +21,14 @@ use walspring_debezium::{BlockingSnapshot, DebeziumOffset, SnapshotKind};
 use walspring_record::{ChangeBatch, Lsn};
 
 use super::snapshot::{Reading, Wanted};
-use super::{PostgresTask, State};
+use super::{PostgresTask, State, in_snapshot};
 use crate::catalog::Table;
 use crate::config::too_complex;
 use crate::errors::from_pg;
 use crate::failover;
 use crate::notifications::Notice;
 use crate::relations::CatalogRelations;
-use crate::snapshot::{SnapshotPoint, now_us};
+use crate::snapshot::SnapshotPoint;
 use crate::startup;
 use crate::stream::Stream;
 
@@ -181,7 +181,7 @@ impl PostgresTask {
         let Some(Begun { reading, place, .. }) = &mut blocking.begun else { return Ok(None) };
         let got = self.next_rows(reading, "the blocking snapshot", batch, wait)?;
         if got {
-            batch.offset = Some(in_snapshot(place, false));
+            batch.offset = Some(in_snapshot(place, SnapshotKind::Blocking, false));
         } else if reading.snapshot.is_finished() {
             let (rows, seconds) = (reading.rows(), reading.seconds());
             tracing::info!(signal = %blocking.wanted.signal, rows, seconds, "the blocking snapshot is complete");
@@ -223,7 +223,7 @@ impl PostgresTask {
         stream.relations_mut().end_export();
         stream.blocking_ended();
         let place = stream.place();
-        batch.offset = Some(if completed { in_snapshot(&place, true) } else { place.to_map() });
+        batch.offset = Some(if completed { in_snapshot(&place, SnapshotKind::Blocking, true) } else { place.to_map() });
         batch.store_offset = true;
         self.notifications.tell(notice);
         self.notifications.push_to(batch);
@@ -231,18 +231,6 @@ impl PostgresTask {
         self.state = State::Stream(stream);
         Poll::Batch
     }
-}
-
-/// The stream's place as the offset of a row.
-fn in_snapshot(place: &DebeziumOffset, completed: bool) -> walspring_record::SourceOffset {
-    DebeziumOffset {
-        ts_us: Some(now_us()),
-        snapshot: Some(SnapshotKind::Blocking),
-        last_snapshot_record: completed,
-        snapshot_completed: completed,
-        ..place.clone()
-    }
-    .to_map()
 }
 
 /// Whether the snapshot failed because of what a new connection may mend, and not because of what was asked for.

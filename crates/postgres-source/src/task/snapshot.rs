@@ -18,8 +18,8 @@ use crate::identity::Server;
 use crate::notifications::Notice;
 use crate::position::Resume;
 use crate::relations::CatalogRelations;
-use crate::resume::{self, Begun, Left, LeftOut, Tracker, Work};
-use crate::slot::Slot;
+use crate::resume::{self, Begun, Left, Tracker, Work};
+use crate::slot::{NewSlot, Slot};
 use crate::snapshot::{Division, Snapshot, SnapshotPoint, SnapshotTable, now_us};
 use crate::snapshot_board::BoardTable;
 use crate::stream::StreamStart;
@@ -104,26 +104,18 @@ impl PostgresTask {
         mut captured: Vec<Table>,
         slot_existed: bool,
         mut replication: Option<Connection>,
-        begun: Option<Begun>,
     ) -> Result<State, TaskError> {
         let config = self.config.clone();
         self.pause(config.typed.snapshot.delay)?;
         // Before it exports a snapshot, which ends with the next question.
         let server = replication.as_mut().map(Server::ask).transpose()?;
-        // Where nothing is left to read, nothing needs to meet.
-        let ended = match &begun {
-            Some(begun) => self.is_read(&begun.progress, &captured, &relations)?,
-            None => false,
-        };
-        let (lsn, exported) = if let (Some(begun), true) = (&begun, ended) {
-            (begun.lsn, None)
-        } else if let Some(connection) = &mut replication {
+        let (lsn, exported) = if let Some(connection) = &mut replication {
             // A slot that is there already may stand before what can be read now: a temporary one tells the point at which
-            // a snapshot and a stream meet, and the real one is streamed from there. Its name is one that no other session
-            // of the server can have.
-            let temporary = format!("walspring_snapshot_{}", connection.backend_pid());
-            let name = if slot_existed { &temporary } else { &config.typed.slot.name };
-            let made = self.make_slot(connection, name, slot_existed || config.slot_temporary, true)?;
+            // a snapshot and a stream meet, and the real one is streamed from there.
+            let made = match slot_existed {
+                true => self.make_temporary_slot(connection)?,
+                false => self.make_slot(connection, &config.typed.slot.name, config.slot_temporary, true)?,
+            };
             captured = self.captured_since(&mut relations, &captured)?;
             (made.consistent_point, made.snapshot)
         } else {
@@ -133,11 +125,8 @@ impl PostgresTask {
         };
         let xid = relations.snapshot_xid()?;
         let point = SnapshotPoint { lsn, exported, xid, last_commit: None, xmin: None };
-        // What was begun before is streamed from where it was begun.
-        let begins_at = begun.as_ref().map_or((lsn, xid), |begun| (begun.lsn, begun.xid));
-        let goes_on = begun.is_some();
-        let account = self.keeps_account().then(|| begun.map(|begun| begun.progress).unwrap_or_default());
-        let wanted = Wanted::Initial { account, goes_on };
+        let account = self.keeps_account().then(SnapshotProgress::default);
+        let wanted = Wanted::Initial { account, goes_on: false };
         let snapshot = self.start_readers(&mut relations, &mut captured, &point, wanted)?;
         relations.end_export();
         if let Some(server) = server {
@@ -146,23 +135,14 @@ impl PostgresTask {
         }
         // The readers hold the snapshot now; a temporary slot that told the point may go, one that is streamed may not.
         let replication = replication.filter(|_| config.slot_temporary && !slot_existed);
-        let reading = Reading::new(snapshot);
+        let (reading, begins_at) = (Reading::new(snapshot), (lsn, xid));
         Ok(State::Snapshot(Box::new(SnapshotPhase { reading, begins_at, relations, replication, slot_existed })))
     }
 
-    /// Whether a snapshot that was begun before has read all tables.
-    fn is_read(
-        &self,
-        progress: &SnapshotProgress,
-        captured: &[Table],
-        relations: &CatalogRelations,
-    ) -> Result<bool, TaskError> {
-        for table in captured {
-            if !progress.done.contains(&table.oid) && self.is_read_initially(table, relations)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    /// Which tells a point and exports the snapshot of it. Its name is one that no other session of the server can have.
+    pub(super) fn make_temporary_slot(&self, connection: &mut Connection) -> Result<NewSlot, TaskError> {
+        let name = format!("walspring_snapshot_{}", connection.backend_pid());
+        self.make_slot(connection, &name, true, true)
     }
 
     /// The captured tables as of a slot that was just made: one that was made and filled while the slot was waited for is
@@ -191,7 +171,7 @@ impl PostgresTask {
         self.config.typed.signals.table.as_ref() == Some(&table.qualified_name()) || relations.is_read_elsewhere(table)
     }
 
-    fn is_read_initially(&self, table: &Table, relations: &CatalogRelations) -> Result<bool, TaskError> {
+    pub(super) fn is_read_initially(&self, table: &Table, relations: &CatalogRelations) -> Result<bool, TaskError> {
         Ok(self.is_admitted(table)? && !self.is_left_out(table, relations))
     }
 
@@ -222,7 +202,7 @@ impl PostgresTask {
             }
             let is_read = is_listed && !self.is_left_out(table, relations);
             let is_done =
-                matches!(&wanted, Wanted::Initial { account: Some(account), .. } if account.done.contains(&table.oid));
+                matches!(&wanted, Wanted::Initial { account: Some(account), .. } if account.done.contains(table.oid));
             if !is_done {
                 locked.push(format!("LOCK TABLE {} IN ACCESS SHARE MODE", publication::qualified(table)));
             }
@@ -245,7 +225,7 @@ impl PostgresTask {
             Wanted::Initial { account: None, .. } => (tables.into_iter().map(|(_, table)| table).collect(), None),
             Wanted::Initial { account: Some(account), goes_on } => {
                 let heaps = relations.heaps(captured)?;
-                let (tables, account) = what_is_left(account, tables, &heaps, point.lsn, goes_on);
+                let (tables, account) = what_is_left(account, tables, &heaps, goes_on);
                 (tables, Some(Tracker::new(account)))
             }
         };
@@ -320,18 +300,9 @@ impl PostgresTask {
             self.state = State::Snapshot(phase);
             return Ok(Poll::Idle);
         }
-        let SnapshotPhase { mut reading, mut relations, replication, slot_existed, .. } = *phase;
-        tracing::info!(rows = reading.rows(), seconds = reading.seconds(), "the snapshot is complete");
-        let later = reading.snapshot.account().map(|account| account.later().to_vec()).unwrap_or_default();
-        drop(reading);
-        self.metrics.board().ends();
-        fault::point("snapshot.complete");
-        let left_out = LeftOut::new(later.clone()).and_then(|left_out| left_out.text_for(lsn));
-        batch.offset = Some(relations.events.snapshot_offset(lsn, xid, now_us(), true, left_out));
-        batch.store_offset = true;
-        self.notifications.tell(Notice::Completed);
-        self.notifications.push_to(batch);
-        batch.drained = true;
+        let SnapshotPhase { reading, mut relations, replication, slot_existed, .. } = *phase;
+        let offset = relations.events.snapshot_offset(lsn, xid, now_us(), true, None);
+        self.complete(Some(reading), offset, batch);
         // The stream starts with the next poll: whatever becomes of it, the snapshot is not lost.
         self.state = if !self.streams() {
             State::Finished
@@ -343,7 +314,7 @@ impl PostgresTask {
                 last_commit: None,
                 floor: slot_existed.then_some(lsn),
                 stored: None,
-                later,
+                catches_up: None,
             };
             State::Starting(Box::new(Starting { relations, replication, from }))
         };
@@ -351,15 +322,14 @@ impl PostgresTask {
     }
 }
 
-/// The tables that are read and what of them, and the account that is gone on with. `point`: as of which they are read.
+/// The tables that are read and what of them, and the account that is gone on with.
 fn what_is_left(
     mut account: SnapshotProgress,
     tables: Vec<(&Table, SnapshotTable)>,
     heaps: &resume::Heaps,
-    point: Lsn,
     goes_on: bool,
 ) -> (Vec<SnapshotTable>, SnapshotProgress) {
-    let (mut again, mut keyless, mut in_part) = (Vec::new(), Vec::new(), 0);
+    let mut in_part = 0;
     let mut left = Vec::new();
     for (known, mut table) in tables {
         let relation = &table.plan.relation;
@@ -373,10 +343,7 @@ fn what_is_left(
                 if let Some(why) = why {
                     tracing::info!(table = %table.name, "the snapshot reads it again from its beginning: {why}");
                 }
-                again.push(oid);
-                if !has_key {
-                    keyless.push(oid);
-                }
+                account.parts.retain(|part| part.table != oid);
             }
             Left::Rest(work) => {
                 in_part += 1;
@@ -387,9 +354,8 @@ fn what_is_left(
         left.push(table);
     }
     if goes_on {
-        resume::go_on(&mut account, point, &again, &keyless);
         let read = account.done.len();
-        tracing::info!(read, in_part, left = left.len() - in_part, lsn = %point, "a snapshot that was begun before goes on");
+        tracing::info!(read, in_part, left = left.len() - in_part, "a snapshot that was begun before goes on");
     }
     (left, account)
 }

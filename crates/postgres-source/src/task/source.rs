@@ -84,14 +84,14 @@ impl PostgresTask {
         // On another server's timelines positions say nothing.
         let reach = kept.map_or(reach, |kept| reach.max(kept.reached).max(kept.read));
         let mut found = compare(&server, kept, reach, |timeline| server.left(timeline, &mut replication))?;
+        let moved = kept.is_some_and(|kept| kept.timeline != server.timeline);
+        if let (true, Ok(()), true, Some(xid)) = (moved, &found, s.position.inside_transaction, s.position.xid) {
+            found = ask_for_transaction(xid, &mut replication)?;
+        }
         if s.in_snapshot {
             self.read_before = kept.filter(|_| found.is_ok()).map_or(Lsn::ZERO, |kept| kept.read);
             self.elsewhere = found.err().map(|mismatch| mismatch.what().to_owned());
             return Ok((true, Some(replication)));
-        }
-        let moved = kept.is_some_and(|kept| kept.timeline != server.timeline);
-        if let (true, Ok(()), true, Some(xid)) = (moved, &found, s.position.inside_transaction, s.position.xid) {
-            found = ask_for_transaction(xid, &mut replication)?;
         }
         let is_other = found.is_err();
         self.read_before = kept.filter(|_| !is_other).map_or(Lsn::ZERO, |kept| kept.read);

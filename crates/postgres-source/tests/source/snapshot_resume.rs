@@ -7,7 +7,7 @@ use std::time::Duration;
 use walspring_record::SourceOffset;
 use walspring_testkit::{TempDatabase, postgres};
 
-use crate::support::{Connector, Event, Random, Source, Step, UnseenCommit, number, server_without_its_standby};
+use crate::support::{Connector, Event, Random, Source, Step, UnseenCommit, server_without_its_standby};
 
 /// A snapshot batch holds 256 rows or so of these.
 const PAD: &str = "repeat('x', 1000)";
@@ -18,6 +18,15 @@ fn is_complete(offset: &SourceOffset) -> bool {
 
 fn says_how_far(offset: &SourceOffset) -> bool {
     offset.contains_key("walspring_snapshot")
+}
+
+/// As soon as its walsender has gone.
+fn drop_slot(db: &TempDatabase) {
+    let sql = format!(
+        "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{}'",
+        db.slot("s")
+    );
+    walspring_testkit::wait_for("the slot", Duration::from_secs(60), || db.try_sql(&sql).ok());
 }
 
 /// Events and the newest offset up to where `enough` holds; then it is killed.
@@ -61,11 +70,8 @@ fn goes_on_after_each_batch(major: u32, threads: &str) {
     connector.set("database.user", &role);
     let mut cuts = 1;
     loop {
-        db.sql(&format!(
-            "grant select on all tables in schema public to {role}; select pg_drop_replication_slot(slot_name) \
-             from pg_replication_slots where slot_name = '{}'",
-            db.slot("s")
-        ));
+        db.sql(&format!("grant select on all tables in schema public to {role}"));
+        drop_slot(&db);
         let batches = std::cell::Cell::new(0);
         let (mut events, offset) = cut(connector.start(None), |_, _| {
             batches.set(batches.get() + 1);
@@ -80,7 +86,7 @@ fn goes_on_after_each_batch(major: u32, threads: &str) {
         let progress: serde_json::Value = serde_json::from_str(offset["walspring_snapshot"].as_str().unwrap()).unwrap();
         let mut oid = 0;
         for distance in progress["done"].as_array().unwrap() {
-            oid += distance.as_u64().unwrap();
+            oid += distance.as_i64().unwrap();
             let name = db.value(&format!("select {oid}::regclass"));
             db.sql(&format!("revoke select on {name} from {role}"));
         }
@@ -341,21 +347,14 @@ fn a_large_value_of_a_row_that_was_moved_is_not_lost() {
     folded.apply(&events);
     let mut source = connector.start(Some(&offset));
     let rest = source.read_snapshot();
-    // What is left, and the row that was moved.
-    assert_eq!(
-        rest.len(),
-        1200 - sent,
-        "{:?}",
-        ids(&rest, "a").iter().filter(|id| **id <= sent as i64).collect::<Vec<_>>()
-    );
-    folded.apply(&rest);
-    db.sql("insert into a values (0, 0, '', '')");
-    let streamed = source.events_until("the last row", |e| e.number("id") == 0);
     assert!(
-        streamed.iter().any(|e| e.op == 'u' && e.number("id") == 1000 && e.get("big").is_none()),
+        rest.iter().any(|e| e.op == 'u' && e.number("id") == 1000 && e.get("big").is_none()),
         "a value is left out"
     );
-    folded.apply(&streamed);
+    // What is left, and the row that was moved.
+    let read = ids(&rest, "a");
+    assert_eq!(read.len(), 1200 - sent, "{:?}", read.iter().filter(|id| **id <= sent as i64).collect::<Vec<_>>());
+    folded.apply(&rest);
     folded.is(&db, &["a"], "after the restart");
     source.close();
 }
@@ -384,26 +383,115 @@ fn a_table_without_a_key_is_read_again_alone_and_its_changes_of_before_do_not_co
     source.close();
     assert_eq!(ids(&first, "a").len() + ids(&second, "a").len(), 600);
     assert!(ids(&second, "b").into_iter().eq((1..=900).chain(1001..=1010)), "{:?}", ids(&second, "b"));
-    let shorts: Vec<String> = streamed.iter().map(|e| format!("{} {} {}", e.table, e.op, e.number("id"))).collect();
-    assert_eq!(shorts, ["public.a u 1", "public.c c 11", "public.b c 1999", "public.b c 2000"]);
-    // From each offset on: the rows of before are left out until they are passed.
-    assert!(says_how_far(&completed));
+    let changes = |events: &[Event]| {
+        let changes = events.iter().filter(|e| e.op != 'r');
+        changes.map(|e| format!("{} {} {}", e.table, e.op, e.number("id"))).collect::<Vec<_>>()
+    };
+    assert_eq!(changes(&second), ["public.a u 1", "public.c c 11"]);
+    assert_eq!(changes(&streamed), ["public.b c 1999", "public.b c 2000"]);
+    assert!(!says_how_far(&completed), "{completed:?}");
     let mut source = connector.streaming(Some(&completed));
-    let mut offsets = Vec::new();
-    let mut again = Vec::new();
-    source.until("the last row", |step| {
-        again.extend(step.events.iter().cloned());
-        offsets.extend(step.offset.clone().map(|offset| (again.len(), offset)));
-        step.events.iter().any(|e| e.number("id") == 2000)
-    });
+    assert_eq!(source.events_until("the last row", |e| e.number("id") == 2000), streamed);
     source.close();
-    assert_eq!(again, streamed);
-    assert!(!says_how_far(&offsets.last().unwrap().1), "what is passed is not said any more");
-    for (sent, offset) in &offsets[..offsets.len() - 1] {
-        let mut source = connector.streaming(Some(offset));
-        assert_eq!(source.events_until("the last row", |e| e.number("id") == 2000), streamed[*sent..], "{offset:?}");
+}
+
+/// The stream comes to a later point first, and says on its way how far the snapshot is: killed at any event of it, the next
+/// start goes on with the next.
+#[test]
+fn killed_on_its_way_to_the_point_it_goes_on_with_the_next_event() {
+    for major in [15, 18] {
+        let db = postgres(major).database();
+        table(&db, "a", 900);
+        db.sql("create table b (id int, v int, pad text)");
+        let options = [("provide.transaction.metadata", "true")];
+        let connector = Connector::new(&db, &options).limits(|l| l.batch_changes = 1);
+        let (first, start) = cut(connector.start(None), |events, _| reads(events, "a").len() > 300);
+        db.sql("update a set v = v + 1 where id in (1, 2, 900)");
+        let mut sessions = [db.connect(), db.connect()];
+        for (n, session) in sessions.iter_mut().enumerate() {
+            session
+                .batch_execute(&format!("begin; insert into a select g, 7, '' from generate_series(1{n}01, 1{n}03) g"))
+                .expect("changes");
+            session.batch_execute("insert into b values (1, 1, '')").expect("changes");
+        }
+        db.sql("delete from a where id = 899");
+        for session in sessions.iter_mut().rev() {
+            session.batch_execute("insert into a values (5000 + pg_backend_pid(), 7, ''); commit").expect("changes");
+        }
+        let wanted = {
+            let mut source = connector.start(Some(&start));
+            let events = source.read_snapshot();
+            source.close();
+            events
+        };
+        let streamed = wanted.iter().take_while(|e| e.op != 'r').count();
+        assert!(streamed >= 3 + 4 + 1 + 4, "{streamed} changes");
+        let rows = |events: &[Event]| ids(events, "a").len();
+        assert!(wanted[streamed..].iter().all(|e| e.op == 'r'), "rows come behind the changes");
+        // Two of the rows that were sent have moved to where nothing had been.
+        assert_eq!(rows(&first) + rows(&wanted), 900 - 1 + 8 + 2);
+        let (mut events, mut offset, mut kills) = (Vec::new(), start, 0);
+        let rest = loop {
+            let (more, next) = cut(connector.start(Some(&offset)), |events, _| !events.is_empty());
+            if more[0].op == 'r' {
+                let mut source = connector.start(Some(&offset));
+                let rest = source.read_snapshot();
+                source.close();
+                break rest;
+            }
+            assert!(says_how_far(&next) && next["snapshot"] == "INITIAL", "{next:?}");
+            events.extend(more);
+            (offset, kills) = (next, kills + 1);
+        };
+        let seen = |events: &[Event]| events.iter().map(Event::short).collect::<Vec<_>>();
+        assert_eq!(seen(&events), seen(&wanted[..streamed]), "{kills} kills");
+        assert!(kills > 10 && rest.iter().all(|e| e.op == 'r') && rows(&rest) == rows(&wanted), "{kills} kills");
+    }
+}
+
+/// Killed again and again, while others write: what comes of a row is never older than what came of it before.
+#[test]
+fn a_rows_events_come_in_the_order_of_what_has_happened_to_it() {
+    let db = postgres(15).database();
+    for name in ["a", "b"] {
+        table(&db, name, 1200);
+    }
+    let connector = Connector::new(&db, &[("snapshot.max.threads", "2")]).limits(|l| l.range_pages = 64);
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = std::thread::spawn({
+        let (stop, mut session, mut random) = (stop.clone(), db.connect(), Random::new(4));
+        move || {
+            while !stop.load(Ordering::Acquire) {
+                let (table, from) = (["a", "b"][random.below(2) as usize], random.below(1200));
+                let sql = format!("update {table} set v = v + 1 where id between {from} and {from} + 9");
+                session.batch_execute(&sql).expect("a change");
+            }
+        }
+    });
+    let (mut newest, mut offset, mut random) = (BTreeMap::<(String, i64), i64>::new(), None, Random::new(5));
+    let (mut kills, mut complete) = (0, false);
+    while !complete {
+        let mut source = connector.start(offset.as_ref());
+        let mut steps = 1 + random.below(6);
+        source.until("the cut", |step| {
+            for e in &step.events {
+                let (v, newest) = (e.number("v"), newest.entry((e.table.clone(), e.number("id"))).or_default());
+                assert!(v >= *newest, "{} behind {newest}, after {kills} kills", e.short().split('x').next().unwrap());
+                *newest = v;
+            }
+            if let Some(new) = &step.offset {
+                offset = Some(new.clone());
+                complete |= is_complete(new);
+                steps = steps.saturating_sub(1);
+            }
+            complete || (steps == 0 && kills < 12)
+        });
+        kills += usize::from(!complete);
         source.close();
     }
+    stop.store(true, Ordering::Release);
+    writer.join().expect("the writer");
+    assert!(kills > 5, "{kills} kills");
 }
 
 #[test]
@@ -453,30 +541,28 @@ fn where_the_slot_has_not_what_is_needed_it_begins_again() {
     let mut connector = Connector::new(&db, &[]);
     let slot = db.slot("s");
     let (_, offset) = cut(connector.start(None), |events, _| events.len() > 200);
-    let whole = |connector: &Connector, offset: &SourceOffset| {
+    let rows = |connector: &Connector, offset: &SourceOffset| {
         let mut source = connector.start(Some(offset));
         let rows = source.read_snapshot().len();
-        let last = source.close().expect("an offset");
-        (rows, number(&last, "lsn") > number(offset, "lsn"))
+        source.close();
+        rows
     };
-    let goes_on = whole(&connector, &offset);
-    assert!(goes_on.0 < 600 && !goes_on.1, "{goes_on:?}");
+    assert!(rows(&connector, &offset) < 600);
     // Stored by the original, by another version, or without the setting.
     let mut of_another = offset.clone();
     of_another.remove("walspring_snapshot");
-    assert_eq!(whole(&connector, &of_another), (600, true));
-    of_another.insert("walspring_snapshot".into(), "{\"version\":2}".into());
-    assert_eq!(whole(&connector, &of_another), (600, true));
+    assert_eq!(rows(&connector, &of_another), 600);
+    of_another.insert("walspring_snapshot".into(), "{\"version\":3}".into());
+    assert_eq!(rows(&connector, &of_another), 600);
     connector.set("walspring.snapshot.resume", "false");
-    assert_eq!(whole(&connector, &offset), (600, true));
+    assert_eq!(rows(&connector, &offset), 600);
     connector.set("walspring.snapshot.resume", "true");
     db.sql("select pg_switch_wal()");
     let advance = format!("select pg_replication_slot_advance('{slot}', pg_current_wal_lsn())");
-    walspring_testkit::wait_for("the slot", Duration::from_secs(10), || db.try_sql(&advance).ok());
-    assert_eq!(whole(&connector, &offset), (600, true));
-    let drop_slot = format!("select pg_drop_replication_slot('{slot}')");
-    walspring_testkit::wait_for("the slot", Duration::from_secs(10), || db.try_sql(&drop_slot).ok());
-    assert_eq!(whole(&connector, &offset), (600, true));
+    walspring_testkit::wait_for("the slot", Duration::from_secs(60), || db.try_sql(&advance).ok());
+    assert_eq!(rows(&connector, &offset), 600);
+    drop_slot(&db);
+    assert_eq!(rows(&connector, &offset), 600);
 }
 
 /// A commit is in the log, and would be in the stream, before a reader of tables sees it: the point as of which the rest is
