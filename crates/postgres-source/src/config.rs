@@ -1,5 +1,7 @@
 //! What the source needs of a connector's configuration, beside what `walspring-config` has typed.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use walspring_config::config::Config;
@@ -33,6 +35,8 @@ pub struct SourceConfig {
     pub streaming: Streaming,
     /// `walspring.value.max.bytes`, `walspring.value.too.large`
     pub value_limit: ValueLimit,
+    /// Milliseconds: after what silence of the server's a session is looked after, once the server has told.
+    silence_max: Arc<AtomicU64>,
 }
 
 /// All our sessions: text output as pgoutput has it, none of the time limits that a role or a database may set, which would
@@ -75,6 +79,7 @@ impl SourceConfig {
             typed,
             connect,
             slot_temporary,
+            silence_max: Arc::new(AtomicU64::new(SILENCE_MAX.as_millis() as u64)),
             snapshot_resume: config.get(SNAPSHOT_RESUME).is_none_or(|v| v.trim() != "false"),
         })
     }
@@ -98,7 +103,8 @@ impl SourceConfig {
 
     /// The same, and at which place of the hosts it was.
     pub fn open_any(&self, doing: &str) -> Result<(Connection, usize), TaskError> {
-        let mut connect = self.connect.clone();
+        let silence = Duration::from_millis(self.silence_max.load(Ordering::Relaxed));
+        let mut connect = ConnectConfig { silence_max: Some(silence), ..self.connect.clone() };
         if let Some(limit) = self.typed.connection.query_timeout {
             set_option(&mut connect, "statement_timeout", &limit.as_millis().to_string());
         }
@@ -107,6 +113,12 @@ impl SourceConfig {
             connection.batch_execute(sql).map_err(|e| from_pg("Running database.initial.statements", e))?;
         }
         Ok((connection, at))
+    }
+
+    /// Sessions that are opened from now on are looked after when the server has been silent for as long, from their first
+    /// question on.
+    pub fn set_silence_max(&self, silence: Duration) {
+        self.silence_max.store(silence.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// How to connect to any of the hosts, also those that are not read.

@@ -68,6 +68,7 @@ impl CatalogRelations {
             .map_err(|e| from_pg("Reading wal_sender_timeout", e))?;
         let wal_sender_timeout = Duration::from_millis(rows.first().map_or(0, |r| catalog::number(r, 0)));
         connection.set_silence_max(Some(silence_max(wal_sender_timeout)));
+        config.set_silence_max(silence_max(wal_sender_timeout));
         let mut relations = CatalogRelations {
             config,
             connection,
@@ -370,7 +371,6 @@ impl CatalogRelations {
         match run(&mut self.connection) {
             Err(e) if e.is_transient() => {
                 self.connection = self.config.open(doing)?;
-                self.connection.set_silence_max(Some(self.silence_max()));
                 run(&mut self.connection).map_err(|e| from_pg(doing, e))
             }
             other => other.map_err(|e| from_pg(doing, e)),

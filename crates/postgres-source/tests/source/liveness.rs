@@ -176,6 +176,51 @@ fn a_table_that_falls_silent_while_it_is_read_is_found() {
 }
 
 #[test]
+fn a_chunk_of_an_incremental_snapshot_that_falls_silent_is_found() {
+    const ROWS: i64 = 100;
+    let (db, proxy, mut connector) = behind_a_proxy();
+    db.sql("create table signal (id text primary key, type text, data text)");
+    db.sql(&format!("insert into a select generate_series(1, {ROWS})"));
+    // In many chunks: each is asked for when the one before has been taken.
+    for (name, value) in [
+        ("snapshot.mode", "no_data"),
+        ("signal.data.collection", "public.signal"),
+        ("signal.poll.interval.ms", "10"),
+        ("incremental.snapshot.chunk.size", "10"),
+    ] {
+        connector.set(name, value);
+    }
+    let mut source = connector.streaming(None);
+    db.sql(r#"insert into signal values ('1', 'execute-snapshot', '{"data-collections": ["public.a"]}')"#);
+    let mut read = std::collections::BTreeSet::new();
+    let mut keep = |events: &[crate::support::Event]| {
+        read.extend(events.iter().filter(|e| e.table == "public.a").map(|e| e.number("id")));
+        read.len()
+    };
+    source.until("a part of it", |step| keep(&step.events) > 0);
+    // The stream goes on; who reads chunks has to find it.
+    proxy.half_open_streams(false);
+    let mut last = Instant::now();
+    let error = loop {
+        // Far less than the minute that counts before the server has told its limit, however busy the machine.
+        assert!(last.elapsed() < Duration::from_secs(20), "it was not found");
+        match source.poll(Duration::from_millis(50)) {
+            // What had come before.
+            Ok(Some(step)) if !step.events.is_empty() => {
+                keep(&step.events);
+                last = Instant::now();
+            }
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_transient() && error.trace().contains("silent"), "{}", error.trace());
+    let offset = source.close();
+    let mut source = connector.streaming(offset.as_ref());
+    source.until("the rest", |step| keep(&step.events) as i64 == ROWS);
+}
+
+#[test]
 fn a_question_to_the_catalog_that_falls_silent_is_asked_again() {
     let (db, proxy, connector) = behind_a_proxy();
     let mut source = connector.start(None);
