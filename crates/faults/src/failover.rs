@@ -89,6 +89,30 @@ impl Failover {
         let begun = Instant::now();
         self.primary.server().stop(end);
         std::thread::sleep(down);
+        self.promote(begun)
+    }
+
+    /// The primary is stopped in order, the standby promoted, and the former primary comes back as its standby, without a new
+    /// copy.
+    pub fn switch_over(&mut self) -> Recovery {
+        let recovery = self.fail_over(Shutdown::Fast, Duration::ZERO);
+        let former = self.standby.clone();
+        // Its own slots would be in the way of copies, and the server tries again ten seconds after it saw that.
+        let settings: &[(&str, &str)] = &[("sync_replication_slots", "off")];
+        former.come_back(&self.primary, Standby { slot: self.slot_of_standby, port: None, settings });
+        let own = "select pg_drop_replication_slot(slot_name) from pg_replication_slots \
+                   where slot_type = 'logical' and failover and not synced";
+        former.sql("postgres", own);
+        // Once it is promoted again, nothing would be decoded before its standby is there.
+        hold_back(&former, false);
+        former.sql("postgres", "alter system set sync_replication_slots = on");
+        former.sql("postgres", "select pg_reload_conf()");
+        hold_back(&self.primary, true);
+        recovery
+    }
+
+    /// `begun`: when the primary was ended.
+    fn promote(&mut self, begun: Instant) -> Recovery {
         self.standby.promote();
         let promotion_s = begun.elapsed().as_secs_f64();
         let accepts = Instant::now();

@@ -9,8 +9,8 @@ use walspring_faults::ledger::LoadOptions;
 use walspring_faults::rig::program;
 use walspring_testkit::Shutdown;
 
-/// Kills a primary under load, promotes its standby, makes a standby in its place, and so on, back and forth. One worker goes
-/// on over all of it. Nothing may be lost, come out of order or, with exactly once, come twice, and there is one snapshot.
+/// Kills a primary under load, or stops it in order, promotes its standby, makes a standby in its place, and so on, back and
+/// forth. One worker goes on over all of it. Nothing may be lost, come out of order or, with exactly once, come twice, and there is one snapshot.
 #[derive(Parser)]
 struct Arguments {
     /// Failovers for each combination.
@@ -34,6 +34,10 @@ struct Arguments {
     /// The worker is killed with every second primary, too, and started again.
     #[arg(long)]
     kill: bool,
+    /// Primaries are stopped in order and come back as standbys of those that were promoted, instead of being killed and
+    /// replaced by a new copy.
+    #[arg(long, conflicts_with = "down")]
+    switch_over: bool,
 }
 
 fn main() {
@@ -57,7 +61,7 @@ fn run(arguments: &Arguments, cell: Cell) -> bool {
     let load = pair.load(LoadOptions { seed: arguments.seed, pause, ..LoadOptions::default() });
     let mut recovery = Vec::new();
     for round in 0..arguments.rounds {
-        if round > 0 {
+        if round > 0 && !arguments.switch_over {
             pair.follow_again();
         }
         pair.wait_ready();
@@ -66,8 +70,11 @@ fn run(arguments: &Arguments, cell: Cell) -> bool {
             worker.kill();
             worker = pair.rig.start();
         }
-        let end = if round % 2 == 0 { Shutdown::Immediate } else { Shutdown::Kill };
-        let seen = pair.fail_over(end, Duration::from_secs_f64(arguments.down));
+        let seen = match (arguments.switch_over, round % 2) {
+            (true, _) => pair.switch_over(),
+            (false, 0) => pair.fail_over(Shutdown::Immediate, Duration::from_secs_f64(arguments.down)),
+            (false, _) => pair.fail_over(Shutdown::Kill, Duration::from_secs_f64(arguments.down)),
+        };
         eprintln!(
             "{major} {delivery} {log} round {round}: timeline {}, promoted after {:.2} s, events again after {:.2} s",
             seen.timeline, seen.promotion_s, seen.recovery_s
@@ -83,7 +90,7 @@ fn run(arguments: &Arguments, cell: Cell) -> bool {
     let good = verdict.is_good(pair.rig.replays_max(arguments.rounds)) && snapshots == 1;
     let report = serde_json::json!({
         "pg": major, "delivery": delivery, "log": log,
-        "seed": arguments.seed, "failovers": arguments.rounds, "transactions": transactions, "events": verdict.events,
+        "seed": arguments.seed, "failovers": arguments.rounds, "switch_over": arguments.switch_over, "transactions": transactions, "events": verdict.events,
         "lost": verdict.lost.len(), "twice": verdict.twice, "replays": verdict.replays,
         "disorder": verdict.disorder.len(), "foreign": verdict.foreign.len(), "different": verdict.different.len(),
         "snapshots": snapshots, "recovery_s": {"p50": recovery.get(recovery.len() / 2), "max": recovery.last()},

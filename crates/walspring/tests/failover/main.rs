@@ -1,5 +1,5 @@
-//! A primary is killed under load and its standby promoted: the worker goes on there by itself, on the new timeline, without
-//! a snapshot; nothing is lost, and nothing comes twice. Longer runs, and on Kafka, are `scripts/failover`.
+//! A primary is killed or stopped under load and its standby promoted: the worker goes on there by itself, on the new timeline,
+//! without a snapshot; nothing is lost, and nothing comes twice. Longer runs, and on Kafka, are `scripts/failover`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,9 +13,12 @@ fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_walspring"))
 }
 
+fn pair(major: u32) -> Failover {
+    Failover::new(program(), Options { major, bootstrap: None, delivery: Delivery::ExactlyOnce })
+}
+
 fn fails_over(major: u32, end: Shutdown) {
-    let options = Options { major, bootstrap: None, delivery: Delivery::ExactlyOnce };
-    let mut pair = Failover::new(program(), options);
+    let mut pair = pair(major);
     let worker = pair.rig.start();
     pair.rig.wait_streaming();
     let load = pair.load(LoadOptions { seed: 11, writers: 2, pause: Duration::from_millis(10), huge_every: 0 });
@@ -40,4 +43,24 @@ fn a_primary_of_17_that_is_killed_under_load_is_followed_by_its_standby() {
 #[test]
 fn a_primary_of_18_that_is_killed_under_load_is_followed_by_its_standby() {
     fails_over(18, Shutdown::Kill);
+}
+
+#[test]
+fn a_switch_over_in_order_and_the_one_back_are_followed() {
+    let mut pair = pair(17);
+    let worker = pair.rig.start();
+    pair.rig.wait_streaming();
+    let load = pair.load(LoadOptions { seed: 12, writers: 2, pause: Duration::from_millis(10), huge_every: 0 });
+    for timeline in [2, 3] {
+        pair.wait_ready();
+        pair.rig.wait_confirmed(pair.rig.confirmed().unwrap_or_default());
+        // The former primary is the standby of the next round.
+        assert_eq!(pair.switch_over().timeline, timeline);
+    }
+    load.stop();
+    let verdict = pair.rig.check();
+    let log = pair.rig.program.log();
+    assert!(verdict.is_good(0), "{verdict:#?}\nthe worker's log:\n{log}");
+    assert_eq!(log.matches("the snapshot begins").count(), 1, "{log}");
+    drop(worker);
 }
