@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use walspring_config::postgres::{LsnFlushMode, LsnFlushTimeoutAction, SlotConfig};
-use walspring_connect::{CONNECT_EXCEPTION, Feedback, TaskError, fault};
+use walspring_connect::{CONNECT_EXCEPTION, Feedback, TaskError, fault, threads};
 use walspring_debezium::DebeziumOffset;
 use walspring_record::{Lsn, SourceOffset};
 
@@ -34,6 +34,8 @@ struct Wake {
     stop: bool,
     /// Since when something waits to be confirmed that the connection has not taken.
     unsent: Option<Instant>,
+    /// There can be no thread that confirms.
+    no_thread: Option<String>,
 }
 
 /// `lsn.flush.timeout.ms` and `lsn.flush.timeout.action`.
@@ -96,8 +98,14 @@ impl SlotProgress {
 
     /// Whether the connection takes confirmations in time; an error ends the task's attempt, so that it connects anew.
     pub fn check_flush(&self) -> Result<(), TaskError> {
-        let Some(limit) = &self.limit else { return Ok(()) };
         let mut wake = self.wake.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(why) = &wake.no_thread {
+            return Err(TaskError::transient(
+                CONNECT_EXCEPTION,
+                format!("Starting the thread that confirms positions failed: {why}"),
+            ));
+        }
+        let Some(limit) = &self.limit else { return Ok(()) };
         if wake.unsent.is_none_or(|since| since.elapsed() <= limit.timeout) {
             return Ok(());
         }
@@ -155,42 +163,41 @@ impl StatusUpdates {
         let shared = progress.clone();
         // What had to wait for a connection begins to wait for this one now.
         shared.sent(Lsn::ZERO);
-        let thread = std::thread::Builder::new()
-            .name("slot-status".into())
-            .spawn(move || {
-                let mut due = Instant::now();
-                let mut sent = Instant::now();
-                loop {
-                    let (confirm, stop) = {
-                        let mut wake = shared.wake.lock().unwrap_or_else(|e| e.into_inner());
-                        while !wake.stop && !wake.confirm {
-                            let now = Instant::now();
-                            if now >= due {
-                                break;
-                            }
-                            wake = shared.changed.wait_timeout(wake, due - now).unwrap_or_else(|e| e.into_inner()).0;
+        let thread = threads::spawn("slot-status", move || {
+            let mut due = Instant::now();
+            let mut sent = Instant::now();
+            loop {
+                let (confirm, stop) = {
+                    let mut wake = shared.wake.lock().unwrap_or_else(|e| e.into_inner());
+                    while !wake.stop && !wake.confirm {
+                        let now = Instant::now();
+                        if now >= due {
+                            break;
                         }
-                        (std::mem::take(&mut wake.confirm), wake.stop)
-                    };
-                    if confirm && !stop {
-                        std::thread::sleep(CONFIRM_INTERVAL.saturating_sub(sent.elapsed()));
+                        wake = shared.changed.wait_timeout(wake, due - now).unwrap_or_else(|e| e.into_inner()).0;
                     }
-                    let (received, confirmed) = (shared.received_lsn(), shared.confirmed_lsn());
-                    // A broken connection is the reader's to report.
-                    fault::point("status.send");
-                    // On the timer the server is asked for a word, so that its silence says something.
-                    let alive = writer.send_status(received.0, confirmed.0, confirmed.0, !confirm).is_ok();
-                    if stop || !alive {
-                        return;
-                    }
-                    shared.sent(confirmed);
-                    fault::point("status.sent");
-                    sent = Instant::now();
-                    due = sent + interval;
+                    (std::mem::take(&mut wake.confirm), wake.stop)
+                };
+                if confirm && !stop {
+                    std::thread::sleep(CONFIRM_INTERVAL.saturating_sub(sent.elapsed()));
                 }
-            })
-            .ok();
-        StatusUpdates { progress, thread }
+                let (received, confirmed) = (shared.received_lsn(), shared.confirmed_lsn());
+                // A broken connection is the reader's to report.
+                fault::point("status.send");
+                // On the timer the server is asked for a word, so that its silence says something.
+                let alive = writer.send_status(received.0, confirmed.0, confirmed.0, !confirm).is_ok();
+                if stop || !alive {
+                    return;
+                }
+                shared.sent(confirmed);
+                fault::point("status.sent");
+                sent = Instant::now();
+                due = sent + interval;
+            }
+        });
+        progress.wake.lock().unwrap_or_else(|e| e.into_inner()).no_thread =
+            thread.as_ref().err().map(ToString::to_string);
+        StatusUpdates { progress, thread: thread.ok() }
     }
 }
 

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use walspring_connect::{SourceState, StateKey, StoreError};
+use walspring_connect::{SourceState, StateKey, StoreError, threads};
 
 const RETRY_WAIT_MIN: Duration = Duration::from_millis(500);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -43,11 +43,12 @@ impl Shared {
 }
 
 impl Keeper {
+    /// [`Self::is_there`] says whether there could be a thread for it.
     pub fn start(store: Option<Arc<dyn SourceState>>) -> Keeper {
         let Some(store) = store else { return Keeper { shared: None, thread: None } };
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
         let served = shared.clone();
-        let thread = std::thread::Builder::new().name("keeper".into()).spawn(move || serve(&served, &*store)).ok();
+        let thread = threads::spawn("keeper", move || serve(&served, &*store)).ok();
         Keeper { shared: thread.is_some().then_some(shared), thread }
     }
 

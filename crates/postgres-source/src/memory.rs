@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use walspring_connect::{CONNECT_EXCEPTION, SourceState, StateKey, StoreError, TaskError};
+use walspring_connect::{CONNECT_EXCEPTION, SourceState, StateKey, StoreError, TaskError, threads};
 use walspring_record::Lsn;
 
 use crate::catalog::Table;
@@ -32,9 +32,7 @@ pub struct Memory {
 impl Memory {
     pub fn begin(store: Option<Arc<dyn SourceState>>) -> Reading {
         let reader = store.clone();
-        let spawn = |store: Arc<dyn SourceState>| {
-            std::thread::Builder::new().name("memory".into()).spawn(move || store.read()).ok()
-        };
+        let spawn = |store: Arc<dyn SourceState>| threads::spawn("memory", move || store.read()).ok();
         Reading { store, thread: reader.and_then(spawn), done: None }
     }
 
@@ -80,11 +78,23 @@ impl Reading {
 
     fn read(&mut self) -> Result<Memory, TaskError> {
         let nothing = || Memory { kept: Kept::new(), source: None, keeper: Arc::new(Keeper::start(None)) };
-        let Some(thread) = self.thread.take() else { return Ok(nothing()) };
-        let read = thread.join().unwrap_or_else(|_| Err(StoreError::Transient("the reading thread broke off".into())));
+        let read = match (self.thread.take(), &self.store) {
+            (Some(thread), _) => {
+                thread.join().unwrap_or_else(|_| Err(StoreError::Transient("the reading thread broke off".into())))
+            }
+            // There can be no thread for it: it is waited for here. Nobody goes on without knowing what was kept.
+            (None, Some(store)) => store.read(),
+            (None, None) => return Ok(nothing()),
+        };
         match read {
             Ok(records) => {
                 let keeper = Arc::new(Keeper::start(self.store.take()));
+                if !keeper.is_there() {
+                    return Err(TaskError::transient(
+                        CONNECT_EXCEPTION,
+                        "No thread can be started to write what is kept over restarts",
+                    ));
+                }
                 let kept: Kept = records.into_iter().collect();
                 let source = kept.get(&Source::key()).and_then(Source::read);
                 Ok(Memory { kept, source, keeper })

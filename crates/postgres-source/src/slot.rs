@@ -1,6 +1,6 @@
 //! The replication slot: what it is like, and making it.
 
-use walspring_connect::{DEBEZIUM_EXCEPTION, Progress, StopToken, TaskError, fault};
+use walspring_connect::{DEBEZIUM_EXCEPTION, Progress, StopToken, TaskError, fault, threads};
 use walspring_record::Lsn;
 
 use crate::catalog::{number, text};
@@ -150,28 +150,29 @@ impl WaitWatch {
         let (pid, cancel) = (replication.backend_pid(), replication.cancel_token());
         let done = Arc::new(AtomicBool::new(false));
         let (flag, to, slot) = (done.clone(), progress.clone(), slot.to_owned());
-        let thread = std::thread::Builder::new()
-            .name("slot-wait".into())
-            .spawn(move || {
-                let begun = Instant::now();
-                let mut due = Duration::from_secs(1);
-                while !flag.load(Ordering::Acquire) {
-                    std::thread::park_timeout(Duration::from_millis(200));
-                    if stop.is_stopped() {
-                        let _ = cancel.cancel();
-                    }
-                    if begun.elapsed() < due || flag.load(Ordering::Acquire) {
-                        continue;
-                    }
-                    due = begun.elapsed() + Duration::from_secs(5);
-                    if let Ok(Some(what)) = waited_for(&config, &all, pid, &slot)
-                        && !flag.load(Ordering::Acquire)
-                    {
-                        to.waiting(Some(what));
-                    }
+        let thread = threads::spawn_aside("slot-wait", move || {
+            let begun = Instant::now();
+            let mut due = Duration::from_secs(1);
+            while !flag.load(Ordering::Acquire) {
+                std::thread::park_timeout(Duration::from_millis(200));
+                if stop.is_stopped() {
+                    let _ = cancel.cancel();
                 }
-            })
-            .ok();
+                if begun.elapsed() < due || flag.load(Ordering::Acquire) {
+                    continue;
+                }
+                due = begun.elapsed() + Duration::from_secs(5);
+                if let Ok(Some(what)) = waited_for(&config, &all, pid, &slot)
+                    && !flag.load(Ordering::Acquire)
+                {
+                    to.waiting(Some(what));
+                }
+            }
+        })
+        .map_err(|e| {
+            tracing::warn!("what the slot's creation waits for will not be told, no thread can be started: {e}")
+        })
+        .ok();
         WaitWatch { done, progress, thread }
     }
 

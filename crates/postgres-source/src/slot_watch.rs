@@ -3,10 +3,11 @@
 //!
 //! What it reads every role may read: `pg_replication_slots`, `pg_stat_replication_slots`, the end of the log.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use walspring_connect::Progress;
+use walspring_connect::{Progress, threads};
 use walspring_record::Lsn;
 
 use crate::catalog::WAL_END;
@@ -59,7 +60,7 @@ impl SlotWatch {
             let mut told_retained = 0;
             let mut held_up = false;
             while shared.wait_for_look(if connection.is_none() && !failing { Duration::ZERO } else { interval }) {
-                match look(&mut connection, &config, &sql) {
+                let look_once = || match look(&mut connection, &config, &sql) {
                     Ok(reading) => {
                         tell_prepared(reading.as_ref(), &mut told_prepared);
                         let worry = {
@@ -86,6 +87,12 @@ impl SlotWatch {
                         }
                         failing = true;
                     }
+                };
+                // A defect in it must not take the metrics away for good, nor the task.
+                if catch_unwind(AssertUnwindSafe(look_once)).is_err() {
+                    connection = None;
+                    metrics.slot().failed();
+                    failing = true;
                 }
             }
             if shared.is_stopped() {
@@ -95,7 +102,9 @@ impl SlotWatch {
         let thread = if interval.is_zero() {
             None
         } else {
-            std::thread::Builder::new().name("slot-watch".into()).spawn(run).ok()
+            threads::spawn_aside("slot-watch", run)
+                .map_err(|e| tracing::warn!("the slot's metrics are missing, no thread can be started: {e}"))
+                .ok()
         };
         SlotWatch { wish, thread }
     }

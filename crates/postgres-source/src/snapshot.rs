@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use walspring_connect::{CONNECT_EXCEPTION, TaskError};
+use walspring_connect::{CONNECT_EXCEPTION, TaskError, threads};
 use walspring_debezium::{RowPlace, Stretch};
 use walspring_record::{
     Change, ChangeBatch, ChangeKind, Lsn, OldRow, RecordPlan, SnapshotMark, Transaction, TransactionOrder,
@@ -194,8 +194,7 @@ impl Snapshot {
                     point: point.clone(),
                 };
                 let cancel = connection.cancel_token();
-                let thread = std::thread::Builder::new().name(format!("snapshot-{i}"));
-                Ok((cancel, thread.spawn(move || worker.run(connection))?))
+                Ok((cancel, threads::spawn(format!("snapshot-{i}"), move || worker.run(connection))?))
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e: std::io::Error| {

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, TaskError};
+use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, TaskError, threads};
 use walspring_debezium::{JavaValue, SnapshotCollection, WINDOW_CLOSE, WINDOW_OPEN, watermark_data};
 use walspring_record::{ChangeBatch, Lsn, RecordPlan, java};
 
@@ -132,9 +132,7 @@ impl ChunkReader {
             session: None,
             current: None,
         };
-        let thread = std::thread::Builder::new()
-            .name("incremental-snapshot".into())
-            .spawn(move || worker.run(&queue))
+        let thread = threads::spawn("incremental-snapshot", move || worker.run(&queue))
             .map_err(|e| TaskError::transient(CONNECT_EXCEPTION, format!("Starting a snapshot thread failed: {e}")))?;
         Ok(ChunkReader { jobs: Some(jobs), messages, stop, cancel, thread: Some(thread) })
     }

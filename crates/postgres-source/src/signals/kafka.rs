@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use walspring_config::postgres::{KafkaSignals, PostgresConnectorConfig};
 use walspring_connect::{
     CONNECT_EXCEPTION, Consumed, ConsumerRequest, JoinGroup, RecordConsumer, StopToken, StoreError, TaskError, Topics,
+    threads,
 };
 use walspring_debezium::Signal;
 
@@ -52,10 +53,9 @@ impl SignalTopic {
             stopped: stopped.clone(),
             sender,
         };
-        let thread =
-            std::thread::Builder::new().name("signals".into()).spawn(move || reader.run(request, &join)).map_err(
-                |e| TaskError::transient(CONNECT_EXCEPTION, format!("Starting a thread for signals failed: {e}")),
-            )?;
+        let thread = threads::spawn("signals", move || reader.run(request, &join)).map_err(|e| {
+            TaskError::transient(CONNECT_EXCEPTION, format!("Starting a thread for signals failed: {e}"))
+        })?;
         Ok(SignalTopic { signals, followed, stopped, stop, thread: Some(thread) })
     }
 
