@@ -117,9 +117,9 @@ pub fn check_topic(expected: &[Expected], seen: &[Seen], table: &Rows) -> Verdic
     let places: HashMap<(char, i64, i64), usize> =
         expected.iter().enumerate().map(|(at, e)| ((e.op, e.pk, e.seq), at)).collect();
     let place = |event: &Seen| places.get(&(event.op, event.pk, event.seq)).copied();
-    let mut walk =
-        Walk { expected, next: None, reached: 0, verdict: Verdict { events: seen.len(), ..Verdict::default() } };
     let rows_end = seen.iter().rposition(is_read).map_or(0, |last| last + 1);
+    let verdict = Verdict { events: seen.len(), ..Verdict::default() };
+    let mut walk = Walk { expected, has_rows: rows_end > 0, next: None, reached: 0, verdict };
     let mut at = 0;
     while at < seen.len() {
         if !is_read(&seen[at]) {
@@ -155,6 +155,8 @@ pub fn check_topic(expected: &[Expected], seen: &[Seen], table: &Rows) -> Verdic
 /// Along the list.
 struct Walk<'a> {
     expected: &'a [Expected],
+    /// A snapshot is in the topic.
+    has_rows: bool,
     /// Where it stands; `None`: no event has come.
     next: Option<usize>,
     reached: usize,
@@ -171,7 +173,8 @@ impl Walk<'_> {
         if expected[at].sum != event.sum || (event.xid != 0 && expected[at].xid != event.xid) {
             tell(&mut verdict.foreign, || format!("{event:?} was committed as {:?}", expected[at]));
         }
-        let next = self.next.unwrap_or(0);
+        // What comes before rows that are still to come begins where the slot stood.
+        let next = self.next.unwrap_or(if self.has_rows { at } else { 0 });
         if at > next {
             let gap = &expected[next..at];
             let lost = at > self.reached;
@@ -346,6 +349,8 @@ mod tests {
         let twice = [went_on.clone(), stream[2..3].to_vec(), vec![first(2, 1)], stream[3..].to_vec()].concat();
         let verdict = check_topic(&list, &twice, &table);
         assert!(verdict.is_good(1) && !verdict.is_good(0), "{verdict:?}");
+        let not_begun = [stream[2..3].to_vec(), vec![first(1, 2), read(2, 1)], stream[3..].to_vec()].concat();
+        assert!(check_topic(&list, &not_begun, &table).is_good(0), "{:?}", check_topic(&list, &not_begun, &table));
         let newer = [vec![first(2, 1), first(1, 2)], stream[2..].to_vec()].concat();
         assert!(!check_topic(&list, &newer, &table).is_good(0), "a row that is newer than the stream");
         let rest_lost = [vec![first(1, 1)], stream[2..].to_vec()].concat();
