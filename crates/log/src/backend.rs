@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use walspring_connect::writer::{DurabilityListener, RecordWriter, WriteError};
 use walspring_connect::{
@@ -12,8 +13,11 @@ use walspring_connect::{
 use crate::consumer::{self, GroupConsumer};
 use crate::dead_letters::DeadLetters;
 use crate::keyed::KeyedTopic;
-use crate::log::{Log, write};
+use crate::log::{Log, settle, write};
 use crate::writer::{LogWriter, TopicDefaults};
+
+/// A task that starts while the disk is full says so, and tries again.
+const SETTLE_WAIT: Duration = Duration::from_secs(5);
 
 /// Names of the topics, as a Connect worker's.
 #[derive(Debug, Clone)]
@@ -100,6 +104,8 @@ impl Backend for LogBackend {
         listener: Arc<dyn DurabilityListener>,
     ) -> Result<Box<dyn RecordWriter>, WriteError> {
         let topic = self.offset_topic(request.offsets_topic.as_deref()).to_owned();
+        // Tickets of the writer before may still wait to be written: the stored offset is final only behind them.
+        settle(&self.log.queue, SETTLE_WAIT).map_err(WriteError::Transient)?;
         self.offsets(Some(&topic)).map_err(|e| WriteError::Transient(e.to_string()))?;
         let partitions = request
             .config

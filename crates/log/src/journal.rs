@@ -203,6 +203,10 @@ impl Journal {
         Place { segment: last.map_or(0, |s| s.number), byte_offset: last.map_or(0, |s| s.bytes) }
     }
 
+    pub fn config(&self) -> &LogConfig {
+        &self.config
+    }
+
     pub fn bytes(&self) -> u64 {
         self.segments.iter().map(|s| s.bytes).sum()
     }

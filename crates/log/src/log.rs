@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use walspring_connect::threads;
 use walspring_record_batch::RecordBatchReader;
 
 use crate::frame;
@@ -94,6 +95,21 @@ pub(crate) fn write_change(queue: &Queue, change: Change) -> Result<(), String> 
     write(queue, Vec::new(), vec![change])
 }
 
+/// Waits until everything that was handed over before is durable, or given up: then the view tells what became of it.
+pub(crate) fn settle(queue: &Queue, limit: Duration) -> Result<(), String> {
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    let done = Box::new(move |result| {
+        let _ = sender.send(result);
+    });
+    queue.push(Request::new(Vec::new(), Vec::new(), 0, done), None)?;
+    receiver.recv_timeout(limit).unwrap_or_else(|_| {
+        Err(match queue.waits_for() {
+            why if why.is_empty() => "the log has not written yet what it was given before".to_owned(),
+            why => why,
+        })
+    })
+}
+
 /// Writes and waits until it is durable.
 pub(crate) fn write(
     queue: &Queue,
@@ -105,7 +121,7 @@ pub(crate) fn write(
     let done = Box::new(move |result| {
         let _ = sender.send(result);
     });
-    queue.push(Request { batches, changes, bytes, done })?;
+    queue.push(Request::new(batches, changes, bytes, done), None)?;
     receiver.recv().unwrap_or_else(|_| Err("the log is closed".to_owned()))
 }
 
@@ -190,9 +206,7 @@ impl Log {
         });
         let queue = Arc::new(Queue::default());
         let (to_thread, from) = (shared.clone(), queue.clone());
-        let thread = std::thread::Builder::new()
-            .name("log-writer".into())
-            .spawn(move || crate::writer::run(journal, to_thread, from))
+        let thread = threads::spawn_aside("log-writer", move || crate::writer::run(journal, &to_thread, &from))
             .map_err(io_error(&dir))?;
         let closer = Closer { queue: queue.clone(), thread: Mutex::new(Some(thread)) };
         Ok(Log { shared, queue, _closer: Arc::new(closer) })

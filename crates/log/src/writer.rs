@@ -3,27 +3,31 @@
 //! Whoever writes hands over a request and waits (or is told). The thread takes what has gathered, appends one frame for
 //! each request, syncs once, and only then shows the records to readers and says so to the writers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use walspring_connect::fault;
+use walspring_connect::threads::{self, Crew};
 use walspring_connect::writer::{
     DurabilityListener, EncodedBatch, OffsetRecord, RecordWriter, Ticket, TopicInfo, WriteError,
 };
 use walspring_record_batch::{EncodedHeaders, RecordBatchBuilder, seal, set_base_offset};
 
 use crate::frame;
-use crate::journal::Journal;
+use crate::journal::{Journal, LogConfig, io_error};
 use crate::log::Shared;
-use crate::view::{Change, TopicSpec};
+use crate::view::{Change, TopicSpec, View};
 
 /// Tickets in flight, in bytes: several group commits of a fast disk.
 const QUEUE_BYTES: usize = 8 << 20;
 /// A group commit takes at most this much: a sync of it still ends within tens of milliseconds.
 const COMMIT_BYTES: usize = 4 << 20;
+
+const BROKE_OFF: &str = "the thread that writes the log broke off, and has opened it again";
 
 /// How long until a full disk is tried again.
 const ROOM_INTERVAL: Duration = Duration::from_millis(500);
@@ -35,6 +39,14 @@ pub(crate) struct Request {
     pub changes: Vec<Change>,
     pub bytes: usize,
     pub done: Done,
+    /// Whose defect it is when the thread breaks off at it.
+    crew: Option<Arc<Crew>>,
+}
+
+impl Request {
+    pub fn new(batches: Vec<EncodedBatch>, changes: Vec<Change>, bytes: usize, done: Done) -> Request {
+        Request { batches, changes, bytes, done, crew: threads::crew() }
+    }
 }
 
 #[derive(Default)]
@@ -51,17 +63,26 @@ struct QueueState {
     closed: Option<String>,
     /// There is no room on the disk; what is queued waits for it.
     no_room: Option<String>,
+    /// How often the thread has broken off. Who has lost a ticket by that may hand over none behind it.
+    generation: u64,
 }
 
 impl Queue {
-    /// Waits for room; `Err`: the log cannot be written any more.
-    pub fn push(&self, request: Request) -> Result<(), String> {
+    pub fn generation(&self) -> u64 {
+        self.state.lock().unwrap_or_else(|e| e.into_inner()).generation
+    }
+
+    /// Waits for room; `Err`: the log cannot be written any more, or not by one who began in this `generation`.
+    pub fn push(&self, request: Request, generation: Option<u64>) -> Result<(), String> {
         let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
         while state.closed.is_none() && state.bytes > 0 && state.bytes + request.bytes > QUEUE_BYTES {
             state = self.changed.wait(state).unwrap_or_else(|e| e.into_inner());
         }
         if let Some(why) = &state.closed {
             return Err(why.clone());
+        }
+        if generation.is_some_and(|generation| generation != state.generation) {
+            return Err(BROKE_OFF.to_owned());
         }
         state.bytes += request.bytes;
         state.requests.push(request);
@@ -122,6 +143,15 @@ impl Queue {
         }
     }
 
+    /// Another generation; what has gathered in the one before.
+    fn begin_anew(&self) -> Vec<Request> {
+        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        (state.bytes, state.no_room) = (0, None);
+        state.generation += 1;
+        self.changed.notify_all();
+        std::mem::take(&mut state.requests)
+    }
+
     fn release(&self, bytes: usize) {
         let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
         state.bytes = state.bytes.saturating_sub(bytes);
@@ -129,17 +159,61 @@ impl Queue {
     }
 }
 
-/// Runs until the queue is closed and empty.
-pub(crate) fn run(mut journal: Journal, shared: Arc<Shared>, queue: Arc<Queue>) {
+/// Runs until the queue is closed and empty. Where it breaks off, what of the last commit is in the files is found out by
+/// opening them again; all that waited is given up, and whoever handed it over goes on from the offset that is stored.
+pub(crate) fn run(journal: Journal, shared: &Shared, queue: &Queue) {
+    let config = journal.config().clone();
+    let mut open = Some(journal);
+    while let Some(journal) = open.take() {
+        let mut taken = VecDeque::new();
+        if catch_unwind(AssertUnwindSafe(|| serve(journal, shared, queue, &mut taken))).is_ok() {
+            return;
+        }
+        if let Some((journal, view)) = open_again(&config, queue) {
+            *shared.view.lock().unwrap_or_else(|e| e.into_inner()) = view;
+            open = Some(journal);
+        }
+        taken.extend(queue.begin_anew());
+        for request in taken {
+            // A listener that breaks off is the one that did so before.
+            let _ = catch_unwind(AssertUnwindSafe(|| (request.done)(Err(BROKE_OFF.to_owned()))));
+        }
+        shared.wake();
+    }
+}
+
+/// `None`: the log was closed meanwhile.
+fn open_again(config: &LogConfig, queue: &Queue) -> Option<(Journal, View)> {
+    loop {
+        // What is found was perhaps never synced, and is shown from now on.
+        let opened = Journal::open(config.clone());
+        let opened = opened.and_then(|(journal, view)| {
+            journal.sync().map_err(io_error(&config.dir))?;
+            Ok((journal, view))
+        });
+        let why = match opened {
+            Ok(opened) => return Some(opened),
+            Err(e) => format!("the log cannot be opened again, it is tried on: {e}"),
+        };
+        if !queue.wait_for_room(why) {
+            return None;
+        }
+    }
+}
+
+/// `taken` is what is under way.
+fn serve(mut journal: Journal, shared: &Shared, queue: &Queue, taken: &mut VecDeque<Request>) {
     let mut retained = Instant::now();
-    while let Some(mut requests) = queue.take() {
+    while let Some(requests) = queue.take() {
+        taken.extend(requests);
+        let requests = taken.make_contiguous();
         if fault::planted("acknowledge_unwritten") {
             requests.iter_mut().filter(|r| r.bytes % 3 == 0).for_each(|r| r.batches.clear());
         }
         // All that stands before it has been synced.
         let durable = journal.place();
         let result = loop {
-            match commit(&mut journal, &shared, &mut requests) {
+            match commit(&mut journal, shared, requests) {
                 Err(e)
                     if is_full(&e)
                         && journal.back_to(durable).is_ok()
@@ -156,7 +230,8 @@ pub(crate) fn run(mut journal: Journal, shared: Arc<Shared>, queue: Arc<Queue>) 
             tracing::error!("{why}");
             queue.close(why);
         }
-        for request in requests {
+        while let Some(request) = taken.pop_front() {
+            let _boarded = request.crew.as_ref().map(Crew::board);
             (request.done)(failed.clone().map_or(Ok(()), Err));
         }
         shared.wake();
@@ -200,6 +275,7 @@ fn commit(journal: &mut Journal, shared: &Shared, requests: &mut [Request]) -> s
     let mut ends: HashMap<(Arc<str>, i32), i64> = HashMap::new();
     let mut stored = Vec::new();
     for request in requests.iter_mut() {
+        let _boarded = request.crew.as_ref().map(Crew::board);
         for change in &request.changes {
             let json = serde_json::to_vec(change).map_err(std::io::Error::other)?;
             journal.append(&[&[frame::KIND_CHANGE], &json])?;
@@ -236,6 +312,7 @@ fn commit(journal: &mut Journal, shared: &Shared, requests: &mut [Request]) -> s
     view.end = journal.place();
     let mut stored = stored.into_iter();
     for request in requests.iter_mut() {
+        let _boarded = request.crew.as_ref().map(Crew::board);
         for change in request.changes.drain(..) {
             view.change(change);
         }
@@ -286,6 +363,7 @@ pub(crate) struct LogWriter {
     offsets_topic: Arc<str>,
     progress: Arc<WriterProgress>,
     submitted: u64,
+    generation: u64,
 }
 
 #[derive(Default)]
@@ -302,7 +380,17 @@ impl LogWriter {
         defaults: TopicDefaults,
         offsets_topic: Arc<str>,
     ) -> LogWriter {
-        LogWriter { shared, queue, listener, defaults, offsets_topic, progress: Arc::default(), submitted: 0 }
+        let generation = queue.generation();
+        LogWriter {
+            shared,
+            queue,
+            listener,
+            defaults,
+            offsets_topic,
+            progress: Arc::default(),
+            submitted: 0,
+            generation,
+        }
     }
 
     fn offset_batch(&self, record: &OffsetRecord) -> EncodedBatch {
@@ -354,7 +442,7 @@ impl RecordWriter for LogWriter {
             progress.changed.notify_all();
         });
         self.queue
-            .push(Request { batches: ticket.batches, changes: Vec::new(), bytes, done })
+            .push(Request::new(ticket.batches, Vec::new(), bytes, done), Some(self.generation))
             .map_err(WriteError::Transient)
     }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use walspring_connect::threads::Crew;
 use walspring_connect::writer::{DurabilityListener, EncodedBatch, OffsetRecord, Ticket, WriteError};
 use walspring_connect::{Backend, KeyedRecord, WriterRequest};
 use walspring_log::{Log, LogBackend, LogBackendConfig, LogConfig, LogReader, OpenError};
@@ -10,6 +11,20 @@ use walspring_record_batch::{EncodedHeaders, RecordBatchBuilder};
 
 #[derive(Default)]
 struct Heard(Mutex<Vec<u64>>);
+
+/// Of a writer that may fail.
+#[derive(Default)]
+struct Failed(Mutex<(Vec<u64>, Option<String>)>);
+
+impl DurabilityListener for Failed {
+    fn durable(&self, ticket: u64, _: bool) {
+        self.0.lock().unwrap().0.push(ticket);
+    }
+
+    fn failed(&self, error: WriteError) {
+        self.0.lock().unwrap().1 = Some(error.to_string());
+    }
+}
 
 impl DurabilityListener for Heard {
     fn durable(&self, ticket: u64, offset_stored: bool) {
@@ -115,6 +130,46 @@ fn a_torn_tail_is_cut_off_at_every_byte_and_what_was_durable_stays() {
     zeros.extend([0; 100]);
     std::fs::write(&path, &zeros).unwrap();
     assert_eq!(values(&Log::open(config(dir.path())).unwrap(), 0), [(0, "a".to_owned())]);
+}
+
+/// One task's records break the thread off that writes for all: that task is told that it was its, all begin anew from what is
+/// there, and nothing is written behind what was lost.
+#[test]
+fn where_the_writing_thread_breaks_off_it_opens_the_log_again_and_no_ticket_is_written_behind_a_lost_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(config(dir.path())).unwrap();
+    write(&log, &[&["a"]]);
+    let backend = LogBackend::new(log.clone(), LogBackendConfig::default()).unwrap();
+    let begin = |connector: &str| {
+        let heard = Arc::new(Failed::default());
+        let request = WriterRequest { connector: connector.into(), task: 0, config: Vec::new(), offsets_topic: None };
+        (backend.writer(request, heard.clone()).unwrap(), heard)
+    };
+    let ((mut bad, of_bad), (mut good, of_good)) = (begin("bad"), begin("good"));
+    let ticket = |number, batch| Ticket { number, batches: vec![batch], offset: offset(number) };
+    good.submit(ticket(1, batch("t", &["b"]))).unwrap();
+    good.flush(Duration::from_secs(10)).unwrap();
+    let crew = Crew::new(|| (), || ());
+    let boarded = crew.board();
+    let broken = EncodedBatch { bytes: vec![0; 10], ..batch("t", &["never"]) };
+    bad.submit(ticket(1, broken)).unwrap();
+    assert!(bad.flush(Duration::from_secs(10)).unwrap_err().to_string().contains("broke off"));
+    drop(boarded);
+    assert_eq!(crew.panic().unwrap().thread, "log-writer");
+    assert!(of_bad.0.lock().unwrap().1.is_some());
+    // Whether it had something under way or not.
+    for (writer, number) in [(&mut bad, 2), (&mut good, 2)] {
+        assert!(writer.submit(ticket(number, batch("t", &["behind"]))).is_err());
+    }
+    assert_eq!(*of_good.0.lock().unwrap(), (vec![1], None));
+    let (mut again, of_again) = begin("good");
+    again.submit(ticket(1, batch("t", &["c"]))).unwrap();
+    again.flush(Duration::from_secs(10)).unwrap();
+    assert_eq!(of_again.0.lock().unwrap().0, [1]);
+    let all = [(0, "a".to_owned()), (1, "b".to_owned()), (2, "c".to_owned())];
+    assert_eq!(values(&log, 0), all);
+    drop((bad, good, again, backend, log));
+    assert_eq!(values(&Log::open(config(dir.path())).unwrap(), 0), all);
 }
 
 #[test]
