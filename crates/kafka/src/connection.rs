@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::blocking;
 use crate::protocol::{self, BrokerVersions, Request};
 use crate::sasl::SaslConfig;
 use setup::{Setup, tls_error};
@@ -133,11 +134,10 @@ impl Connection {
     /// Resolves the host anew, tries each of its addresses, and leaves the connection ready for requests.
     pub async fn open(address: &Address, config: &ConnectionConfig) -> Result<Self, ConnectionError> {
         let unreachable = |what: &str| ConnectionError::Unreachable(format!("{address}: {what}"));
-        let resolved =
-            tokio::time::timeout(config.setup_timeout, tokio::net::lookup_host((address.host.as_str(), address.port)))
-                .await
-                .map_err(|_| unreachable("its name was not resolved in time"))?
-                .map_err(|error| unreachable(&format!("its name is not resolved: {error}")))?;
+        let resolved = tokio::time::timeout(config.setup_timeout, blocking::resolve(&address.host, address.port))
+            .await
+            .map_err(|_| unreachable("its name was not resolved in time"))?
+            .map_err(|error| unreachable(&format!("its name is not resolved: {error}")))?;
         let mut last = unreachable("its name has no address");
         for socket_address in resolved {
             let attempt = async {

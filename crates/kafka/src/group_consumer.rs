@@ -27,6 +27,7 @@ use crate::group::rebalance::{self, Heard, Rebalance, Turn};
 use crate::group::topic_watch::TopicWatch;
 use crate::group::{errors, leaving, options};
 use crate::kept::{Kept, KeptError, Kind, Until, millis, text};
+use crate::keyed_log::store_error;
 
 /// What one call to the client brings at most: 8 bytes each, and a look at the group between.
 const BATCH_RECORDS_MAX: usize = 8192;
@@ -128,7 +129,7 @@ impl GroupConsumer {
                 rdsys::rd_kafka_conf_set_rebalance_cb(config, Some(rebalance::on_rebalance));
             }
         });
-        let client = Arc::new(opened.map_err(|error| StoreError::Definite(format!("the Kafka consumer: {error}")))?);
+        let client = Arc::new(opened.map_err(|error| store_error(&error, "the Kafka consumer"))?);
         // SAFETY: the handle lives.
         let queue = Queue(unsafe { rdsys::rd_kafka_queue_get_consumer(client.ptr()) });
         heard.set_queue(queue.0);

@@ -6,6 +6,7 @@
 //! Invariant: the thread is gone before the handle is destroyed, and callbacks run on that thread only.
 
 use std::ffi::{CStr, CString, c_char, c_int};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rdkafka::ClientConfig;
 use rdkafka_sys as rdsys;
 use rdsys::rd_kafka_resp_err_t as Code;
+use walspring_connect::threads;
 
 use crate::client_config::tokens::Tokens;
 use crate::client_config::{ClientOptions, LoginOptions};
@@ -187,10 +189,12 @@ impl Kept {
             prepare(native.ptr());
             let client = rdsys::rd_kafka_new(native_kind, native.ptr(), reason.as_mut_ptr(), reason.len());
             if client.is_null() {
-                return Err(KeptError {
-                    text: text(reason.as_ptr()),
-                    ..KeptError::of_code(Code::RD_KAFKA_RESP_ERR__INVALID_ARG)
-                });
+                // No more threads or descriptors: that passes. Everything else is the configuration.
+                let code = match rdsys::rd_kafka_last_error() {
+                    code @ Code::RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE => code,
+                    _ => Code::RD_KAFKA_RESP_ERR__INVALID_ARG,
+                };
+                return Err(KeptError { text: text(reason.as_ptr()), ..KeptError::of_code(code) });
             }
             std::mem::forget(native);
             let queue = rdsys::rd_kafka_queue_get_main(client);
@@ -204,7 +208,10 @@ impl Kept {
         let shared =
             Arc::new(Shared { role, tokens, on_delivery, closing: AtomicBool::new(false), trouble: Mutex::new(None) });
         let served = shared.clone();
-        let thread = std::thread::Builder::new().name("kafka-kept".into()).spawn(move || served.serve(raw));
+        let thread = threads::spawn("kafka-kept", move || {
+            // Whoever heard of it goes on being served until the client is closed.
+            while catch_unwind(AssertUnwindSafe(|| served.serve(raw))).is_err() {}
+        });
         match thread {
             Ok(thread) => Ok(Self { raw, shared, thread: Some(thread) }),
             Err(error) => {

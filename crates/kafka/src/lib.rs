@@ -1,5 +1,6 @@
 pub mod admin;
 pub mod backend;
+mod blocking;
 pub mod client_config;
 pub mod connection;
 pub mod consumer;

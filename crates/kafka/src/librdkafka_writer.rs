@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka_sys as rdsys;
 use rdsys::rd_kafka_resp_err_t as Code;
+use walspring_connect::threads;
 use walspring_connect::writer::{DurabilityListener, EncodedBatch, RecordWriter, Ticket, TopicInfo, WriteError};
 use walspring_record_batch::{RecordBatchReader, RecordRef};
 
@@ -111,9 +112,7 @@ impl LibrdkafkaWriter {
         }
         let kept = Arc::new(kept);
         let (working, client) = (shared.clone(), kept.clone());
-        let thread = std::thread::Builder::new()
-            .name("kafka-writer".into())
-            .spawn(move || working.run(&client))
+        let thread = threads::spawn("kafka-writer", move || working.run(&client))
             .map_err(|error| WriteError::Transient(format!("no thread for the Kafka producer: {error}")))?;
         Ok(Self { shared, kept, topic_admin, thread: Some(thread) })
     }
@@ -225,6 +224,16 @@ fn weight(ticket: &Ticket) -> usize {
     ticket.size() + ticket.batches.iter().map(|batch| batch.records as usize * RECORD_OVERHEAD).sum::<usize>()
 }
 
+struct FailOnPanic<'a>(&'a Shared);
+
+impl Drop for FailOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(WriteError::Transient("the thread of the Kafka producer panicked".into()));
+        }
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -232,6 +241,8 @@ impl Shared {
 
     /// The writer's thread.
     fn run(&self, kept: &Kept) {
+        // Nobody waits for a thread that has panicked.
+        let _told = FailOnPanic(self);
         let mut topics = BTreeMap::new();
         let outcome = match &self.transaction {
             Some(transaction) => self.run_transactions(kept, &mut topics, transaction),

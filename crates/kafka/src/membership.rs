@@ -11,12 +11,13 @@ pub(crate) mod coordinator;
 mod protocol;
 mod session;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use walspring_connect::StoreError;
+use walspring_connect::{StoreError, threads};
 
 use crate::client_config::{ClientOptions, LoginOptions};
 use session::Session;
@@ -32,6 +33,8 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// Who asks hears by then why a cluster that is not there cannot be reached; it is tried again.
 const TROUBLE_AFTER: Duration = Duration::from_secs(3);
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// After a defect; well below the session's timeout.
+const BROKE_OFF_WAIT: Duration = Duration::from_secs(1);
 
 /// What to do about a worker of ours that may still be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,21 +103,22 @@ impl Membership {
             );
             return Ok(Self { shared, thread: None });
         }
-        let session = Session::new(group_id, options).map_err(StoreError::Definite)?;
+        let mut session = Session::new(group_id, options).map_err(StoreError::Definite)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| StoreError::Transient(format!("no event loop: {error}")))?;
         let working = shared.clone();
-        let thread = std::thread::Builder::new()
-            .name("kafka-group".into())
-            .spawn(move || {
-                runtime.block_on(session.run(&working));
-                working.lock().ended = true;
-                working.changed.notify_all();
-                runtime.shutdown_background();
-            })
-            .map_err(|error| StoreError::Transient(format!("no thread for the group: {error}")))?;
+        let thread = threads::spawn_aside("kafka-group", move || {
+            // The place is kept whatever breaks off here: without it nothing may be written.
+            while catch_unwind(AssertUnwindSafe(|| runtime.block_on(session.run(&working)))).is_err() {
+                std::thread::sleep(BROKE_OFF_WAIT);
+            }
+            working.lock().ended = true;
+            working.changed.notify_all();
+            runtime.shutdown_background();
+        })
+        .map_err(|error| StoreError::Transient(format!("no thread for the group: {error}")))?;
         let membership = Self { shared, thread: Some(thread) };
         membership.wait_for_place(predecessors)?;
         Ok(membership)

@@ -11,6 +11,7 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Address, ConnectionError, Stream};
+use crate::blocking::blocking;
 use crate::protocol::{self, BrokerVersions, Request};
 use crate::sasl::{Exchange, SaslConfig, Step, printable};
 
@@ -64,8 +65,8 @@ impl Setup<'_> {
         let token = match sasl {
             SaslConfig::OAuthBearer { tokens } => {
                 let tokens = tokens.clone();
-                let token = tokio::task::spawn_blocking(move || tokens.token()).await;
-                let token = token.map_err(|_| self.broken("the token source failed".into()))?;
+                let token = blocking("token", move || tokens.token()).await;
+                let token = token.map_err(|error| self.broken(format!("the token source failed: {error}")))?;
                 Some(token.map_err(|error| self.broken(format!("no OAUTHBEARER token: {error}")))?)
             }
             _ => None,

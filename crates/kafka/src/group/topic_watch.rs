@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use walspring_config::java_regex::JavaRegex;
-use walspring_connect::StoreError;
+use walspring_connect::{StoreError, threads};
 
 use crate::kept::Kept;
 
@@ -46,7 +46,7 @@ impl TopicWatch {
     ) -> Result<Self, StoreError> {
         let shared = Arc::<Shared>::default();
         let watched = shared.clone();
-        let thread = std::thread::Builder::new().name("kafka-topics".into()).spawn(move || {
+        let thread = threads::spawn("kafka-topics", move || {
             let mut known = None;
             loop {
                 let wait = match client.topic_names(ASK_TIMEOUT) {

@@ -1,11 +1,12 @@
 //! The reading side: a replay of everything, and a follower of what comes after.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use walspring_connect::{KeyedRecord, StoreError};
+use walspring_connect::{KeyedRecord, StoreError, threads};
 
 use super::{NextOffsets, store_error};
 use crate::client_config::ClientOptions;
@@ -125,9 +126,7 @@ impl Follower {
             consumer: std::sync::Mutex::default(),
         });
         let following = shared.clone();
-        let thread = std::thread::Builder::new()
-            .name("kafka-follow".into())
-            .spawn(move || following.run(next_offsets, &*on_record))
+        let thread = threads::spawn_aside("kafka-follow", move || following.run(next_offsets, &*on_record))
             .map_err(|error| tracing::error!(%error, "no thread to follow a topic with"))
             .ok();
         Self { shared, thread }
@@ -138,9 +137,15 @@ impl Shared {
     /// Opens a new client after every error that the old one does not get over.
     fn run(&self, mut next_offsets: NextOffsets, on_record: &dyn Fn(KeyedRecord)) {
         while !self.stopping.load(Ordering::Acquire) {
-            if let Err(error) = self.follow(&mut next_offsets, on_record) {
-                tracing::warn!(topic = self.topic, %error, "following a topic is tried again");
-                std::thread::park_timeout(RETRY_WAIT);
+            // A defect in what is done with one record is none of those behind it.
+            let followed = catch_unwind(AssertUnwindSafe(|| self.follow(&mut next_offsets, on_record)));
+            match followed {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(topic = self.topic, %error, "following a topic is tried again");
+                    std::thread::park_timeout(RETRY_WAIT);
+                }
+                Err(_) => std::thread::park_timeout(RETRY_WAIT),
             }
         }
     }

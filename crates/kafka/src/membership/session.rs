@@ -67,7 +67,7 @@ impl Session {
     }
 
     /// Until it is told to leave, or has lost its place.
-    pub(super) async fn run(mut self, shared: &Shared) {
+    pub(super) async fn run(&mut self, shared: &Shared) {
         loop {
             let end = tokio::select! {
                 () = shared.leave.notified() => {

@@ -10,11 +10,10 @@ pub mod fetch;
 pub mod produce;
 pub mod shape;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, StrBytes};
+use walspring_connect::threads::expecting_panics;
 
 /// A response that cannot be what it says it is.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -87,11 +86,11 @@ fn decode<T: Decodable>(
     shape: Option<&shape::Shape>,
 ) -> Result<T, Malformed> {
     // With the shape checked nothing should panic any more; what does must not take the process along.
-    catch_unwind(AssertUnwindSafe(|| {
+    expecting_panics(|| {
         ResponseHeader::decode(&mut frame, header_version).map_err(|error| Malformed(error.to_string()))?;
         shape::check(shape, &frame, version)?;
         T::decode(&mut frame, version).map_err(|error| Malformed(error.to_string()))
-    }))
+    })
     .unwrap_or_else(|_| Err(Malformed("its lengths do not fit together".into())))
 }
 
