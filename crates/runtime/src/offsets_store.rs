@@ -4,6 +4,8 @@
 //! the worker's, and its own wins. Offsets are written to its own first; deletions to the worker's first, so that a
 //! deletion that was cut off cannot be undone by the union.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -49,6 +51,27 @@ fn offset_of(record: &KeyedRecord) -> Option<SourceOffset> {
     }
 }
 
+/// What the keys of records say, each read once.
+struct Keys<'a> {
+    connector: &'a str,
+    partitions: RefCell<HashMap<Vec<u8>, Option<SourcePartition>>>,
+}
+
+impl<'a> Keys<'a> {
+    fn of(connector: &'a str) -> Keys<'a> {
+        Keys { connector, partitions: RefCell::default() }
+    }
+
+    /// `None`: it is another connector's key.
+    fn with_partition<T>(&self, key: &[u8], then: impl FnOnce(Option<&SourcePartition>) -> T) -> T {
+        let mut partitions = self.partitions.borrow_mut();
+        if let Some(known) = partitions.get(key) {
+            return then(known.as_ref());
+        }
+        then(partitions.entry(key.to_vec()).or_insert(partition_of(self.connector, key)).as_ref())
+    }
+}
+
 /// The logs that hold one connector's offsets.
 #[derive(Clone)]
 pub struct ConnectorOffsets {
@@ -72,18 +95,22 @@ impl ConnectorOffsets {
     /// transaction whose outcome is not known yet: after the connector's writer has fenced older ones this is final.
     pub fn read(&self) -> Result<Vec<(SourcePartition, SourceOffset)>, StoreError> {
         let mut all: Vec<(SourcePartition, SourceOffset)> = Vec::new();
+        let keys = Keys::of(&self.connector);
         for log in [Some(&self.worker), self.own.as_ref()].into_iter().flatten() {
-            let mut of_log: Vec<(SourcePartition, Option<SourceOffset>)> = Vec::new();
-            for record in log.read_settled(&|key| partition_of(&self.connector, key).is_some())? {
-                let Some(partition) = partition_of(&self.connector, &record.key) else { continue };
-                let offset = offset_of(&record);
-                match of_log.iter_mut().find(|(p, _)| *p == partition) {
-                    Some(known) => known.1 = offset,
-                    None => of_log.push((partition, offset)),
-                }
+            // Until it is compacted a topic has an offset of each transaction, and only the last is of interest.
+            let mut last: Vec<(SourcePartition, KeyedRecord)> = Vec::new();
+            for record in log.read_settled(&|key| keys.with_partition(key, |partition| partition.is_some()))? {
+                let key = record.key.clone();
+                keys.with_partition(&key, |partition| {
+                    let Some(partition) = partition else { return };
+                    match last.iter_mut().find(|(p, _)| p == partition) {
+                        Some(known) => known.1 = record,
+                        None => last.push((partition.clone(), record)),
+                    }
+                });
             }
-            for (partition, offset) in of_log {
-                let Some(offset) = offset else { continue };
+            for (partition, record) in last {
+                let Some(offset) = offset_of(&record) else { continue };
                 match all.iter_mut().find(|(p, _)| *p == partition) {
                     Some(known) => known.1 = offset,
                     None => all.push((partition, offset)),

@@ -472,6 +472,9 @@ struct ValueEncoder {
     seen: [Box<[u8]>; 2],
     /// `}`, or two.
     close: &'static [u8],
+    /// From `op` on, as it was written last, and for what.
+    end: Vec<u8>,
+    end_of: Option<(Op, i64)>,
     scratch: Scratch,
 }
 
@@ -522,6 +525,8 @@ impl ValueEncoder {
             ops: [Op::Read, Op::Create, Op::Update, Op::Delete, Op::Truncate].map(op_text),
             seen: [label(us).into(), label(ns).into()],
             close: if options.schemas { b"}}" } else { b"}" },
+            end: Vec::new(),
+            end_of: None,
             scratch: Scratch::default(),
             options,
         })
@@ -555,15 +560,25 @@ impl ValueEncoder {
         let transaction = &batch.transactions[change.transaction as usize];
         self.source.write(transaction, change, out)?;
         self.transaction.write(transaction, change, step, out)?;
-        out.extend_from_slice(&self.ops[step.op as usize]);
-        let seen = Instant::of(change.seen_us);
-        seen.write_ms(out);
-        out.extend_from_slice(&self.seen[0]);
-        seen.write_us(out);
-        out.extend_from_slice(&self.seen[1]);
-        seen.write_ns(out);
-        out.extend_from_slice(self.close);
+        // Rows that were read together were seen together.
+        if self.end_of != Some((step.op, change.seen_us)) {
+            self.write_end(step.op, change.seen_us);
+        }
+        out.extend_from_slice(&self.end);
         Ok(())
+    }
+
+    fn write_end(&mut self, op: Op, seen_us: i64) {
+        let (end, seen) = (&mut self.end, Instant::of(seen_us));
+        end.clear();
+        end.extend_from_slice(&self.ops[op as usize]);
+        seen.write_ms(end);
+        end.extend_from_slice(&self.seen[0]);
+        seen.write_us(end);
+        end.extend_from_slice(&self.seen[1]);
+        seen.write_ns(end);
+        end.extend_from_slice(self.close);
+        self.end_of = Some((op, seen_us));
     }
 }
 
@@ -654,6 +669,26 @@ struct SourceText {
     origin_lsn: Number,
     /// The last three where all are null, and the end.
     rest_null: Constant,
+    shared: SharedSource,
+}
+
+/// What rows of one transaction have in common of `source`, as it was written last: all but `lsn`, which stands in it twice.
+#[derive(Default)]
+struct SharedSource {
+    of: Option<SharedBy>,
+    /// Up to the change's part of `sequence`.
+    open: Vec<u8>,
+    /// From there to the number of `lsn`.
+    middle: Vec<u8>,
+}
+
+/// What it depends on.
+#[derive(PartialEq)]
+struct SharedBy {
+    commit_us: i64,
+    last_commit: Option<u64>,
+    xid: Option<u32>,
+    snapshot: SnapshotMark,
 }
 
 /// A field that may be null.
@@ -749,29 +784,33 @@ impl SourceText {
             origin: (label(&fields[14]).into(), null(14)),
             origin_lsn: Number::compile(options, &fields[15]),
             rest_null: rest(),
+            shared: SharedSource::default(),
         })
     }
 
     #[inline]
-    fn write(&self, t: &Transaction, change: &Change, out: &mut Vec<u8>) -> Result<(), ConvertError> {
-        let committed = Instant::of(t.commit_us);
-        let lsn = t.has_lsn.then_some(change.change_lsn.0);
-        out.extend_from_slice(&self.open);
-        committed.write_ms(out);
-        put(&self.snapshot[change.snapshot as usize], out)?;
-        out.extend_from_slice(b"\"[");
-        sequence_part(t.last_commit_lsn.map(|l| l.0), out);
-        out.push(b',');
+    fn write(&mut self, t: &Transaction, change: &Change, out: &mut Vec<u8>) -> Result<(), ConvertError> {
+        let of = SharedBy {
+            commit_us: t.commit_us,
+            last_commit: t.last_commit_lsn.map(|l| l.0),
+            xid: t.xid,
+            snapshot: change.snapshot,
+        };
+        if self.shared.of.as_ref() != Some(&of) {
+            self.write_shared(of)?;
+        }
+        let mut digits = itoa::Buffer::new();
+        let lsn = digits.format(change.change_lsn.0).as_bytes();
+        out.extend_from_slice(&self.shared.open);
         // Told also where `lsn` is not.
-        sequence_part(Some(change.change_lsn.0), out);
-        out.extend_from_slice(b"]\"");
-        out.extend_from_slice(&self.us_label);
-        committed.write_us(out);
-        out.extend_from_slice(&self.ns_label);
-        committed.write_ns(out);
-        out.extend_from_slice(&self.table);
-        number(t.xid.map(u64::from), &self.xid_null, out)?;
-        self.lsn.write(lsn, out)?;
+        out.extend_from_slice(lsn);
+        out.extend_from_slice(&self.shared.middle);
+        // A long of Java's has a sign.
+        match i64::try_from(change.change_lsn.0) {
+            _ if !t.has_lsn => put(&self.lsn.null, out)?,
+            Ok(_) => out.extend_from_slice(lsn),
+            Err(_) => write_int(out, change.change_lsn.0 as i64),
+        }
         if t.xmin.is_none() && t.origin.is_none() && t.origin_lsn.is_none() {
             return put(&self.rest_null, out);
         }
@@ -783,6 +822,32 @@ impl SourceText {
         }
         self.origin_lsn.write(t.origin_lsn.map(|l| l.0), out)?;
         out.push(b'}');
+        Ok(())
+    }
+
+    fn write_shared(&mut self, of: SharedBy) -> Result<(), ConvertError> {
+        let mut shared = SharedSource { of: None, ..std::mem::take(&mut self.shared) };
+        let committed = Instant::of(of.commit_us);
+        let out = &mut shared.open;
+        out.clear();
+        out.extend_from_slice(&self.open);
+        committed.write_ms(out);
+        put(&self.snapshot[of.snapshot as usize], out)?;
+        out.extend_from_slice(b"\"[");
+        sequence_part(of.last_commit, out);
+        out.extend_from_slice(b",\\\"");
+        let out = &mut shared.middle;
+        out.clear();
+        out.extend_from_slice(b"\\\"]\"");
+        out.extend_from_slice(&self.us_label);
+        committed.write_us(out);
+        out.extend_from_slice(&self.ns_label);
+        committed.write_ns(out);
+        out.extend_from_slice(&self.table);
+        number(of.xid.map(u64::from), &self.xid_null, out)?;
+        out.extend_from_slice(&self.lsn.label);
+        shared.of = Some(of);
+        self.shared = shared;
         Ok(())
     }
 }
