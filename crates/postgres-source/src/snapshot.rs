@@ -578,14 +578,14 @@ impl Reader {
         let mut copy = connection.copy_out(&format!("COPY ({sql}) TO STDOUT")).map_err(error)?;
         let mut batch = self.empty(&table.plan);
         let mut seen_us = now_us();
-        let mut rows = 0u32;
+        let mut rows = 0u64;
         let mut places = range.stretch.map(|_| Places::default());
         // PostgreSQL sends a row a message.
         while let Some(line) = copy.next_row().map_err(error)? {
             if short {
                 return Err(snapshot_query::row_too_short(table));
             }
-            rows = rows.wrapping_add(1);
+            rows += 1;
             if rows & 63 == 0 {
                 seen_us = now_us();
                 if self.stop.load(Ordering::Acquire) {
@@ -627,6 +627,10 @@ impl Reader {
                 }
             }
         }
+        drop(copy);
+        if rows == 0 && table.query.is_none() {
+            self.check_emptiness(connection, table)?;
+        }
         batch.transactions[0].commit_us = seen_us;
         Ok(batch.changes.is_empty() || self.send(range, batch, places.as_ref().and_then(Places::up_to)))
     }
@@ -647,6 +651,30 @@ impl Reader {
         }
         let why = format!("Snapshot: {} was rewritten while its reading was readied; it is read again", table.name);
         Err(TaskError::transient(CONNECT_EXCEPTION, why))
+    }
+
+    /// A table that was rewritten by ALTER TABLE since the point, or truncated, shows no row to older snapshots; and the
+    /// stream has none of those that ALTER TABLE wrote.
+    fn check_emptiness(&self, connection: &mut Connection, table: &SnapshotTable) -> Result<(), TaskError> {
+        // The row is as of the point, the function tells of now.
+        let sql = format!(
+            "SELECT 1 FROM pg_catalog.pg_class WHERE oid = {} AND relkind = 'r' \
+             AND relfilenode <> pg_catalog.pg_relation_filenode(oid)",
+            table.plan.relation.oid
+        );
+        if connection.query(&sql).map_err(|e| table_failed(table, e))?.is_empty() {
+            return Ok(());
+        }
+        let table_name = &table.name;
+        if table.heap.is_none() {
+            tracing::warn!(
+                table = %table_name,
+                "it was rewritten or truncated since the snapshot's point: rows that it had then are not in the snapshot"
+            );
+            return Ok(());
+        }
+        let why = "was rewritten or truncated before its turn came; what is left is read as of a later point";
+        Err(TaskError::transient(CONNECT_EXCEPTION, format!("Snapshot: {table_name} {why}")))
     }
 
     fn empty(&self, plan: &Arc<RecordPlan>) -> ChangeBatch {
