@@ -3,7 +3,9 @@
 //! Source: PostgreSQL's manual, COPY, "Text Format". The values are the types' text output, the same that pgoutput sends,
 //! so that nothing after this knows which of the two a row came by.
 
-use memchr::memchr;
+use std::ops::Range;
+
+use memchr::memchr2_iter;
 #[cfg(test)]
 use memchr::memchr3;
 use walspring_record::{Cell, ChangeBatch};
@@ -27,24 +29,17 @@ pub fn append_row(line: &[u8], columns: usize, batch: &mut ChangeBatch) -> Resul
     }
     let base = batch.bytes.len();
     batch.bytes.extend_from_slice(line);
-    let mut at = base;
-    let end = batch.bytes.len();
-    loop {
-        let stop = memchr(b'\t', &batch.bytes[at..end]).map_or(end, |i| at + i);
-        let cell = match memchr(b'\\', &batch.bytes[at..stop]) {
-            None => Cell::text(at, stop - at),
-            Some(0) if stop - at == 2 && batch.bytes[at + 1] == b'N' => Cell::NULL,
-            Some(i) => {
-                let len = unescape(&mut batch.bytes[at..stop], i);
-                Cell::text(at, len)
-            }
-        };
-        batch.cells.push(cell);
-        if stop == end {
-            break;
+    // One pass: most cells are shorter than what a search costs to begin.
+    let (mut start, mut escape) = (0, None);
+    for at in memchr2_iter(b'\t', b'\\', line) {
+        if line[at] == b'\\' {
+            escape.get_or_insert(at);
+            continue;
         }
-        at = stop + 1;
+        push_cell(base + start..base + at, escape.take().map(|escape| base + escape), batch);
+        start = at + 1;
     }
+    push_cell(base + start..base + line.len(), escape.map(|escape| base + escape), batch);
     let found = batch.cells.len() - first;
     if found != columns {
         batch.cells.truncate(first);
@@ -52,6 +47,20 @@ pub fn append_row(line: &[u8], columns: usize, batch: &mut ChangeBatch) -> Resul
         return Err(CopyRowError { expected: columns, found });
     }
     Ok(first as u32)
+}
+
+/// `escape`: its first backslash.
+#[inline]
+fn push_cell(span: Range<usize>, escape: Option<usize>, batch: &mut ChangeBatch) {
+    let cell = match escape {
+        None => Cell::text(span.start, span.len()),
+        Some(first) if first == span.start && batch.bytes[span.clone()] == *b"\\N" => Cell::NULL,
+        Some(first) => {
+            let len = unescape(&mut batch.bytes[span.clone()], first - span.start);
+            Cell::text(span.start, len)
+        }
+    };
+    batch.cells.push(cell);
 }
 
 /// Undoes the escapes of a value from the first backslash on; answers the new length.
