@@ -8,6 +8,8 @@ use crate::wire::PgError;
 
 pub const PSQL_EXCEPTION: &str = "org.postgresql.util.PSQLException";
 
+const PRODUCER_FAILED: &str = "An exception occurred in the change event producer. This connector will be stopped.";
+
 /// An error of the server or the connection while `doing` something.
 pub fn from_pg(doing: &str, e: PgError) -> TaskError {
     let message = format!("{doing} failed");
@@ -32,13 +34,19 @@ pub fn not_streaming(start: Lsn, e: PgError) -> TaskError {
         "Failed to start replication stream at LSN{{{start}}}; when setting up multiple connectors for the same database host, \
          please make sure to use a distinct replication slot name for each."
     );
-    TaskError::transient(
-        CONNECT_EXCEPTION,
-        "An exception occurred in the change event producer. This connector will be stopped.",
-    )
-    .caused_by(DEBEZIUM_EXCEPTION, message)
-    .caused_by(PSQL_EXCEPTION, java_message(&e))
-    .hint("another session reads the slot; it is retried until that one ends")
+    TaskError::transient(CONNECT_EXCEPTION, PRODUCER_FAILED)
+        .caused_by(DEBEZIUM_EXCEPTION, message)
+        .caused_by(PSQL_EXCEPTION, java_message(&e))
+        .hint("another session reads the slot; it is retried until that one ends")
+}
+
+/// The table of `heartbeat.action.query` is not there; in the original's words.
+pub fn heartbeat_failed(e: &PgError) -> TaskError {
+    let message = format!("Could not execute heartbeat action query (Error: {})", e.code().unwrap_or_default());
+    TaskError::definite(CONNECT_EXCEPTION, PRODUCER_FAILED)
+        .caused_by(DEBEZIUM_EXCEPTION, message)
+        .caused_by(PSQL_EXCEPTION, java_message(e))
+        .hint("make the table, or change heartbeat.action.query")
 }
 
 /// What mends an error of the server that reading a row has met and that no retry heals.

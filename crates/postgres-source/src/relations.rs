@@ -12,7 +12,7 @@ use walspring_record::{Lsn, RecordPlan, Relation, ReplicaIdentity, Surprise};
 use crate::catalog::{self, StreamColumn, Table, TableDetails, Types, WAL_END};
 use crate::change_reader::Relations;
 use crate::config::{SourceConfig, too_complex};
-use crate::errors::from_pg;
+use crate::errors::{from_pg, heartbeat_failed};
 use crate::events::Events;
 use crate::incremental::Visible;
 use crate::keeper::{Keeper, Kept};
@@ -377,8 +377,29 @@ impl CatalogRelations {
         }
     }
 
+    /// Runs `heartbeat.action.query`. As in the original the connector goes on without it, unless the table is not there or
+    /// the server ends.
     pub fn heartbeat_action(&mut self, sql: &str) -> Result<(), TaskError> {
-        self.with_connection("heartbeat.action.query", |c| c.batch_execute(sql))
+        let refused = self.with_connection("heartbeat.action.query", |c| match c.batch_execute(sql) {
+            Ok(()) => Ok(None),
+            Err(e) if e.code().is_none_or(|code| matches!(code, "57P01" | "57P02" | "57P03" | "57P05")) => Err(e),
+            Err(e) => Ok(Some(e)),
+        })?;
+        if let Some(e) = refused.as_ref().filter(|e| e.code() == Some("42P01")) {
+            return Err(heartbeat_failed(e));
+        }
+        if self.connection.in_transaction() {
+            self.with_connection("Ending what heartbeat.action.query began", |c| c.batch_execute("ROLLBACK"))?;
+        }
+        // Without its details, which may tell of rows.
+        if let Some(server) = refused.as_ref().and_then(|e| e.server()) {
+            tracing::error!(
+                "heartbeat.action.query failed, and the connector goes on: {} ({})",
+                server.message,
+                server.code
+            );
+        }
+        Ok(())
     }
 
     /// `catalog_xmin` of the slot: the oldest transaction that its decoding may need rows of the catalogs for.

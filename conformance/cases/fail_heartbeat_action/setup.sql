@@ -1,0 +1,2 @@
+create table t (id int primary key);
+create table hb (id int primary key);

@@ -1,0 +1,13 @@
+insert into a values (1, 'local');
+select pg_replication_origin_session_setup('${name}');
+begin;
+select pg_replication_origin_xact_setup('0/16B3748', '2026-01-02 03:04:05+00');
+insert into a values (2, 'replayed');
+update a set v = 'replayed' where id = 1;
+select pg_logical_emit_message(true, 'replayed', 'x');
+commit;
+select pg_logical_emit_message(false, 'replayed', 'x');
+insert into a values (3, 'replayed');
+select pg_replication_origin_session_reset();
+begin; insert into a values (4, 'local'); update a set v = 'local' where id = 2; commit;
+select pg_replication_origin_drop('${name}');
