@@ -14,7 +14,7 @@ use crate::stream::{Log, Topic, events};
 use crate::worker::{Program, Worker};
 
 /// From the end of a fault until a row comes again; generous, for a machine that does other things too.
-pub const PATIENCE: Duration = Duration::from_secs(45);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {

@@ -13,7 +13,7 @@ use walspring_log::{Log, LogBackend, LogBackendConfig, LogConfig, TopicSpec};
 mod support;
 use support::append;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn open(dir: &Path) -> LogBackend {
     let log = Log::open(LogConfig::new(dir.join("log"))).unwrap();

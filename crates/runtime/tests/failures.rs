@@ -35,7 +35,7 @@ fn what_passes_is_tried_again_and_seen() {
     world.wait_status(&worker, &["RUNNING", "RUNNING"]);
     progress.gauge("confirmed_lsn", 5.0);
     assert!(worker.metrics_text().contains("walspring_confirmed_lsn{connector=\"a\",task=\"0\"} 5\n"));
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn the_sources_retries_may_be_limited() {
     worker.create("a", config, None).unwrap();
     world.wait_status(&worker, &["RUNNING", "FAILED"]);
     assert_eq!(world.source.starts.load(Ordering::SeqCst), 1);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn an_error_may_be_taken_for_passing_by_its_text() {
         world.source.poll_errors.lock().unwrap().extend(vec![error; 10]);
         world.wait_status(&worker, &["RUNNING", "FAILED"]);
         assert_eq!(world.source.starts.load(Ordering::SeqCst), 3, "the first and two more");
-        assert!(worker.shutdown(Duration::from_secs(10)));
+        assert!(worker.shutdown(Duration::from_secs(60)));
     }
 }
 
@@ -92,7 +92,7 @@ fn what_does_not_pass_fails_the_task_until_it_is_restarted() {
 
     world.source.add(0..1);
     wait_until("the record", || world.values().len() == 1);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_task_that_failed_is_started_again_when_the_file_with_its_password_has_chang
     world.wait_status(&worker, &["RUNNING", "FAILED"]);
     worker.restart_task("a", 0).unwrap();
     world.wait_status(&worker, &["RUNNING", "RUNNING"]);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
     std::fs::remove_file(file).unwrap();
 }
 
@@ -148,7 +148,7 @@ fn a_record_that_cannot_be_converted() {
     wait_until("the new task", || world.source.starts.load(Ordering::SeqCst) == 3);
     world.source.add([3, 4]);
     wait_until("what is not dropped", || world.values() == ["1", "2", "4"]);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 /// With a transform that asks somebody.
@@ -182,7 +182,7 @@ fn what_goes_away_is_tried_again_and_nothing_is_left_out() {
         assert_eq!(number(&worker, "kafka_connect_task_error_total_retries"), 3);
         assert_eq!(number(&worker, "kafka_connect_task_error_total_record_failures"), 3);
         assert_eq!(number(&worker, "kafka_connect_task_error_total_record_errors"), 0);
-        assert!(worker.shutdown(Duration::from_secs(10)));
+        assert!(worker.shutdown(Duration::from_secs(60)));
     }
 }
 
@@ -206,7 +206,7 @@ fn what_does_not_go_away_in_time_is_left_out_only_if_tolerated() {
     assert_eq!(number(&worker, "walspring_records_skipped_total"), 3);
     assert!(number(&worker, "kafka_connect_task_error_total_errors_logged") >= before + 3);
     assert!(number(&worker, "kafka_connect_task_error_last_error_timestamp") > 1_600_000_000_000);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn without_a_time_to_wait_what_goes_away_is_not_left_out() {
     worker.create("a", asking(json!({"errors.tolerance": "all"})), None).unwrap();
     wait_until("all", || world.values() == ["1", "asked", "2"]);
     assert_eq!(world.source.starts.load(Ordering::SeqCst), 3, "the task was started again instead");
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -230,11 +230,11 @@ fn a_stop_does_not_wait_for_the_last_attempt_and_loses_nothing() {
     let worker = world.start();
     worker.create("a", asking(json!({"errors.tolerance": "all", "errors.retry.timeout": "-1"})), None).unwrap();
     wait_until("the first attempt", || world.unanswered.load(Ordering::SeqCst) < u64::MAX);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
     world.unanswered.store(0, Ordering::SeqCst);
     let worker = world.start();
     wait_until("all", || world.values().ends_with(&["asked".into(), "2".into()]));
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn fenced_by_a_newer_worker_it_stops_and_says_so() {
     assert_eq!(old.pause("a").unwrap_err().status, 500);
     wait_until("the records", || world.values().len() == 10);
     assert_eq!(world.stored(), Some(10));
-    assert!(new.shutdown(Duration::from_secs(10)));
+    assert!(new.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn fenced_by_its_own_late_transaction_it_goes_on() {
     world.source.add(0..10);
     wait_until("the records", || world.values().len() == 10);
     assert_eq!(worker.health(), Health::Healthy);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn a_class_that_is_not_here_is_left_alone() {
     assert_eq!(status.kind, "unknown");
     wait_until("the paused one", || worker.status("b").is_ok_and(|s| s.connector.state.as_str() == "PAUSED"));
     assert_eq!(world.source.starts.load(Ordering::SeqCst), 0);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
     assert_eq!(world.configs.all().iter().filter(|r| r.starts_with("connector-a")).count(), 1);
     assert!(!world.configs.all().iter().any(|r| r.starts_with("task-a")));
 }
@@ -306,10 +306,10 @@ fn started_before_the_store_it_waits_and_says_for_what() {
     assert_eq!(worker.create("a", config(), None).unwrap_err().status, 503);
     assert_eq!(worker.server_info().kafka_cluster_id, None);
     up.store(true, Ordering::SeqCst);
-    assert!(worker.wait_ready(Duration::from_secs(10)));
+    assert!(worker.wait_ready(Duration::from_secs(60)));
     assert_eq!(worker.server_info().kafka_cluster_id.as_deref(), Some("cluster"));
     assert!(worker.connectors().unwrap().is_empty());
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn a_write_whose_outcome_is_not_known_is_read_again() {
     world.configs.put("connector-a", r#"{"properties":{"connector.class":"Fake","name":"a"}}"#);
     world.configs.fail(None);
     world.wait_status(&worker, &["RUNNING", "RUNNING"]);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 /// A broker that has not said yet what became of the newest offset: the task is not started from the one before.
@@ -343,7 +343,7 @@ fn an_offset_that_is_not_settled_is_waited_for() {
     world.offsets.fail(None);
     wait_until("the rest", || world.values().len() == 3);
     world.wait_status(&worker, &["RUNNING", "RUNNING"]);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
     assert_eq!(world.values().len(), 3);
 }
 
@@ -356,6 +356,6 @@ fn a_task_that_hangs_does_not_hold_up_the_end_for_ever() {
     worker.create("a", config(), None).unwrap();
     world.wait_status(&worker, &["RUNNING", "RUNNING"]);
     // Nothing becomes durable: it gives up after the graceful timeout, and nothing is confirmed.
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
     assert_eq!((world.stored(), world.source.confirmed()), (None, 0));
 }

@@ -39,7 +39,7 @@ fn created_it_runs_and_everything_about_it_is_written_once() {
     );
     assert_eq!(worker.connector("a").unwrap().tasks.len(), 1);
     assert_eq!(worker.topics("a").unwrap(), ["t"]);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
     assert!(world.statuses.get("status-task-a-0").unwrap().contains("UNASSIGNED"));
 
     // A worker that is started again writes no configuration.
@@ -47,7 +47,7 @@ fn created_it_runs_and_everything_about_it_is_written_once() {
     let worker = world.start();
     world.wait_status(&worker, &["RUNNING", "RUNNING"]);
     assert_eq!(world.configs.all(), before);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn pause_stop_and_resume() {
     worker.stop_connector("a").unwrap();
     worker.reset_offsets("a").unwrap();
     assert!(worker.offsets("a").unwrap().is_empty());
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn changed_deleted_and_made_again() {
     world.source.add(3..4);
     worker.create("a", config(), None).unwrap();
     wait_until("it goes on from the stored offset", || world.values() == ["0", "1", "2", "3"]);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -140,9 +140,9 @@ fn restarted() {
     wait_until("the third start", || world.source.starts.load(Ordering::SeqCst) == 3);
     world.wait_status(&worker, &["RUNNING", "RUNNING"]);
     worker.restart_connector("a").unwrap();
-    assert!(worker.wait_reconciled("a", Duration::from_secs(5)));
+    assert!(worker.wait_reconciled("a", Duration::from_secs(60)));
     assert_eq!(world.source.starts.load(Ordering::SeqCst), 3, "tasks are left alone");
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn refused_with_every_error() {
         "Connector name configuration (b) doesn't match connector name in the URL (a)"
     );
     assert!(world.configs.all().is_empty());
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]

@@ -33,13 +33,13 @@ fn a_stop_in_order_loses_and_repeats_nothing() {
             }
             world.source.add(round * 1000..(round + 1) * 1000);
             wait_until("some records", || world.values().len() as u64 > round * 1000 + 100);
-            assert!(worker.shutdown(Duration::from_secs(20)));
+            assert!(worker.shutdown(Duration::from_secs(60)));
             let drained = world.values().len() as u64;
             assert_eq!((world.stored(), world.source.confirmed()), (Some(drained), drained));
         }
         let worker = world.start();
         wait_until("the rest", || world.values().len() >= 3000);
-        assert!(worker.shutdown(Duration::from_secs(20)));
+        assert!(worker.shutdown(Duration::from_secs(60)));
         assert_eq!(numbers(&world.values()), (0..3000).collect::<Vec<_>>());
     }
 }
@@ -65,7 +65,7 @@ fn a_crash_before_the_offset_is_stored_only_repeats() {
     let worker = world.start();
     wait_until("all of it", || world.stored() == Some(300));
     assert_replays_only(&numbers(&world.values()), 300);
-    assert!(worker.shutdown(Duration::from_secs(20)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn in_transactions_a_crash_repeats_nothing() {
         worker = world.start();
         wait_until("the next hundred", || world.values().len() as u64 >= (round + 1) * 100);
     }
-    assert!(worker.shutdown(Duration::from_secs(20)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
     assert_eq!(numbers(&world.values()), (0..500).collect::<Vec<_>>());
     assert_eq!(world.stored(), Some(500));
 }
@@ -104,7 +104,7 @@ fn nothing_is_confirmed_while_it_is_in_flight() {
         world.hold.store(false, Ordering::SeqCst);
         world.source.add(10..11);
         wait_until("the confirmation", || world.source.confirmed() == 11);
-        assert!(worker.shutdown(Duration::from_secs(20)));
+        assert!(worker.shutdown(Duration::from_secs(60)));
     }
 }
 
@@ -124,5 +124,5 @@ fn with_an_offsets_topic_of_its_own() {
     worker.stop_connector("a").unwrap();
     worker.reset_offsets("a").unwrap();
     assert_eq!((own.get(r#"["a",{"list":"x"}]"#), world.stored()), (None, None));
-    assert!(worker.shutdown(Duration::from_secs(20)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }

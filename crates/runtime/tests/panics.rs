@@ -60,7 +60,7 @@ fn a_panic_of_any_thread_of_a_task_starts_it_again_and_nothing_is_lost_or_twice(
             values.dedup();
             assert!(expected.iter().all(|value| values.contains(value)), "{values:?}");
         }
-        assert!(worker.shutdown(Duration::from_secs(10)));
+        assert!(worker.shutdown(Duration::from_secs(60)));
     }
 }
 
@@ -83,7 +83,7 @@ fn a_value_that_panics_each_time_fails_the_task_after_five_times() {
         world.source.events.lock().unwrap()[1] = "mended".to_owned();
         worker.restart_task("a", 0).unwrap();
         wait_until("the rest", || world.values() == ["1", "mended", "2"]);
-        assert!(worker.shutdown(Duration::from_secs(10)));
+        assert!(worker.shutdown(Duration::from_secs(60)));
     }
 }
 
@@ -100,7 +100,7 @@ fn where_nothing_is_retried_a_panic_fails_the_task() {
     assert!(worker.task_status("a", 0).unwrap().trace.unwrap().contains("asked to break off"));
     worker.restart_task("a", 0).unwrap();
     world.wait_status(&worker, &["RUNNING", "RUNNING"]);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_paused_task_whose_thread_panics_is_paused_again() {
     world.source.add(0..5);
     worker.resume("a").unwrap();
     wait_until("the records", || world.source.confirmed() == 5);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -151,6 +151,6 @@ fn threads_that_cannot_be_started_are_waited_for() {
     fail("reconcile", true);
     assert!(!worker.shutdown(Duration::from_millis(300)));
     fail("reconcile", false);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
     assert_eq!(world.source.confirmed(), 5, "{}", json!(world.values()));
 }

@@ -48,7 +48,7 @@ fn records_are_written_and_their_offsets_committed() {
     }
     let lag = "walspring_sink_lag_records{connector=\"a\",task=\"0\",topic=\"t\",partition=\"0\"} 0\n";
     wait_until("the lag", || worker.metrics_text().contains(lag));
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
     assert_eq!((world.topics.members(GROUP), world.sink.stops.load(Ordering::SeqCst)), (0, 1));
     assert_eq!(*world.sink.closed.lock().unwrap(), [tp("t", 0)]);
 
@@ -56,7 +56,7 @@ fn records_are_written_and_their_offsets_committed() {
     world.topics.add("t", 0, 10..12);
     let worker = world.start();
     wait_until("the others", || world.sink.values() == numbers(0..12));
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_sink_may_not_join_the_workers_group() {
     worker.create("a", sink_config(json!({"tasks.max": "300"})), None).unwrap();
     world.wait_status(&worker, &["FAILED"]);
     assert!(worker.status("a").unwrap().connector.trace.unwrap().contains("tasks.max is 300"));
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn pause_stop_resume_and_offsets() {
     assert!(worker.offsets("a").unwrap().is_empty());
     worker.resume("a").unwrap();
     wait_until("all again", || world.sink.values().len() == 11);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_sink_that_is_down_keeps_its_batch_and_its_partitions() {
     world.sink.down.store(false, Ordering::SeqCst);
     worker.resume("a").unwrap();
     wait_until("the records", || world.sink.values() == numbers(0..30));
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn what_does_not_pass_fails_the_task_and_what_was_written_before_is_committed() 
     worker.restart_task("a", 0).unwrap();
     wait_until("the last", || world.sink.values() == numbers(0..4));
 
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_sink_that_panics_is_started_again_and_what_was_written_does_not_come_twice(
     wait_until("the last", || world.sink.values() == numbers(0..5));
     wait_until("the offset", || world.topics.committed(GROUP, "t", 0) == Some(5));
     assert!(worker.metrics_text().contains("walspring_task_panics_total{connector=\"a\",task=\"0\"} 1\n"));
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn errors_of_start_open_and_commit_are_tried_again() {
     wait_until("the records after the place that the sink keeps", || world.sink.values() == numbers(1..3));
     wait_until("the offset", || world.topics.committed(GROUP, "t", 0) == Some(3));
     world.wait_status(&worker, &["RUNNING", "RUNNING"]);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn a_poison_record_fails_the_task_where_errors_are_not_tolerated() {
         // As Connect, which reports before it looks whether the error is tolerated.
         assert_eq!(world.topics.letters().len(), 1);
         assert_eq!(*world.seen.lines.lock().unwrap().last().unwrap(), "connect-a t-0@2 it cannot be written true");
-        assert!(worker.shutdown(Duration::from_secs(10)));
+        assert!(worker.shutdown(Duration::from_secs(60)));
     }
 }
 
@@ -291,7 +291,7 @@ fn tolerated_errors_of_every_stage_reach_the_dead_letter_queue() {
     assert!(metrics.contains("walspring_sink_dead_letters_total{connector=\"a\",task=\"0\"} 3\n"), "{metrics}");
     assert!(metrics.contains("walspring_sink_errors_total{connector=\"a\",task=\"0\",stage=\"task_put\"} 1\n"));
     assert!(metrics.contains("walspring_records_skipped_total{connector=\"a\",task=\"0\"} 3\n"), "{metrics}");
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 /// Partitions move while records are read, `batch` at a time.
@@ -329,7 +329,7 @@ fn hand_over(batch: &str, records: u64, slow_ms: u64) {
         assert_eq!(next, end);
     }
     drop(written);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
 #[test]
@@ -365,5 +365,5 @@ fn a_partition_that_is_revoked_while_the_sink_is_down_is_another_members() {
     values.sort_unstable();
     values.dedup();
     assert_eq!(values.len(), 40);
-    assert!(worker.shutdown(Duration::from_secs(10)));
+    assert!(worker.shutdown(Duration::from_secs(60)));
 }

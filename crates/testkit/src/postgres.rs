@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use ::postgres::{Client, NoTls, SimpleQueryMessage};
 use walspring_throwaway_postgres::{Builder, Server};
@@ -10,6 +11,9 @@ use walspring_throwaway_postgres::{Builder, Server};
 mod standby;
 
 pub use standby::Standby;
+
+/// Until a walsender whose client is gone has ended.
+const SLOT_WAIT: Duration = Duration::from_secs(60);
 
 type Slot = Arc<OnceLock<Arc<Postgres>>>;
 
@@ -132,6 +136,21 @@ impl Postgres {
         rows.remove(0).remove(0).unwrap_or_else(|| panic!("NULL: {query}"))
     }
 
+    /// Waits until nobody reads the slot: a walsender whose client is gone needs a moment to notice.
+    #[track_caller]
+    pub fn wait_unread(&self, slot: &str) {
+        let read = format!("select 1 from pg_replication_slots where slot_name = '{slot}' and active");
+        let is_unread = || self.try_sql("postgres", &read).is_ok_and(|rows| rows.is_empty()).then_some(());
+        crate::wait_for(&format!("nobody who reads {slot}"), SLOT_WAIT, is_unread);
+    }
+
+    /// Drops the slot, which has to be there, once nobody reads it.
+    #[track_caller]
+    pub fn drop_slot(&self, slot: &str) {
+        self.wait_unread(slot);
+        self.sql("postgres", &format!("select pg_drop_replication_slot('{slot}')"));
+    }
+
     /// A new empty database with a name of its own.
     #[track_caller]
     pub fn database(self: &Arc<Self>) -> TempDatabase {
@@ -205,6 +224,18 @@ impl TempDatabase {
         self.server.value(&self.name, query)
     }
 
+    /// See [`Postgres::wait_unread`].
+    #[track_caller]
+    pub fn wait_unread(&self, slot: &str) {
+        self.server.wait_unread(slot);
+    }
+
+    /// See [`Postgres::drop_slot`].
+    #[track_caller]
+    pub fn drop_slot(&self, slot: &str) {
+        self.server.drop_slot(slot);
+    }
+
     /// A name for a slot of this test: slots belong to the whole server.
     pub fn slot(&self, suffix: &str) -> String {
         format!("{}_{suffix}", self.name)
@@ -215,13 +246,14 @@ impl Drop for TempDatabase {
     fn drop(&mut self) {
         let slots = format!("from pg_replication_slots where database = '{}'", self.name);
         // An active slot cannot be dropped, and its walsender needs a moment to go.
-        for _ in 0..200 {
+        let limit = Instant::now() + SLOT_WAIT;
+        while Instant::now() < limit {
             let end = format!("select pg_terminate_backend(active_pid) {slots} and active");
             let drop = format!("select pg_drop_replication_slot(slot_name) {slots} and not active");
             let _ = self.server.try_sql("postgres", &end);
             let _ = self.server.try_sql("postgres", &drop);
             match self.server.try_sql("postgres", &format!("select 1 {slots}")) {
-                Ok(rows) if !rows.is_empty() => std::thread::sleep(std::time::Duration::from_millis(10)),
+                Ok(rows) if !rows.is_empty() => std::thread::sleep(Duration::from_millis(10)),
                 _ => break,
             }
         }

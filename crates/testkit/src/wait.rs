@@ -2,11 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-/// Asks `ready` until it answers, and panics after `timeout`. For what gives no signal of its own: where there is a
-/// channel, a notification or a blocking read, wait on that.
+/// The least that is waited for anything: a limit ends a test that would hang, on whatever machine; how fast something has
+/// to be it does not say.
+const LEAST: Duration = Duration::from_secs(60);
+
+/// Asks `ready` until it answers, and panics after `timeout`, or a minute where that is longer. For what gives no signal of
+/// its own: where there is a channel, a notification or a blocking read, wait on that.
 #[track_caller]
 pub fn wait_for<T>(what: &str, timeout: Duration, mut ready: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
+    let (start, timeout) = (Instant::now(), timeout.max(LEAST));
     loop {
         if let Some(value) = ready() {
             return value;

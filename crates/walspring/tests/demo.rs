@@ -9,7 +9,7 @@ use std::time::Duration;
 use support::{command, signal_to};
 use walspring_testkit::{postgres, wait_for};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_demo_prints_inserts_and_leaves_nothing() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use walspring_connect::TaskError;
-use walspring_testkit::{Postgres, Shutdown, TempDatabase, postgres, wait_for};
+use walspring_testkit::{Postgres, Shutdown, TempDatabase, postgres};
 
 use crate::support::Connector;
 
@@ -48,10 +48,9 @@ fn a_role_without_replication_and_one_without_select() {
     connector.set("publication.name", "q");
     connector.set("publication.autocreate.mode", "filtered");
     definite(&connector.refusal(None), &["CREATE PUBLICATION \"q\" FOR TABLE \"public\".\"a\"", "disabled"]);
-    db.sql(&format!(
-        "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{}'",
-        db.slot("s")
-    ));
+    let slot = db.slot("s");
+    db.wait_unread(&slot);
+    db.sql(&format!("select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{slot}'"));
     db.sql(&format!("drop role {blind}; drop role {bound}"));
 }
 
@@ -89,13 +88,12 @@ fn a_server_that_is_too_old() {
 fn slots_that_are_not_ours_to_read() {
     let db = database();
     let slot = db.slot("s");
-    let drop_slot = format!("select pg_drop_replication_slot('{slot}')");
     db.sql(&format!("select pg_create_logical_replication_slot('{slot}', 'test_decoding')"));
     definite(&Connector::new(&db, &[]).refusal(None), &["test_decoding", "slot.name", "pg_drop_replication_slot"]);
-    db.sql(&drop_slot);
+    db.drop_slot(&slot);
     db.sql(&format!("select pg_create_physical_replication_slot('{slot}')"));
     definite(&Connector::new(&db, &[]).refusal(None), &["physical", "slot.name"]);
-    db.sql(&drop_slot);
+    db.drop_slot(&slot);
     let other = db.server().database();
     other.sql(&format!("select pg_create_logical_replication_slot('{slot}', 'pgoutput')"));
     definite(&Connector::new(&db, &[]).refusal(None), &["belongs to the database", other.name(), "slot.name"]);
@@ -122,8 +120,7 @@ fn a_slot_that_is_gone() {
     db.sql("insert into a values (1)");
     source.take(1);
     let offset = source.close();
-    let drop_slot = format!("select pg_drop_replication_slot('{}')", db.slot("s"));
-    wait_for("the slot", Duration::from_secs(10), || db.try_sql(&drop_slot).ok());
+    db.drop_slot(&db.slot("s"));
     definite(&connector.refusal(offset.as_ref()), &["no longer available", "when_needed", "offset"]);
     connector.set("snapshot.mode", "when_needed");
     let mut source = connector.start(offset.as_ref());

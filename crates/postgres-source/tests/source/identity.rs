@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use walspring_connect::TaskError;
 use walspring_record::SourceOffset;
@@ -68,12 +68,7 @@ fn beyond(db: &TempDatabase, stored: &SourceOffset) -> &'static [&'static str] {
 }
 
 fn inactive(db: &TempDatabase) {
-    let end = Instant::now() + WAIT;
-    let slot = db.slot("s");
-    while db.value(&format!("select active from pg_replication_slots where slot_name = '{slot}'")) == "t" {
-        assert!(Instant::now() < end, "the slot is still read");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    db.wait_unread(&db.slot("s"));
 }
 
 #[track_caller]
@@ -94,7 +89,7 @@ fn a_slot_that_was_dropped_and_made_again() {
     let db = postgres(15).database();
     let (mut connector, stored) = stopped(&db, &[]);
     let slot = db.slot("s");
-    db.sql(&format!("select pg_drop_replication_slot('{slot}')"));
+    db.drop_slot(&slot);
     stops(&connector.refusal(Some(&stored)), &["no longer available", &slot, "does not exist any more"]);
     db.sql(&format!("select pg_create_logical_replication_slot('{slot}', 'pgoutput')"));
     stops(&connector.refusal(Some(&stored)), &["made again", "no longer available"]);

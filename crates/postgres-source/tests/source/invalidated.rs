@@ -66,10 +66,6 @@ fn told(error: &TaskError, connector: &Connector, reason: &str, mends: &str) {
     assert!(text.contains(&found.message) && text.contains(&found.hint()), "{text}\nis not {found:?}");
 }
 
-fn drop_slot(server: &Postgres, slot: &str) {
-    server.sql("postgres", &format!("select pg_drop_replication_slot('{slot}')"));
-}
-
 #[test]
 fn each_reason_for_which_a_slot_is_invalidated_is_told_at_once() {
     let primary = Arc::new(Postgres::start(Postgres::builder(18)));
@@ -115,7 +111,7 @@ fn each_reason_for_which_a_slot_is_invalidated_is_told_at_once() {
     db.sql("drop table gone");
     db.sql("vacuum pg_class, pg_attribute, pg_type");
     told(&ends(source, &there, &offset), &there, "rows_removed", "hot_standby_feedback=on");
-    drop_slot(&standby, &slot);
+    standby.drop_slot(&slot);
 
     let source = streams();
     let offset = source.offset.clone();
@@ -147,7 +143,7 @@ fn each_reason_for_which_a_slot_is_invalidated_is_told_at_once() {
     set("set idle_replication_slot_timeout = '1s'");
     invalid("idle_timeout", "select 1");
     told(&here.refusal(offset.as_ref()), &here, "idle_timeout", "idle_replication_slot_timeout");
-    drop_slot(&primary, &slot);
+    primary.drop_slot(&slot);
 
     set("reset idle_replication_slot_timeout;set max_slot_wal_keep_size = '1MB'");
     // Nobody confirms what this one has taken: it is read, and falls behind all the same.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use walspring_connect::TaskError;
-use walspring_testkit::{TempDatabase, postgres, wait_for};
+use walspring_testkit::{TempDatabase, postgres};
 
 use crate::support::{Connector, Source, WAIT};
 
@@ -110,7 +110,8 @@ fn dropped_and_made_again(major: u32) {
 
     // As the hint says: it is passed over, and what comes then is whole.
     let advance = format!("select pg_replication_slot_advance('{}', pg_current_wal_lsn())", db.slot("s"));
-    wait_for("the slot", WAIT, || db.try_sql(&advance).ok());
+    db.wait_unread(&db.slot("s"));
+    db.sql(&advance);
     db.sql("insert into a values (4)");
     let mut passed = Connector::new(&db, &[]);
     passed.config = connector.config.clone();

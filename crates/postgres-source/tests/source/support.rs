@@ -11,7 +11,7 @@ use walspring_postgres_source::{Limits, PostgresPlugin};
 use walspring_record::{Change, ChangeBatch, ChangeKind, Column, OldRow, RowRef, SourceOffset, TypeKind, Value};
 use walspring_testkit::{Postgres, TempDatabase};
 
-pub const WAIT: Duration = Duration::from_secs(30);
+pub const WAIT: Duration = Duration::from_secs(60);
 
 /// One change, as far as tests look at it. `op` is the event's, `m` for records made as trees.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use walspring_doctor::Outcome;
 use walspring_postgres_source::doctor::{Examined, Thresholds, examine};
-use walspring_testkit::{Postgres, Shutdown, wait_for};
+use walspring_testkit::{Postgres, Shutdown};
 
-use crate::support::{Connector, Event, WAIT, number};
+use crate::support::{Connector, Event, number};
 
 const ROUND: u64 = 1 << 32;
 
@@ -122,10 +122,9 @@ fn transaction_ids_that_go_round_under_the_stream() {
 
     // From every offset on both sides what follows comes, and nothing else.
     source.close();
-    let free = format!("select 1 from pg_replication_slots where slot_name = '{slot}' and not active");
     let round = there.iter().position(|(_, xid)| *xid < 1000).expect("the first of the new round");
     for from in [round - 1, round, round + 1, 100] {
-        wait_for("the slot", WAIT, || (!db.sql(&free).is_empty()).then_some(()));
+        db.wait_unread(&slot);
         let offset = offsets[from].as_ref();
         let mut source = connector.streaming(offset);
         let mut ids = Vec::new();

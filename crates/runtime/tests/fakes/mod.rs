@@ -33,7 +33,7 @@ pub fn config() -> Props {
 
 #[track_caller]
 pub fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while !is() {
         assert!(Instant::now() < end, "waited for {what}");
         std::thread::sleep(Duration::from_millis(2));
@@ -80,7 +80,7 @@ impl World {
     pub fn start(self: &Arc<Self>) -> Arc<Supervisor> {
         let world = self.clone();
         let worker = self.start_with(Box::new(move || Ok(Arc::new(FakeBackend(world.clone())) as Arc<dyn Backend>)));
-        assert!(worker.wait_ready(Duration::from_secs(10)));
+        assert!(worker.wait_ready(Duration::from_secs(60)));
         worker
     }
 

@@ -9,7 +9,7 @@ use walspring_telemetry::{RecordLog, Settings, Telemetry};
 use walspring_testkit::Lines;
 use walspring_testkit::otlp::OtlpReceiver;
 
-pub const WAIT: Duration = Duration::from_secs(20);
+pub const WAIT: Duration = Duration::from_secs(60);
 pub const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 pub fn settings(endpoint: &str, more: &[(&str, &str)]) -> Settings {
