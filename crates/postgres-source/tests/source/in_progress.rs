@@ -411,7 +411,12 @@ fn a_prepared_transaction_comes_when_it_is_committed() {
         db.sql(&format!("commit prepared {}", gid(2)));
         // Somebody goes away in the midst of it and comes again.
         let mut source = connector(&db, true, 1).streaming(None);
-        source.take(1 + 1 + 40);
+        // The row beside comes again unless what was stored has let it be confirmed.
+        let mut of_a = 0;
+        source.until("a part of it", |step| {
+            of_a += step.events.iter().filter(|event| event.table == "public.a").count();
+            of_a == 1 + 40
+        });
         let offset = source.close();
         let mut source = connector(&db, true, 1).streaming(offset.as_ref());
         let rest: Vec<i64> = source.take(60).iter().map(|row| row.number("id")).collect();
@@ -421,7 +426,8 @@ fn a_prepared_transaction_comes_when_it_is_committed() {
         db.sql(&format!("rollback prepared {}", gid(3)));
         end(&db);
         let (whole, restarts) = lines(&connector(&db, false, 1000));
-        assert_eq!((whole.len(), restarts), (1 + 1 + 100 + 1, 0), "version {major}");
+        let beside = whole.iter().filter(|(line, _)| line.contains("public.shared")).count();
+        assert_eq!((whole.len() - beside, restarts), (1 + 100 + 1, 0), "version {major}");
     }
 }
 
@@ -552,8 +558,8 @@ fn nothing_is_confirmed_that_an_open_one_needs() {
 #[test]
 fn a_huge_one_keeps_its_connection_while_it_comes_and_while_it_is_sent() {
     // Longer than the server waits for an answer.
-    const PAUSE: Duration = Duration::from_millis(2500);
-    let server = Postgres::builder(15).option("wal_sender_timeout", "1s").option("logical_decoding_work_mem", "64kB");
+    const PAUSE: Duration = Duration::from_millis(4500);
+    let server = Postgres::builder(15).option("wal_sender_timeout", "2s").option("logical_decoding_work_mem", "64kB");
     let db = Arc::new(Postgres::start(server)).database();
     db.sql("create table a (id int primary key, v text); create table done (id int primary key)");
     let mut source = connector(&db, true, 1000).streaming(None);
