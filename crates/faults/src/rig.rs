@@ -239,6 +239,13 @@ impl Rig {
         self.offsets.records.iter().rev().find(is_ours).map(|record| record["value"].clone())
     }
 
+    /// The connector's offset, as it was stored last.
+    pub fn stored_offset(&mut self) -> Option<Value> {
+        self.offsets.read();
+        let is_ours = |record: &&Value| record["key"][0] == "one" && record["value"].is_object();
+        self.offsets.records.iter().rev().find(is_ours).map(|record| record["value"].clone())
+    }
+
     /// I6: with no worker running, whether the server was told more than the stored offset says.
     pub fn confirmed_too_much(&mut self) -> Option<String> {
         let confirmed = self.confirmed()?;

@@ -2,13 +2,18 @@
 //! workers do: a topic that is gone is made again when the task starts again, a right that is gone fails the task.
 
 mod support;
+#[path = "support/worker.rs"]
+mod worker_file;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use support::{PATIENCE, Place, connect, unique};
 use walspring_connect::writer::{RecordWriter, WriteError};
+use walspring_connect::{Backend, WriterRequest};
+use walspring_kafka::backend::KafkaBackend;
 use walspring_kafka::producer::{Delivery, KafkaProducer, ProducerConfig};
 use walspring_kafka::sasl::SaslConfig;
 use walspring_testkit::{Kafka, KafkaOptions, Listener, wait_for};
@@ -97,5 +102,36 @@ fn a_topic_that_is_deleted_while_it_is_written_and_a_right_that_is_revoked() {
         let error = until_it_fails(producer, heard, &place, 2);
         let WriteError::Definite(reason) = &error else { panic!("{error}") };
         assert!(reason.contains(&*place.topic) && reason.contains("grant this principal Write"), "{reason}");
+    }
+
+    may_not_be_made(&cluster, login, with(Delivery::AtLeastOnce));
+}
+
+/// A topic that is not there, and that nobody lets us make: by our rules, and by asking the brokers.
+fn may_not_be_made(cluster: &Kafka, login: (&str, &str), without_rules: ProducerConfig) {
+    let name = unique("refused");
+    let jaas = format!(
+        "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"{}\" password=\"{}\";",
+        login.0, login.1
+    );
+    let options =
+        [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", jaas.as_str())];
+    let clients = ["", "producer.", "admin."].map(|owner| options.map(|(key, value)| (format!("{owner}{key}"), value)));
+    let clients: Vec<_> = clients.as_flattened().iter().map(|(key, value)| (key.as_str(), *value)).collect();
+    let worker = worker_file::properties(&cluster.bootstrap_of("LOGIN"), &unique("group"), &clients);
+    let backend = KafkaBackend::connect(&worker).unwrap_or_else(|error| panic!("{error}"));
+    let rules = ["partitions", "replication.factor"].map(|key| (format!("topic.creation.default.{key}"), "1".into()));
+    let request = WriterRequest { connector: "c".into(), task: 0, config: rules.into(), offsets_topic: None };
+    let mut by_rules =
+        backend.writer(request, Arc::<support::Heard>::default()).unwrap_or_else(|error| panic!("{error}"));
+    let (mut by_asking, _) = connect(without_rules);
+    // Whoever may do something here is named; nothing else may be done.
+    let described =
+        ["--add", "--allow-principal", "User:writer", "--operation", "DESCRIBE", "--cluster", "--topic", &name];
+    let server = ["--bootstrap-server", &cluster.bootstrap()];
+    cluster.tool("org.apache.kafka.tools.AclCommand", &[&server[..], &described].concat()).unwrap();
+    for refused in [by_rules.topic(&name), by_asking.topic(&name)] {
+        let Err(WriteError::Definite(reason)) = &refused else { panic!("{refused:?}") };
+        assert!(reason.contains(&name) && reason.contains("Create"), "{reason}");
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rdkafka_sys::rd_kafka_resp_err_t as Code;
 use walspring_config::java_regex::JavaRegex;
 use walspring_connect::writer::{TopicInfo, WriteError};
 
@@ -156,7 +157,13 @@ impl TopicMaker {
             (Some(partitions), _) => partitions,
             (None, Some(rules)) => {
                 let topic = rules.new_topic(name).map_err(WriteError::Definite)?;
-                admin.create_topic(&topic, until.left()).map_err(failed)?;
+                admin.create_topic(&topic, until.left()).map_err(|error| match error.code {
+                    Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED => WriteError::Definite(format!(
+                        "topic {name} is not there, and may not be made ({error}); make it, or grant this principal Create on \
+                         the topic or the cluster"
+                    )),
+                    _ => failed(error),
+                })?;
                 admin.partitions(name, until.left()).map_err(failed)?.unwrap_or(topic.partitions.max(1))
             }
             (None, None) => self.make_by_asking(name, until)?,

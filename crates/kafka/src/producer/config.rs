@@ -131,7 +131,7 @@ impl ProducerConfig {
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_secs(1),
             metadata_age_max: Duration::from_secs(300),
-            unknown_topic_timeout: Duration::from_secs(60),
+            unknown_topic_timeout: Duration::from_secs(walspring_connect::fault::limit("unknown_topic_s", 60) as u64),
         }
     }
 

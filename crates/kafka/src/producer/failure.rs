@@ -51,7 +51,9 @@ pub(super) fn produce_verdict(error: ResponseError, detail: Option<&str>, place:
 pub(super) fn definite(error: ResponseError, detail: Option<&str>, place: &str) -> WriteError {
     use ResponseError as E;
     let hint = match error {
-        E::TopicAuthorizationFailed => "; grant this principal Write and Describe on the topic",
+        E::TopicAuthorizationFailed => {
+            "; grant this principal Write and Describe on the topic, and Create if it is not there"
+        }
         E::ClusterAuthorizationFailed => "; grant this principal IdempotentWrite on the cluster",
         E::TransactionalIdAuthorizationFailed => "; grant this principal Write and Describe on the transactional id",
         E::InvalidTransactionTimeout => "; transaction.timeout.ms is above the brokers' transaction.max.timeout.ms",

@@ -9,6 +9,7 @@ mod limits;
 mod page;
 mod planted;
 mod stopped;
+mod topics;
 
 use std::path::Path;
 use std::time::Duration;
