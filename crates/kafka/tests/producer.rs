@@ -127,8 +127,9 @@ fn a_lone_ticket_is_committed_in_milliseconds() {
         })
         .collect();
     times.sort();
-    // Generous: other tests run beside this one. On an idle machine it is 1 to 3 ms; polling anywhere would show.
-    assert!(times[50] < Duration::from_millis(60), "median {:?}", times[50]);
+    // Generous, and not the median: other things are done beside this. On an idle machine it is 1 to 3 ms; polling anywhere
+    // would show each time.
+    assert!(times[10] < Duration::from_millis(60), "one of ten: {:?}, median {:?}", times[10], times[50]);
 }
 
 #[test]

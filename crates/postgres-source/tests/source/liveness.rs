@@ -8,9 +8,12 @@ use walspring_testkit::{Postgres, TempDatabase, postgres, wait_for};
 
 use crate::support::{Connector, WAIT};
 
+/// For what does not wait, on a machine that does other things too. What it would wait for lasts a minute, or for ever.
+const SOON: Duration = Duration::from_secs(30);
+
 #[test]
 fn a_reader_that_does_not_read_keeps_its_connection() {
-    let server = Arc::new(Postgres::start(Postgres::builder(15).option("wal_sender_timeout", "1s")));
+    let server = Arc::new(Postgres::start(Postgres::builder(15).option("wal_sender_timeout", "2s")));
     let db = server.database();
     db.sql("create table a (id int primary key, v text)");
     let mut source = Connector::new(&db, &[]).start(None);
@@ -47,7 +50,7 @@ fn a_slot_that_waits_for_an_old_transaction_names_it_and_is_given_up_at_a_stop()
     let begin = Instant::now();
     stop.stop();
     let (result, source) = task.join().expect("the task");
-    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
     assert!(result.is_err());
     drop(source);
     assert_eq!(heard.waiting.lock().unwrap().last(), Some(&None));
@@ -73,7 +76,7 @@ fn a_snapshot_that_waits_for_a_locked_table_is_given_up_at_a_stop() {
     });
     let begin = Instant::now();
     drop(source);
-    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
     let waits =
         "select 1 from pg_stat_activity where datname = current_database() and query like 'COPY%' and state = 'active'";
     wait_for("the server to give up", Duration::from_secs(5), || db.sql(waits).is_empty().then_some(()));
@@ -90,7 +93,7 @@ fn a_delay_ends_at_a_stop() {
     stop.stop();
     let begin = Instant::now();
     assert!(task.join().expect("the task").is_err());
-    assert!(begin.elapsed() < Duration::from_secs(1));
+    assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
 }
 
 #[test]
@@ -103,20 +106,18 @@ fn a_flood_of_what_is_not_captured_lets_the_caller_go() {
     source.poll(Duration::ZERO).expect("a stream");
     db.sql("insert into other select generate_series(1, 300000)");
     db.sql("insert into a values (1)");
-    let mut slowest = Duration::ZERO;
-    let mut found = false;
-    while !found {
-        let begin = Instant::now();
-        let step = source.poll(Duration::from_millis(50)).expect("no error");
-        slowest = slowest.max(begin.elapsed());
-        found = step.is_some_and(|s| !s.events.is_empty());
+    let (begin, mut returned) = (Instant::now(), 0);
+    while source.poll(Duration::from_millis(50)).expect("no error").is_none_or(|step| step.events.is_empty()) {
+        assert!(begin.elapsed() < WAIT, "the row does not come");
+        returned += 1;
     }
-    assert!(slowest < Duration::from_millis(800), "{slowest:?}");
+    // The flood takes many times as long as it may wait for rows.
+    assert!(returned >= 2, "it came back {returned} times");
 }
 
-/// A server that ends the connections of readers that say nothing for a second, behind a proxy.
+/// A server that ends the connections of readers that say nothing for two seconds, behind a proxy.
 fn behind_a_proxy() -> (TempDatabase, Proxy, Connector) {
-    let server = Arc::new(Postgres::start(Postgres::builder(15).option("wal_sender_timeout", "1s")));
+    let server = Arc::new(Postgres::start(Postgres::builder(15).option("wal_sender_timeout", "2s")));
     let db = server.database();
     db.sql("create table a (id int primary key)");
     let proxy = Proxy::postgres(&format!("127.0.0.1:{}", server.port()));
@@ -125,8 +126,8 @@ fn behind_a_proxy() -> (TempDatabase, Proxy, Connector) {
     (db, proxy, connector)
 }
 
-/// Twice `wal_sender_timeout`, and a second for a machine that does other things too.
-const FOUND: Duration = Duration::from_secs(3);
+/// Twice `wal_sender_timeout`, and much more for a machine that does other things too: else it would be found after hours.
+const FOUND: Duration = Duration::from_secs(40);
 
 #[test]
 fn a_stream_that_fell_silent_is_found_and_a_quiet_one_is_not() {
@@ -135,7 +136,7 @@ fn a_stream_that_fell_silent_is_found_and_a_quiet_one_is_not() {
     source.read_snapshot();
     db.sql("insert into a values (1)");
     source.take(1);
-    source.quiet_for(Duration::from_secs(3));
+    source.quiet_for(Duration::from_secs(5));
     let begin = Instant::now();
     proxy.half_open_streams(true);
     let error = loop {
@@ -248,8 +249,8 @@ fn a_question_to_the_catalog_that_waits_for_a_lock_is_waited_for() {
     let backend = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     let reader = std::thread::spawn(move || (source.take(1)[0].number("id"), source));
     let waiting = wait_for("the wait", WAIT, || Some(db.sql(backend)).filter(|rows| !rows.is_empty()));
-    // Three times as long as a silence may be.
-    std::thread::sleep(Duration::from_secs(3));
+    // Longer than a silence may be.
+    std::thread::sleep(Duration::from_secs(5));
     assert_eq!(db.sql(backend), waiting, "another session asks");
     lock.batch_execute("commit").unwrap();
     assert_eq!(reader.join().expect("the reader").0, 2);

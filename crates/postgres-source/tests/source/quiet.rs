@@ -134,12 +134,13 @@ fn a_server_that_shuts_down_is_not_held_up() {
                 }
             }
         });
+        // Else it waits for `wal_sender_timeout`, a minute.
         let begin = Instant::now();
         server.server().stop(Shutdown::Fast);
         let took = begin.elapsed();
         let (error, offset) = reader.join().expect("the reader");
         assert!(error.is_transient(), "{}", error.trace());
-        assert!(took < Duration::from_secs(5), "version {major} took {took:?}");
+        assert!(took < Duration::from_secs(40), "version {major} took {took:?}");
         server.server().start().expect("a start");
         db.sql("insert into a values (2)");
         let mut source = connector.streaming(offset.as_ref());

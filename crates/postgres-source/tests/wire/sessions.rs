@@ -110,7 +110,7 @@ fn a_silent_server_does_not_hold_us() {
         let start = Instant::now();
         let error = refused(&config);
         assert!(error.is_transient(), "{error}");
-        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(start.elapsed() < Duration::from_secs(20));
     }
 }
 

@@ -101,8 +101,8 @@ fn a_half_open_connection_to_postgres_is_found_within_twice_wal_sender_timeout()
         let begun = Instant::now();
         proxy.half_open_all(false);
         walspring_testkit::wait_for("another connection", PATIENCE, || (proxy.accepted() > before).then_some(()));
-        // A second for a machine that does other things too.
-        assert!(begun.elapsed() < timeout * 2 + Duration::from_secs(1), "{:?}", begun.elapsed());
+        // And much more for a machine that does other things too: TCP would find it after a quarter of an hour.
+        assert!(begun.elapsed() < timeout * 2 + Duration::from_secs(30), "{:?}", begun.elapsed());
     });
 }
 
