@@ -41,6 +41,9 @@ const ASKED_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest wait for the stream while something comes beside it.
 const BESIDE_WAIT: Duration = Duration::from_millis(5);
 
+/// Changes that committed so long ago, in microseconds, are a backlog: some milliseconds more are nothing to them.
+const BEHIND_US: i64 = 1_000_000;
+
 /// From where, and what is known of what came before.
 #[derive(Debug)]
 pub struct StreamStart {
@@ -295,7 +298,9 @@ impl Stream {
                     }
                 }
             }
-            if let (Some(barrier), Some(passed)) = (&mut self.barrier, passed(&self.reader, self.idle_lsn)) {
+            if let Some(barrier) = &mut self.barrier
+                && let Some(passed) = passed(&self.reader, self.idle_lsn)
+            {
                 barrier.passed(passed);
             }
             if self.is_full(batch) {
@@ -309,6 +314,8 @@ impl Stream {
         if received != Lsn::ZERO {
             self.progress.received(received);
         }
+        let newest = batch.transactions.last();
+        self.stream.set_behind(newest.is_some_and(|t| seen_us.saturating_sub(t.commit_us) > BEHIND_US));
         self.check_silence()?;
         if !self.read_again(batch)? {
             return Ok(());
@@ -439,9 +446,11 @@ impl Stream {
         self.barrier.as_ref().is_some_and(Barrier::is_reached)
     }
 
-    /// Where it stands at the barrier, and all before that has been read.
+    /// Where it stands at the barrier, before which all has been read. The server may have said that nothing follows for a
+    /// while, and that may be confirmed already.
     pub fn place_at(&mut self, point: Lsn) -> DebeziumOffset {
-        self.reader.offset_at_commit(point);
+        let at = self.passed().map_or(point, |passed| passed.max(point));
+        self.reader.offset_at_commit(at);
         self.place()
     }
 

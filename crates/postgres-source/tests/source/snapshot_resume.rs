@@ -494,6 +494,36 @@ fn a_rows_events_come_in_the_order_of_what_has_happened_to_it() {
     assert!(kills > 5, "{kills} kills");
 }
 
+/// The server may have said how far its log is before the rest is read, and the slot have been told: rows of the rest must
+/// not say less.
+#[test]
+fn on_its_way_no_offset_says_less_than_one_before() {
+    let db = postgres(15).database();
+    table(&db, "a", 3000);
+    db.sql("create table aside (id int)");
+    let connector = Connector::new(&db, &[("table.include.list", "public.a")]).limits(|l| l.quiet_bytes = 0);
+    let (_, mut offset) = cut(connector.start(None), |events, _| events.len() > 300);
+    let at = |offset: &SourceOffset| offset.get("lsn_commit").and_then(serde_json::Value::as_u64);
+    for _ in 0..3 {
+        db.sql("insert into aside select generate_series(1, 1000)");
+        let mut source = connector.start(Some(&offset));
+        let mut steps = 0;
+        source.until("rows", |step| {
+            let Some(new) = &step.offset else { return false };
+            assert!(at(new) >= at(&offset), "{new:?} behind {offset:?}");
+            offset = new.clone();
+            steps += usize::from(!step.events.is_empty());
+            db.sql("insert into aside values (1)");
+            steps == 1
+        });
+        source.stored(&offset);
+        source.close();
+    }
+    let mut source = connector.start(Some(&offset));
+    assert!(source.read_snapshot().len() < 2500, "it began again");
+    source.close();
+}
+
 #[test]
 fn a_table_that_was_rewritten_is_read_again_alone() {
     for rewrite in [
