@@ -180,8 +180,8 @@ impl Connection {
         let (out, outgoing) = mpsc::unbounded_channel();
         // A plain socket splits without a lock; boxed halves keep one type for both.
         let (read, write) = stream.into_halves();
-        let reader = tokio::spawn(read_responses(read, line.clone()));
-        let writer = tokio::spawn(write_requests(write, outgoing, line.clone()));
+        let reader = tokio::spawn(closing(line.clone(), read_responses(read, line.clone())));
+        let writer = tokio::spawn(closing(line.clone(), write_requests(write, outgoing, line.clone())));
         *lock(&line.halves) = vec![reader.abort_handle(), writer.abort_handle()];
         Ok(Self {
             line,
@@ -304,6 +304,22 @@ async fn write_requests(
             return line.broke(error);
         }
     }
+}
+
+/// Nobody waits for an answer by one of the halves that has panicked.
+struct CloseOnPanic(Arc<Line>);
+
+impl Drop for CloseOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.broke("the client broke off");
+        }
+    }
+}
+
+async fn closing(line: Arc<Line>, half: impl Future<Output = ()>) {
+    let _told = CloseOnPanic(line);
+    half.await;
 }
 
 async fn write_all(write: &mut (dyn AsyncWrite + Send + Unpin), pieces: &mut [Bytes]) -> std::io::Result<()> {

@@ -3,7 +3,7 @@
 //! The bound in bytes is kept here: a ticket counts from its submission until its batches are acknowledged.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -199,6 +199,17 @@ impl Handoff {
         state.questions.clear();
         drop(state);
         self.changed.notify_all();
+    }
+}
+
+/// Nobody waits for a producer of which a part has panicked.
+pub(super) struct EndOnPanic(pub Arc<Handoff>);
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end(WriteError::Transient("the Kafka producer's thread panicked".into()));
+        }
     }
 }
 

@@ -26,12 +26,13 @@ mod topics;
 use std::sync::Arc;
 use std::time::Duration;
 
+use walspring_connect::threads;
 use walspring_connect::writer::{DurabilityListener, RecordWriter, Ticket, TopicInfo, WriteError};
 
 use cluster::Cluster;
 pub use config::{Delivery, ProducerConfig, Security, TransactionConfig};
 pub use features::{ClusterFeatures, can_transact, cluster_features};
-use handoff::Handoff;
+use handoff::{EndOnPanic, Handoff};
 use sender::Sender;
 use statistics::Counters;
 pub use statistics::ProducerStatistics;
@@ -84,33 +85,33 @@ impl KafkaProducer {
         let counters = Arc::new(Counters::default());
         let handle = ProducerHandle { handoff: handoff.clone(), counters: counters.clone() };
         let (ready, is_ready) = std::sync::mpsc::channel();
-        std::thread::Builder::new()
-            .name("kafka-producer".into())
-            .spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                let runtime = match runtime {
-                    Ok(runtime) => runtime,
+        threads::spawn("kafka-producer", move || {
+            // Nobody waits for a thread that has panicked.
+            let _told = EndOnPanic(handoff.clone());
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let _ = ready.send(Err(WriteError::Transient(format!("no event loop: {error}"))));
+                    return;
+                }
+            };
+            runtime.block_on(async move {
+                match Sender::start(config, cluster, handoff.clone(), counters, listener).await {
+                    Ok(sender) => {
+                        let _ = ready.send(Ok(()));
+                        sender.run().await;
+                    }
                     Err(error) => {
-                        let _ = ready.send(Err(WriteError::Transient(format!("no event loop: {error}"))));
-                        return;
+                        handoff.end(error.clone());
+                        let _ = ready.send(Err(error));
                     }
-                };
-                runtime.block_on(async move {
-                    match Sender::start(config, cluster, handoff.clone(), counters, listener).await {
-                        Ok(sender) => {
-                            let _ = ready.send(Ok(()));
-                            sender.run().await;
-                        }
-                        Err(error) => {
-                            handoff.end(error.clone());
-                            let _ = ready.send(Err(error));
-                        }
-                    }
-                });
-                // A name that is being resolved holds a thread; it is not waited for.
-                runtime.shutdown_background();
-            })
-            .map_err(|error| WriteError::Transient(format!("no thread for the Kafka producer: {error}")))?;
+                }
+            });
+            // A name that is being resolved holds a thread; it is not waited for.
+            runtime.shutdown_background();
+        })
+        .map_err(|error| WriteError::Transient(format!("no thread for the Kafka producer: {error}")))?;
         is_ready.recv().map_err(|_| WriteError::Transient("the Kafka producer's thread ended".into()))??;
         Ok(Self { handle, topic_admin, max_request_size })
     }

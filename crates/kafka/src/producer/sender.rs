@@ -28,7 +28,7 @@ use walspring_record_batch::{Codec, EncodedHeaders, RecordBatchBuilder, compress
 use super::cluster::{Cluster, TopicState, backoff};
 use super::config::ProducerConfig;
 use super::coordinator::{Coordinator, CoordinatorError, ProducerIdentity, idempotent_identity};
-use super::handoff::Handoff;
+use super::handoff::{EndOnPanic, Handoff};
 use super::pacing::Pacing;
 use super::partition_queue::{Batch, PartitionQueue};
 use super::requests::{Node, Sent};
@@ -261,8 +261,9 @@ impl Sender {
 
     /// Runs something that waits, and hands its result back to the loop.
     pub(super) fn start_task(&self, work: impl Future<Output = Event> + Send + 'static) {
-        let events = self.events.clone();
+        let (events, handoff) = (self.events.clone(), self.handoff.clone());
         tokio::spawn(async move {
+            let _told = EndOnPanic(handoff);
             let _ = events.send(work.await);
         });
     }
