@@ -7,6 +7,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
+use tokio::sync::{Semaphore, oneshot};
+use walspring_connect::threads;
 use walspring_runtime::Refusal;
 
 /// What a resource answers.
@@ -27,6 +29,9 @@ impl IntoResponse for Refused {
         refused(&self.0)
     }
 }
+
+/// Enough for reading the log and for checks of configurations, which wait for databases.
+const THREADS_MAX: usize = 16;
 
 /// As long as Kafka Connect lets a request wait.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
@@ -64,11 +69,26 @@ pub(crate) fn empty(status: StatusCode) -> Answer {
 pub(crate) async fn waiting<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refused> {
-    match tokio::time::timeout(REQUEST_TIMEOUT, tokio::task::spawn_blocking(work)).await {
-        Ok(Ok(result)) => result.map_err(Refused),
-        Ok(Err(panic)) => Err(Refused(Refusal::internal(panic.to_string()))),
+    match tokio::time::timeout(REQUEST_TIMEOUT, beside(work)).await {
+        Ok(result) => result.flatten().map_err(Refused),
         Err(_) => Err(Refused(Refusal::internal(
             "Request timed out. The worker is still busy with it; ask for the connector's status",
         ))),
     }
+}
+
+/// Runs what may wait on a thread of its own. The event loop's own way (`spawn_blocking`) panics where no thread can be
+/// started; here that is a refusal, and nothing is done.
+pub async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    static ROOM: Semaphore = Semaphore::const_new(THREADS_MAX);
+    let Ok(room) = ROOM.acquire().await else { return Err(Refusal::internal("the server has ended")) };
+    let (sender, done) = oneshot::channel();
+    let work = move || {
+        let _room = room;
+        // Whoever asked may have gone.
+        drop(sender.send(work()));
+    };
+    threads::spawn_aside("request", work)
+        .map_err(|e| Refusal::unavailable(format!("no thread can be started for the request: {e}")))?;
+    done.await.map_err(|_| Refusal::internal("the request broke off; the log says where"))
 }

@@ -27,7 +27,7 @@ mod status;
 mod tasks;
 mod topics;
 
-pub use answer::{Answer, refused};
+pub use answer::{Answer, beside, refused};
 pub use guard::Access;
 pub use loggers::{LoggerLevels, SetFilter};
 pub use routes::{Rest, router};

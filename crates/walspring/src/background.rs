@@ -10,8 +10,6 @@ use tokio::sync::watch;
 
 use crate::failure::Failure;
 
-/// Enough for reading the log and for checks of configurations, which wait for databases.
-const BLOCKING_THREADS_MAX: usize = 16;
 const STACK_BYTES: usize = 1 << 20;
 
 pub struct Background {
@@ -24,13 +22,7 @@ impl Background {
     /// SIGINT and SIGTERM end the process at once, until [`Background::stop_in_order`].
     pub fn start() -> Result<Background, Failure> {
         let failed = |e: std::io::Error| Failure::error(format!("the process cannot be set up: {e}"));
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(BLOCKING_THREADS_MAX)
-            .thread_keep_alive(Duration::from_secs(2))
-            .thread_stack_size(STACK_BYTES)
-            .build()
-            .map_err(failed)?;
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         let stops_in_order = Arc::new(AtomicBool::new(false));
         let (sender, stop) = watch::channel(false);

@@ -8,11 +8,12 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
+use walspring_connect::threads;
 use walspring_rest::LoggerLevels;
 
 use crate::failure::Failure;
 
-/// Starts the log; REST changes its levels through what is returned.
+/// Starts the log, in which panics are lines too; REST changes its levels through what is returned.
 pub fn start(default: &str) -> Result<LoggerLevels, Failure> {
     let given = ["WALSPRING_LOG", "RUST_LOG"].into_iter().find_map(|name| {
         let value = std::env::var(name).ok().filter(|value| !value.trim().is_empty())?;
@@ -30,6 +31,7 @@ pub fn start(default: &str) -> Result<LoggerLevels, Failure> {
         Box::new(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).with_filter(filter))
     };
     tracing_subscriber::registry().with(lines).init();
+    threads::log_panics();
     let set = move |directives: &str| handle.reload(parse(directives)?).map_err(|e| e.to_string());
     Ok(LoggerLevels::new(&root, Box::new(set)))
 }

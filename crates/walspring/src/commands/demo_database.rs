@@ -66,7 +66,10 @@ impl Database for Shop {
 
     fn start_writing(&mut self) {
         if self.writer.is_none() {
-            self.writer = Some(shop::keep_changing(self.database.clone(), CHANGE_EVERY, self.stop.clone()));
+            match shop::keep_changing(self.database.clone(), CHANGE_EVERY, self.stop.clone()) {
+                Ok(writer) => self.writer = Some(writer),
+                Err(e) => tracing::error!("nothing changes in the shop, no thread can be started: {e}"),
+            }
         }
     }
 

@@ -1,9 +1,12 @@
 //! The demo's database: a small shop, and a writer that keeps changing it.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use walspring_connect::threads;
 use walspring_postgres_source::wire::{ConnectConfig, Connection, PgError};
 
 pub const DATABASE: &str = "shop";
@@ -50,8 +53,8 @@ pub fn create(admin: &ConnectConfig) -> Result<ConnectConfig, PgError> {
 }
 
 /// Keeps changing the shop until told to stop.
-pub fn keep_changing(config: ConnectConfig, every: Duration, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(move || {
+pub fn keep_changing(config: ConnectConfig, every: Duration, stop: Arc<AtomicBool>) -> io::Result<JoinHandle<()>> {
+    threads::spawn_aside("shop", move || {
         let Ok(mut connection) = Connection::connect(&config) else { return };
         for step in STEPS.iter().cycle() {
             if stop.load(Ordering::Acquire) {

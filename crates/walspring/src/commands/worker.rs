@@ -23,7 +23,8 @@ pub fn run(args: WorkerArgs) -> Result<(), Failure> {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "REST is served on http://{address}");
     }
     telemetry::watch(&mut telemetry, &running);
-    register(running.supervisor.clone(), connectors);
+    register(running.supervisor.clone(), connectors)
+        .map_err(|e| Failure::error(format!("no thread can be started to register connectors: {e}")))?;
     background.wait_stop();
     tracing::info!("stopping: what was read is being stored");
     let stopped = running.stop(&background);

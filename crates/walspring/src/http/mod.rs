@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::watch;
 use walspring_log::{Log, ReadError};
-use walspring_rest::refused;
+use walspring_rest::{beside, refused};
 use walspring_runtime::Refusal;
 
 use crate::wiring::backend::Storage;
@@ -83,10 +83,7 @@ impl Api {
 async fn reading<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, Refused> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => Ok(result?),
-        Err(panic) => Err(Refused(Refusal::internal(panic.to_string()))),
-    }
+    Ok(beside(work).await??)
 }
 
 fn json(body: Vec<u8>) -> Response {

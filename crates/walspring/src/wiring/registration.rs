@@ -1,18 +1,20 @@
 //! Registers connectors of files once the worker's store has answered, and again until it succeeds.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use walspring_connect::threads;
 use walspring_runtime::{Health, Supervisor};
 
 use super::connector_files::ConnectorFile;
 
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Returns at once.
-pub fn register(supervisor: Arc<Supervisor>, files: Vec<ConnectorFile>) {
+/// Returns at once. The error: there can be no thread for it.
+pub fn register(supervisor: Arc<Supervisor>, files: Vec<ConnectorFile>) -> io::Result<()> {
     if files.is_empty() {
-        return;
+        return Ok(());
     }
     let work = move || {
         while !supervisor.wait_ready(Duration::from_secs(5)) {
@@ -34,9 +36,7 @@ pub fn register(supervisor: Arc<Supervisor>, files: Vec<ConnectorFile>) {
             }
         }
     };
-    if let Err(e) = std::thread::Builder::new().name("connector-files".into()).spawn(work) {
-        tracing::error!("connectors cannot be registered: {e}");
-    }
+    threads::spawn_aside("connector-files", work).map(drop)
 }
 
 /// A connector that is as the file says is left alone: it goes on without a break.

@@ -1,5 +1,6 @@
 //! The kernel gives a worker no more: memory, room on the disk, descriptors. It says so, nothing is lost, and it goes on.
 
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::Instant;
 
@@ -109,6 +110,111 @@ fn without_descriptors_a_task_waits_for_them_alone() {
     eprintln!("confirmed again after {:?}", healed.elapsed());
     load.stop();
     assert_good(&mut rig, 0);
+}
+
+/// A limit on processes is no limit for root: the worker is somebody else's then.
+fn as_somebody(rig: &mut Rig) {
+    const NOBODY: &str = "65534";
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return;
+    }
+    // The way to where it was built may be closed to others.
+    let path = rig.program.dir.join("walspring");
+    std::fs::copy(program(), &path).unwrap();
+    let given = Command::new("chown").args(["-R", NOBODY]).arg(&rig.program.dir).status();
+    assert!(given.is_ok_and(|status| status.success()));
+    rig.program.path = path;
+    let reuid = format!("--reuid={NOBODY}");
+    rig.program.before = ["setpriv", &reuid, "--clear-groups", "--inh-caps=-all", "--"].map(str::to_owned).into();
+}
+
+#[test]
+fn without_threads_a_task_waits_for_them_alone() {
+    let server = postgres(18);
+    let proxy = Proxy::postgres(&format!("127.0.0.1:{}", server.port()));
+    let mut setup = Setup::new(program(), &server);
+    setup.postgres_port = Some(proxy.port());
+    let mut rig = setup.rig();
+    as_somebody(&mut rig);
+    let load = rig.load(light(14));
+    let mut worker = rig.start();
+    rig.wait_streaming();
+    rig.wait_confirmed(rig.confirmed().unwrap_or_default());
+    let logged = rig.program.log_bytes();
+    let of = worker.pid().to_string();
+    let before = rig.program.before.clone();
+    let limit = |most: &str| {
+        // Nor may another one set it.
+        let (first, rest) = before.split_first().map_or(("prlimit", &[][..]), |(first, rest)| (first.as_str(), rest));
+        let option = format!("--nproc={most}:");
+        let prlimit = ["prlimit", "--pid", &of, &option];
+        let set = Command::new(first).args(rest).args(&prlimit[usize::from(rest.is_empty())..]).status();
+        assert!(set.is_ok_and(|status| status.success()), "no limit {option}");
+    };
+    let limits = std::fs::read_to_string(format!("/proc/{of}/limits")).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max processes")).unwrap();
+    let threads_max = line.split_whitespace().next().unwrap().to_owned();
+    limit("1");
+    proxy.cut_all();
+    wait_for("a word about it", PATIENCE, || {
+        let log = rig.program.log_since(logged);
+        (log.contains("thread") && log.contains("Resource temporarily unavailable")).then_some(())
+    });
+    let confirmed = rig.confirmed().unwrap_or_default();
+    assert!(worker.ended().is_none(), "the worker ended");
+    limit(&threads_max);
+    let healed = Instant::now();
+    rig.wait_confirmed(confirmed);
+    eprintln!("confirmed again after {:?}", healed.elapsed());
+    assert!(!rig.program.log().contains("panicked"), "{}", rig.program.log());
+    load.stop();
+    assert_good(&mut rig, 0);
+}
+
+/// A thread panics at each of the places, one after the other; the worker lives on, and its task comes back by itself.
+fn panics_at(places: &[&str], bootstrap: Option<String>, delivery: Delivery, major: u32) {
+    let server = postgres(major);
+    let mut setup = Setup::new(program(), &server);
+    setup.bootstrap = bootstrap;
+    setup.delivery = delivery;
+    let mut rig = setup.rig();
+    let load = rig.load(light(16));
+    for place in places {
+        let (logged, began) = (rig.program.log_bytes(), Instant::now());
+        let mut worker = rig.start_to(Some(&format!("{place}:1:panic")));
+        let told = wait_for(place, PATIENCE, || {
+            let log = rig.program.log_since(logged);
+            log.lines().find(|line| line.contains("a thread panicked")).map(str::to_owned)
+        });
+        assert!(told.contains("planted by a test") && told.contains("fault.rs:"), "{told}");
+        rig.wait_confirmed(rig.confirmed().unwrap_or_default());
+        eprintln!("{place}: confirmed again {:?} after the start", began.elapsed());
+        assert_eq!(rig.confirmed_too_much(), None, "after {place}");
+        assert!(worker.stop(PATIENCE).is_some_and(|status| status.success()), "{place}:\n{}", rig.program.log());
+    }
+    load.stop();
+    let _worker = rig.start();
+    assert_good(&mut rig, places.len());
+}
+
+#[test]
+fn a_thread_that_panics_at_any_place_costs_nothing_on_the_embedded_log() {
+    let of_task =
+        ["snapshot.chunk", "stream.begin", "stream.change", "task.encoded", "task.submitted"];
+    let of_others = ["log.write", "log.written", "log.synced", "offset.confirmed", "status.send"];
+    panics_at(&[&of_task[..], &of_others].concat(), None, Delivery::ExactlyOnce, 16);
+}
+
+#[test]
+fn a_thread_that_panics_at_any_place_costs_nothing_on_kafka() {
+    let of_producer = ["kafka.produce_sent", "kafka.produced", "kafka.commit", "kafka.committed"];
+    panics_at(&of_producer, Some(kafka().bootstrap()), Delivery::ExactlyOnce, 17);
+    panics_at(
+        &["kafka.produced", "offset.store", "offset.stored"],
+        Some(kafka().bootstrap()),
+        Delivery::AtLeastOnce,
+        17,
+    );
 }
 
 /// Of private memory, in bytes; stacks are small, for each thread counts with the whole of its own.
