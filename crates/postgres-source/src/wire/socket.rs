@@ -168,6 +168,10 @@ pub(crate) fn resolve(host: &str, port: u16) -> Result<Vec<Address>, PgError> {
     if host.starts_with('/') {
         return Ok(vec![Address::Unix(PathBuf::from(host).join(format!(".s.PGSQL.{port}")))]);
     }
+    #[cfg(test)]
+    if let Some(address) = tests::told(host) {
+        return Ok(vec![Address::Tcp(address)]);
+    }
     let context = || format!("could not translate host name \"{host}\" to address");
     let addresses = (host, port).to_socket_addrs().map_err(|error| PgError::io(context(), error))?;
     let addresses: Vec<_> = addresses.map(Address::Tcp).collect();
@@ -175,4 +179,46 @@ pub(crate) fn resolve(host: &str, port: u16) -> Result<Vec<Address>, PgError> {
         return Err(PgError::io(context(), io::ErrorKind::NotFound.into()));
     }
     Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ConnectConfig, Connection};
+    use std::cell::RefCell;
+    use std::net::{SocketAddr, TcpListener};
+
+    thread_local! {
+        /// Where names lead that no server of names knows.
+        static NAMES: RefCell<Option<(&'static str, SocketAddr)>> = const { RefCell::new(None) };
+    }
+
+    pub(super) fn told(host: &str) -> Option<SocketAddr> {
+        NAMES.with_borrow(|known| known.filter(|(name, _)| *name == host).map(|(_, address)| address))
+    }
+
+    /// Listens where the name is said to lead, and ends the connection that comes.
+    fn knock(config: &ConnectConfig, name: &'static str) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        NAMES.set(Some((name, address)));
+        let (came, comes) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let guest = listener.accept();
+            let _ = came.send(());
+            drop(guest);
+        });
+        let error = Connection::connect(config).err().expect("nobody is there");
+        assert!(error.is_transient(), "{error}");
+        assert!(comes.try_recv().is_ok(), "it went elsewhere: {error}");
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_followed_with_the_next_connection() {
+        let config = ConnectConfig::new("moves.invalid", 5432, "u", "d");
+        knock(&config, "moves.invalid");
+        knock(&config, "moves.invalid");
+        NAMES.set(None);
+        let error = Connection::connect(&config).err().expect("a name that leads nowhere");
+        assert!(error.is_transient() && error.to_string().contains("could not translate"), "{error}");
+    }
 }
