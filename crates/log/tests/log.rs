@@ -1,6 +1,6 @@
 //! What the embedded log survives, and that it reads back what was written.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use walspring_connect::threads::Crew;
@@ -170,6 +170,56 @@ fn where_the_writing_thread_breaks_off_it_opens_the_log_again_and_no_ticket_is_w
     assert_eq!(values(&log, 0), all);
     drop((bad, good, again, backend, log));
     assert_eq!(values(&Log::open(config(dir.path())).unwrap(), 0), all);
+}
+
+/// A task is started again while tickets of the attempt before it still wait to be written.
+#[test]
+fn a_writer_begins_behind_what_the_one_before_it_had_queued() {
+    /// The thread that writes waits in it.
+    struct Held(mpsc::Sender<()>, Mutex<mpsc::Receiver<()>>);
+    impl DurabilityListener for Held {
+        fn durable(&self, _: u64, _: bool) {
+            self.0.send(()).unwrap();
+            self.1.lock().unwrap().recv().unwrap();
+        }
+
+        fn failed(&self, error: WriteError) {
+            panic!("{error}");
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(config(dir.path())).unwrap();
+    let ((is_held, held), (release, released)) = (mpsc::channel(), mpsc::channel());
+    let backend = LogBackend::new(log.clone(), LogBackendConfig::default()).unwrap();
+    let request = |connector: &str| WriterRequest {
+        connector: connector.into(),
+        task: 0,
+        config: Vec::new(),
+        offsets_topic: None,
+    };
+    let ticket = |number| Ticket { number, batches: vec![batch("t", &["a"])], offset: offset(number) };
+    let mut first = backend.writer(request("c"), Arc::new(Heard::default())).unwrap();
+    first.submit(ticket(1)).unwrap();
+    first.flush(Duration::from_secs(10)).unwrap();
+    let mut other = backend.writer(request("d"), Arc::new(Held(is_held, Mutex::new(released)))).unwrap();
+    other.submit(Ticket { offset: None, ..ticket(1) }).unwrap();
+    held.recv().unwrap();
+    first.submit(ticket(2)).unwrap();
+    first.abort();
+    let (begins, begun) = mpsc::channel();
+    let second = std::thread::spawn(move || {
+        begins.send(()).unwrap();
+        let writer = backend.writer(request("c"), Arc::new(Heard::default())).unwrap();
+        let stored = backend.offsets(None).unwrap().read_to_end().unwrap();
+        writer.abort();
+        stored
+    });
+    begun.recv().unwrap();
+    std::thread::yield_now();
+    release.send(()).unwrap();
+    let stored = second.join().unwrap();
+    assert_eq!(stored.last().and_then(|record| record.value.as_deref()), Some(&b"{\"lsn\":2}"[..]));
+    other.abort();
 }
 
 #[test]
