@@ -39,7 +39,7 @@ enum Way {
     /// The stream is to come to this end of the log first.
     ToEnd(Lsn),
     /// It comes to the point of a temporary slot, which the connection holds.
-    ToPoint { point: Lsn, exported: String, slot: Connection },
+    ToPoint { point: Lsn, exported: String, slot: Box<Connection> },
     /// There is nothing left to read.
     Nowhere,
 }
@@ -108,7 +108,7 @@ impl PostgresTask {
                 if let (State::Stream(stream), Some(rest)) = (&mut self.state, &mut self.rest) {
                     stream.stop_before(made.consistent_point);
                     let exported = made.snapshot.unwrap_or_default();
-                    rest.way = Way::ToPoint { point: made.consistent_point, exported, slot };
+                    rest.way = Way::ToPoint { point: made.consistent_point, exported, slot: Box::new(slot) };
                 }
                 Ok(false)
             }
