@@ -2,8 +2,6 @@
 //! workers do: a topic that is gone is made again when the task starts again, a right that is gone fails the task.
 
 mod support;
-#[path = "support/worker.rs"]
-mod worker_file;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,7 +116,7 @@ fn may_not_be_made(cluster: &Kafka, login: (&str, &str), without_rules: Producer
         [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", jaas.as_str())];
     let clients = ["", "producer.", "admin."].map(|owner| options.map(|(key, value)| (format!("{owner}{key}"), value)));
     let clients: Vec<_> = clients.as_flattened().iter().map(|(key, value)| (key.as_str(), *value)).collect();
-    let worker = worker_file::properties(&cluster.bootstrap_of("LOGIN"), &unique("group"), &clients);
+    let worker = support::worker::properties(&cluster.bootstrap_of("LOGIN"), &unique("group"), &clients);
     let backend = KafkaBackend::connect(&worker).unwrap_or_else(|error| panic!("{error}"));
     let rules = ["partitions", "replication.factor"].map(|key| (format!("topic.creation.default.{key}"), "1".into()));
     let request = WriterRequest { connector: "c".into(), task: 0, config: rules.into(), offsets_topic: None };

@@ -24,8 +24,6 @@ use super::snapshot::{Reading, Wanted};
 use super::{PostgresTask, State, in_snapshot};
 use crate::catalog::Table;
 use crate::config::too_complex;
-use crate::errors::from_pg;
-use crate::failover;
 use crate::notifications::Notice;
 use crate::relations::CatalogRelations;
 use crate::snapshot::SnapshotPoint;
@@ -34,9 +32,6 @@ use crate::stream::Stream;
 
 /// Between two looks whether a transaction that has been streamed can be seen.
 const VISIBLE_WAIT: Duration = Duration::from_millis(20);
-
-/// And whether standbys have what was read.
-const STANDBYS_WAIT: Duration = Duration::from_millis(50);
 
 pub(super) struct Blocking {
     /// It stands still.
@@ -53,10 +48,8 @@ struct Begun {
     reading: Reading,
     /// The stream's.
     place: DebeziumOffset,
-    /// Everything that the rows show stands before it.
-    read: Lsn,
-    /// Standbys that may be promoted have all of it.
-    may_send: bool,
+    /// Everything that the rows show stands before it. `None`: that is kept.
+    read: Option<Lsn>,
 }
 
 impl Blocking {
@@ -137,7 +130,7 @@ impl PostgresTask {
         let snapshot = self.start_readers(relations, captured, &point, Wanted::Signalled(&wanted.queries))?;
         let read = relations.current_lsn()?;
         relations.end_export();
-        blocking.begun = Some(Begun { reading: Reading::new(snapshot), place, read, may_send: false });
+        blocking.begun = Some(Begun { reading: Reading::ahead(snapshot, read), place, read: Some(read) });
         Ok(())
     }
 
@@ -175,10 +168,14 @@ impl PostgresTask {
         batch: &mut ChangeBatch,
         wait: Duration,
     ) -> Result<Option<bool>, TaskError> {
-        if !self.may_send(blocking, wait)? {
+        let Blocking { stream, begun: Some(Begun { reading, place, read }), .. } = blocking else { return Ok(None) };
+        if !self.may_send(reading, stream.relations_mut(), "the blocking snapshot", wait)? {
             return Ok(Some(false));
         }
-        let Some(Begun { reading, place, .. }) = &mut blocking.begun else { return Ok(None) };
+        // Where nobody waits for standbys, a server is told that lacks it.
+        if let Some(read) = read.take() {
+            self.keep_read(read);
+        }
         let got = self.next_rows(reading, "the blocking snapshot", batch, wait)?;
         if got {
             batch.offset = Some(in_snapshot(place, SnapshotKind::Blocking, false));
@@ -188,30 +185,6 @@ impl PostgresTask {
             return Ok(None);
         }
         Ok(Some(got))
-    }
-
-    /// Whether rows may be sent: standbys that take over would have them. Where nobody waits for any, what was read is kept,
-    /// so that a server is told that lacks it.
-    fn may_send(&mut self, blocking: &mut Blocking, wait: Duration) -> Result<bool, TaskError> {
-        let Blocking { stream, begun, .. } = blocking;
-        let Some(begun) = begun.as_mut().filter(|begun| !begun.may_send) else { return Ok(true) };
-        let (slot, progress) = (&self.config.typed.slot.name, &self.context.progress);
-        let behind = failover::behind(&mut stream.relations_mut().connection, slot, begun.read)
-            .map_err(|e| from_pg("Asking what standbys have", e))?;
-        if !behind.is_empty() {
-            let (names, read) = (behind.join(", "), begun.read);
-            progress.waiting(Some(format!(
-                "a blocking snapshot has rows that are not sent before standbys have the log up to {read}: {names} \
-                 (synchronized_standby_slots)"
-            )));
-            std::thread::sleep(wait.min(STANDBYS_WAIT));
-            return Ok(false);
-        }
-        progress.waiting(None);
-        begun.may_send = true;
-        let read = begun.read;
-        self.keep_read(read);
-        Ok(true)
     }
 
     /// The stream goes on with the next poll; what comes now says so.

@@ -24,11 +24,16 @@ use crate::snapshot::{Division, Snapshot, SnapshotPoint, SnapshotTable, now_us};
 use crate::snapshot_board::BoardTable;
 use crate::stream::StreamStart;
 use crate::wire::{ConnectConfig, Connection};
-use crate::{publication, startup};
+use crate::{failover, publication, startup};
+
+/// Between two looks whether standbys have what was read.
+const STANDBYS_WAIT: Duration = Duration::from_millis(50);
 
 /// Tables that are being read.
 pub(super) struct Reading {
     pub snapshot: Snapshot,
+    /// What the rows show stands before it; no row is sent before standbys have it that may be promoted. `None`: they do.
+    held_to: Option<Lsn>,
     started: Instant,
     rows_logged: Instant,
 }
@@ -36,7 +41,12 @@ pub(super) struct Reading {
 impl Reading {
     pub fn new(snapshot: Snapshot) -> Reading {
         let now = Instant::now();
-        Reading { snapshot, started: now, rows_logged: now }
+        Reading { snapshot, held_to: None, started: now, rows_logged: now }
+    }
+
+    /// Of rows as of this place, to which the stream has not come.
+    pub fn ahead(snapshot: Snapshot, read: Lsn) -> Reading {
+        Reading { held_to: Some(read), ..Reading::new(snapshot) }
     }
 
     pub fn rows(&self) -> u64 {
@@ -135,7 +145,7 @@ impl PostgresTask {
         }
         // The readers hold the snapshot now; a temporary slot that told the point may go, one that is streamed may not.
         let replication = replication.filter(|_| config.slot_temporary && !slot_existed);
-        let (reading, begins_at) = (Reading::new(snapshot), (lsn, xid));
+        let (reading, begins_at) = (Reading::ahead(snapshot, lsn), (lsn, xid));
         Ok(State::Snapshot(Box::new(SnapshotPhase { reading, begins_at, relations, replication, slot_existed })))
     }
 
@@ -257,6 +267,32 @@ impl PostgresTask {
         Ok(snapshot)
     }
 
+    /// Whether rows may be sent: standbys for which the server holds the stream back have what they show, and one that is
+    /// promoted does not lack it.
+    pub(super) fn may_send(
+        &mut self,
+        reading: &mut Reading,
+        relations: &mut CatalogRelations,
+        what: &str,
+        wait: Duration,
+    ) -> Result<bool, TaskError> {
+        let Some(read) = reading.held_to.filter(|_| self.streams()) else { return Ok(true) };
+        let behind = failover::behind(&mut relations.connection, &self.config.typed.slot.name, read)
+            .map_err(|e| from_pg("Asking what standbys have", e))?;
+        let progress = &self.context.progress;
+        if behind.is_empty() {
+            progress.waiting(None);
+            reading.held_to = None;
+            return Ok(true);
+        }
+        progress.waiting(Some(format!(
+            "the rows of {what} are not sent before standbys have the log up to {read}: {} (synchronized_standby_slots)",
+            behind.join(", ")
+        )));
+        std::thread::sleep(wait.min(STANDBYS_WAIT));
+        Ok(false)
+    }
+
     /// The next rows of a snapshot, which the log calls `what`. False: none within the wait.
     pub(super) fn next_rows(
         &mut self,
@@ -289,6 +325,10 @@ impl PostgresTask {
             return Ok(Poll::Idle);
         };
         let (lsn, xid) = phase.begins_at;
+        if !self.may_send(&mut phase.reading, &mut phase.relations, "the snapshot", wait)? {
+            self.state = State::Snapshot(phase);
+            return Ok(Poll::Idle);
+        }
         if self.next_rows(&mut phase.reading, "the snapshot", batch, wait)? {
             fault::point("snapshot.chunk");
             let progress = phase.reading.snapshot.account().map(Tracker::text);

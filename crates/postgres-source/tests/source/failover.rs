@@ -568,6 +568,23 @@ fn a_blocking_snapshot_is_read_again_at_the_promoted_server_which_has_all_that_w
 }
 
 #[test]
+fn an_initial_snapshot_sends_nothing_that_a_standby_lacks_which_may_be_promoted() {
+    let pair = Pair::new(18);
+    set(&pair.primary, &format!("synchronized_standby_slots = '{STANDBY}'"));
+    let upstream = pair.standby.value("postgres", "show primary_conninfo");
+    pair.cut();
+    insert(&pair.db, 1);
+    let mut source = pair.connector(&[("slot.failover", "true"), ("snapshot.mode", "initial")]).start(None);
+    wait_for("the reason", WAIT, || {
+        source.quiet_for(Duration::from_millis(50));
+        heard(&source.heard, "of the snapshot are not sent before standbys have the log up to").then_some(())
+    });
+    set(&pair.standby, &format!("primary_conninfo = '{upstream}'"));
+    assert_eq!(source.read_snapshot().len(), 1);
+    assert_eq!(pair.standby.value(pair.db.name(), "select count(*) from t"), "1");
+}
+
+#[test]
 fn a_promoted_server_that_lacks_what_a_blocking_snapshot_read_is_told() {
     let pair = signalled(18, 3);
     let connector = pair.connector(&SIGNALS);
