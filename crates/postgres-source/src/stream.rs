@@ -261,7 +261,7 @@ impl Stream {
                         let described = &mut self.reader.relations_described;
                         let taken = in_progress.streamed.take(wal_start, payload, described)?;
                         if let (Some(barrier), Taken::Committed(_, commit)) = (&mut self.barrier, &taken) {
-                            barrier.passed(Lsn(commit.commit_lsn));
+                            barrier.has_come(Lsn(commit.commit_lsn));
                         }
                         if self.taken(taken, batch) != Flow::On {
                             break;
@@ -297,11 +297,6 @@ impl Stream {
                         }
                     }
                 }
-            }
-            if let Some(barrier) = &mut self.barrier
-                && let Some(passed) = passed(&self.reader, self.idle_lsn)
-            {
-                barrier.passed(passed);
             }
             if self.is_full(batch) {
                 break;
@@ -436,14 +431,12 @@ impl Stream {
 
     /// Has it stand still before the first transaction that commits at `point` or behind it.
     pub fn stop_before(&mut self, point: Lsn) {
-        let mut barrier = Barrier::before(point);
-        self.passed().into_iter().for_each(|passed| barrier.passed(passed));
-        self.barrier = Some(barrier);
+        self.barrier = Some(Barrier::before(point));
     }
 
     /// It stands where it was to stop.
     pub fn is_at_barrier(&self) -> bool {
-        self.barrier.as_ref().is_some_and(Barrier::is_reached)
+        self.barrier.as_ref().is_some_and(|barrier| barrier.is_reached(self.passed()))
     }
 
     /// Where it stands at the barrier, before which all has been read. The server may have said that nothing follows for a

@@ -16,13 +16,14 @@ impl Barrier {
         Barrier { point, reached: false, held: None }
     }
 
-    pub fn is_reached(&self) -> bool {
-        self.reached
+    /// `passed`: everything that commits before it has come.
+    pub fn is_reached(&self, passed: Option<Lsn>) -> bool {
+        self.reached || passed >= Some(self.point)
     }
 
-    /// Everything that commits before `lsn` has come.
-    pub fn passed(&mut self, lsn: Lsn) {
-        self.reached |= lsn >= self.point;
+    /// A transaction that commits there has come, whole, and waits.
+    pub fn has_come(&mut self, commit: Lsn) {
+        self.reached |= commit >= self.point;
     }
 
     /// Whether the payload begins a transaction that is to wait, and does so here. Transactions come in the order of their
@@ -32,7 +33,7 @@ impl Barrier {
             return false;
         }
         let Ok(Message::Begin(begin)) = Decoder::new().decode(payload) else { return false };
-        self.passed(Lsn(begin.final_lsn));
+        self.has_come(Lsn(begin.final_lsn));
         if self.reached {
             self.held = Some((wal_start, payload.to_vec()));
         }
@@ -56,12 +57,11 @@ mod tests {
     fn a_transaction_that_commits_at_the_point_waits_and_one_before_it_does_not() {
         let mut barrier = Barrier::before(Lsn(100));
         assert!(!barrier.holds(Lsn(50), &begin(99)) && !barrier.holds(Lsn(300), b"Inothing of it"));
-        barrier.passed(Lsn(99));
-        assert!(!barrier.is_reached());
-        assert!(barrier.holds(Lsn(60), &begin(100)) && barrier.is_reached());
+        assert!(!barrier.is_reached(None) && !barrier.is_reached(Some(Lsn(99))) && barrier.is_reached(Some(Lsn(100))));
+        assert!(barrier.holds(Lsn(60), &begin(100)) && barrier.is_reached(None));
         assert_eq!(barrier.into_held(), Some((Lsn(60), begin(100))));
         let mut barrier = Barrier::before(Lsn(100));
-        barrier.passed(Lsn(100));
-        assert!(barrier.is_reached() && barrier.into_held().is_none());
+        barrier.has_come(Lsn(100));
+        assert!(barrier.is_reached(None) && barrier.into_held().is_none());
     }
 }
