@@ -172,6 +172,7 @@ impl Incremental {
                     Ok(regex) => regex.matches(&table).map_err(too_complex)?,
                     Err(_) => candidate.table.eq_ignore_ascii_case(&table),
                 };
+                let matches = matches || without_quotes(&candidate.table).as_deref() == Some(&table);
                 if matches && !candidate.filter.trim().is_empty() {
                     condition = Some(format!("({})", candidate.filter));
                     break;
@@ -531,6 +532,33 @@ impl Incremental {
     }
 }
 
+/// A name as SQL has it, `public."Odd Name"`, which the original needs where a table is called so; `None`: nothing is quoted,
+/// or not as SQL does.
+fn without_quotes(name: &str) -> Option<String> {
+    if !name.contains('"') {
+        return None;
+    }
+    let (mut plain, mut quoted) = (String::with_capacity(name.len()), false);
+    let mut rest = name.chars().peekable();
+    let mut begins = true;
+    while let Some(c) = rest.next() {
+        match c {
+            '"' if quoted && rest.next_if_eq(&'"').is_some() => plain.push('"'),
+            '"' if quoted => {
+                quoted = false;
+                if rest.peek().is_some_and(|next| *next != '.') {
+                    return None;
+                }
+            }
+            '"' if begins => quoted = true,
+            '"' => return None,
+            c => plain.push(c),
+        }
+        begins = !quoted && c == '.';
+    }
+    (!quoted).then_some(plain)
+}
+
 /// Names of tables that the expressions match, each once; what matches none stands for itself.
 fn expand(expressions: &[String], tables: &[String]) -> Result<Vec<String>, TaskError> {
     let mut expanded: Vec<String> = Vec::new();
@@ -544,7 +572,7 @@ fn expand(expressions: &[String], tables: &[String]) -> Result<Vec<String>, Task
             }
         }
         if found.is_empty() {
-            found.push(expression.clone());
+            found.push(without_quotes(expression).unwrap_or_else(|| expression.clone()));
         }
         for table in found {
             if !expanded.contains(&table) {
@@ -570,5 +598,17 @@ mod tests {
         assert_eq!(expand(&["public.a"]), ["public.a"]);
         assert_eq!(expand(&["public.*", "x.a", ".*a"]), ["public.a", "public.ab", "x.a"]);
         assert_eq!(expand(&["nope", "("]), ["nope", "("]);
+        assert_eq!(expand(&[r#"public."a""#, "public.a"]), ["public.a"]);
+    }
+
+    #[test]
+    fn names_may_be_quoted_as_in_sql() {
+        let plain = |name| without_quotes(name).unwrap_or_default();
+        assert_eq!(plain(r#"public."Odd Name""#), "public.Odd Name");
+        assert_eq!(plain(r#""S"."a.b""#), "S.a.b");
+        assert_eq!(plain(r#"public."with ""quotes""""#), r#"public.with "quotes""#);
+        for name in ["public.a", r#"public."a"#, r#"public."a"b"#, r#"public.a"b""#] {
+            assert_eq!(without_quotes(name), None, "{name}");
+        }
     }
 }
