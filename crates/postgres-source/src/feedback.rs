@@ -215,9 +215,17 @@ impl Drop for StatusUpdates {
 mod tests {
     use super::*;
 
+    const LIMIT: Duration = Duration::from_secs(20);
+
     fn progress(action: LsnFlushTimeoutAction) -> SlotProgress {
-        let limit = Some(FlushLimit { timeout: Duration::from_millis(20), action });
+        let limit = Some(FlushLimit { timeout: LIMIT, action });
         SlotProgress { limit, ..SlotProgress::default() }
+    }
+
+    /// As if what waits had waited for more than the limit.
+    fn later(progress: &SlotProgress) {
+        let mut wake = progress.wake.lock().unwrap();
+        wake.unsent = wake.unsent.and_then(|since| since.checked_sub(LIMIT + Duration::from_secs(1)));
     }
 
     /// Nobody takes what is confirmed.
@@ -225,7 +233,7 @@ mod tests {
         let progress = progress(action);
         progress.confirm(Lsn(16));
         assert!(progress.check_flush().is_ok(), "not yet");
-        std::thread::sleep(Duration::from_millis(30));
+        later(&progress);
         let checked = progress.check_flush();
         (progress, checked)
     }
@@ -246,11 +254,11 @@ mod tests {
         let progress = progress(LsnFlushTimeoutAction::Fail);
         progress.confirm(Lsn(16));
         progress.sent(Lsn(16));
-        std::thread::sleep(Duration::from_millis(30));
+        later(&progress);
         assert!(progress.check_flush().is_ok(), "nothing is waited for");
         progress.confirm(Lsn(32));
         progress.sent(Lsn(16));
-        std::thread::sleep(Duration::from_millis(30));
+        later(&progress);
         assert!(progress.check_flush().is_err(), "the newer one is");
     }
 }

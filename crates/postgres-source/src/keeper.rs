@@ -168,7 +168,7 @@ mod tests {
         }
     }
 
-    const LIMIT: Duration = Duration::from_secs(20);
+    const LIMIT: Duration = Duration::from_secs(60);
 
     fn key(name: &str) -> StateKey {
         vec![name.into()]

@@ -343,7 +343,7 @@ mod tests {
         board.topic_used("a-1", 0, "t.t", 6);
         let written = Written::default();
         board.write_to(Arc::new(Log(written.clone()))).unwrap();
-        board.close(Duration::from_secs(5));
+        board.close(Duration::from_secs(60));
         let got: Vec<_> = written.lock().unwrap().iter().map(|(k, v)| format!("{k} {}", v.as_ref().unwrap())).collect();
         assert_eq!(
             got,
@@ -364,7 +364,7 @@ mod tests {
         board.topic_used("a", 0, "t", 5);
         board.remove_connector("a");
         board.write_to(Arc::new(Log(written.clone()))).unwrap();
-        board.close(Duration::from_secs(5));
+        board.close(Duration::from_secs(60));
         assert!(written.lock().unwrap().iter().all(|(_, v)| v.is_none()));
         assert_eq!(written.lock().unwrap().len(), 3);
         assert!(board.connector("a").is_none() && board.tasks("a").is_empty() && board.topics("a").is_empty());
