@@ -207,7 +207,7 @@ mod tests {
             let _ = came.send(());
             drop(guest);
         });
-        let error = Connection::connect(config).err().expect("nobody is there");
+        let error = Connection::connect(config).expect_err("nobody is there");
         assert!(error.is_transient(), "{error}");
         assert!(comes.try_recv().is_ok(), "it went elsewhere: {error}");
     }
@@ -218,7 +218,7 @@ mod tests {
         knock(&config, "moves.invalid");
         knock(&config, "moves.invalid");
         NAMES.set(None);
-        let error = Connection::connect(&config).err().expect("a name that leads nowhere");
+        let error = Connection::connect(&config).expect_err("a name that leads nowhere");
         assert!(error.is_transient() && error.to_string().contains("could not translate"), "{error}");
     }
 }
