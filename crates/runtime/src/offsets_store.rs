@@ -44,8 +44,8 @@ fn partition_of(connector: &str, key: &[u8]) -> Option<SourcePartition> {
     }
 }
 
-fn offset_of(record: &KeyedRecord) -> Option<SourceOffset> {
-    match serde_json::from_slice(record.value.as_deref()?) {
+fn offset_of(value: &[u8]) -> Option<SourceOffset> {
+    match serde_json::from_slice(value) {
         Ok(Value::Object(offset)) => Some(offset),
         _ => None,
     }
@@ -93,8 +93,28 @@ impl ConnectorOffsets {
 
     /// Every partition with its offset, in the order in which they were first stored. Fails while a newer one may be in a
     /// transaction whose outcome is not known yet: after the connector's writer has fenced older ones this is final.
+    /// One that cannot be read is an empty map, so that it is seen and can be deleted.
     pub fn read(&self) -> Result<Vec<(SourcePartition, SourceOffset)>, StoreError> {
-        let mut all: Vec<(SourcePartition, SourceOffset)> = Vec::new();
+        let read = self.read_all()?;
+        Ok(read.into_iter().map(|(partition, offset)| (partition, offset.unwrap_or_default())).collect())
+    }
+
+    /// The offset of one partition. One that cannot be read is an error: without it a source would begin anew unasked.
+    pub fn read_one(&self, partition: &SourcePartition) -> Result<Option<SourceOffset>, StoreError> {
+        match self.read_all()?.into_iter().find(|(p, _)| p == partition) {
+            None => Ok(None),
+            Some((_, Some(offset))) => Ok(Some(offset)),
+            Some((_, None)) => Err(StoreError::Definite(format!(
+                "the stored offset is no JSON object: stop the connector, look at it with GET /connectors/{0}/offsets, and set it by \
+                 PATCH or delete it by DELETE of the same path",
+                self.connector
+            ))),
+        }
+    }
+
+    /// `None`: it is there, and cannot be read.
+    fn read_all(&self) -> Result<Vec<(SourcePartition, Option<SourceOffset>)>, StoreError> {
+        let mut all: Vec<(SourcePartition, Option<SourceOffset>)> = Vec::new();
         let keys = Keys::of(&self.connector);
         for log in [Some(&self.worker), self.own.as_ref()].into_iter().flatten() {
             // Until it is compacted a topic has an offset of each transaction, and only the last is of interest.
@@ -110,7 +130,11 @@ impl ConnectorOffsets {
                 });
             }
             for (partition, record) in last {
-                let Some(offset) = offset_of(&record) else { continue };
+                let Some(value) = &record.value else { continue };
+                let offset = offset_of(value);
+                if offset.is_none() {
+                    tracing::error!(connector = %self.connector, "a stored offset is no JSON object");
+                }
                 match all.iter_mut().find(|(p, _)| *p == partition) {
                     Some(known) => known.1 = offset,
                     None => all.push((partition, offset)),

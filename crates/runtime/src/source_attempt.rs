@@ -52,8 +52,7 @@ impl Life<'_> {
         let read_offset = {
             let offsets = offsets.clone();
             move |partition: &walspring_connect::SourcePartition| {
-                let all = offsets.read().map_err(|e| store_error(&e))?;
-                Ok(all.into_iter().find(|(p, _)| p == partition).map(|(_, offset)| offset))
+                offsets.read_one(partition).map_err(|e| store_error(&e))
             }
         };
         let context = SourceTaskContext {

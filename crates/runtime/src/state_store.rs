@@ -51,7 +51,15 @@ impl SourceState for ConnectorState {
             .collect();
         let parsed = newest.into_iter().filter_map(|(parts, value)| {
             // What cannot be read is as if it were not there: it is of a version to come, or damaged by hand.
-            Some((parts, serde_json::from_slice(&value?).ok()?))
+            let value = serde_json::from_slice(&value?).map_err(|e| {
+                let (connector, key) = (&self.connector, parts.join("/"));
+                tracing::warn!(
+                    connector,
+                    key,
+                    "what was kept over restarts cannot be read, it is as if it were not there: {e}"
+                );
+            });
+            Some((parts, value.ok()?))
         });
         Ok(parsed.collect())
     }

@@ -270,7 +270,10 @@ impl Board {
     }
 
     fn apply(&mut self, record: &KeyedRecord) {
-        let Ok(key) = std::str::from_utf8(&record.key) else { return };
+        let Ok(key) = std::str::from_utf8(&record.key) else {
+            tracing::warn!("a record of the status topic has a key that is not UTF-8; it is left alone");
+            return;
+        };
         let status = record.value.as_deref().map(Status::decode);
         if let Some(name) = key.strip_prefix("status-connector-") {
             match status {
@@ -280,6 +283,7 @@ impl Board {
             }
         } else if let Some(rest) = key.strip_prefix("status-task-") {
             let Some((name, task)) = rest.rsplit_once('-').and_then(|(n, t)| Some((n, t.parse().ok()?))) else {
+                tracing::warn!(key, "a task's state has no number; it is left alone");
                 return;
             };
             match status {

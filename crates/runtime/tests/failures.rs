@@ -326,6 +326,26 @@ fn a_write_whose_outcome_is_not_known_is_read_again() {
     assert!(worker.shutdown(Duration::from_secs(60)));
 }
 
+/// Taken for none it would have the source begin anew.
+#[test]
+fn an_offset_that_cannot_be_read_fails_the_task_and_can_be_deleted() {
+    let world = World::new();
+    let worker = world.start();
+    world.source.add(0..3);
+    world.offsets.put(r#"["a",{"list":"x"}]"#, "7");
+    worker.create("a", config(), None).unwrap();
+    world.wait_status(&worker, &["RUNNING", "FAILED"]);
+    let trace = worker.task_status("a", 0).unwrap().trace.unwrap();
+    assert!(trace.contains("the stored offset is no JSON object"), "{trace}");
+    assert!(world.values().is_empty());
+    worker.stop_connector("a").unwrap();
+    world.wait_status(&worker, &["STOPPED"]);
+    worker.reset_offsets("a").unwrap();
+    worker.resume("a").unwrap();
+    wait_until("the records", || world.values().len() == 3);
+    assert!(worker.shutdown(Duration::from_secs(10)));
+}
+
 /// A broker that has not said yet what became of the newest offset: the task is not started from the one before.
 #[test]
 fn an_offset_that_is_not_settled_is_waited_for() {
