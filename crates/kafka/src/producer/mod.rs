@@ -15,6 +15,7 @@ mod config;
 mod coordinator;
 mod failure;
 mod features;
+mod flow;
 mod handoff;
 mod pacing;
 mod partition_queue;

@@ -8,7 +8,7 @@
 //!
 //! A transaction begins with the first ticket that waits. It closes as soon as nothing waits behind it (so a lone
 //! ticket costs two round trips: its records and its offset together, then EndTxn), and under backlog when it is full
-//! or old. While it ends, tickets gather in the handoff: they are the next transaction. Tickets are never split.
+//! or old; where records come fast it waits for some milliseconds first ([`super::flow`]). While it ends, tickets gather in the handoff: they are the next transaction. Tickets are never split.
 //!
 //! Everything here runs on one thread and never waits; what waits is a small task that reports back with an [`Event`].
 
@@ -28,6 +28,7 @@ use walspring_record_batch::{Codec, EncodedHeaders, RecordBatchBuilder, compress
 use super::cluster::{Cluster, TopicState, backoff};
 use super::config::ProducerConfig;
 use super::coordinator::{Coordinator, CoordinatorError, ProducerIdentity, idempotent_identity};
+use super::flow::Flow;
 use super::handoff::{EndOnPanic, Handoff};
 use super::pacing::Pacing;
 use super::partition_queue::{Batch, PartitionQueue};
@@ -76,6 +77,7 @@ pub(super) struct Sender {
     pub retries: HashMap<usize, super::requests::Retry>,
     pub transaction: Option<Transaction>,
     pub pacing: Pacing,
+    flow: Flow,
     adding_partitions: bool,
     /// Without transactions: tickets whose batches are not all acknowledged, and those behind them.
     tickets: VecDeque<TicketProgress>,
@@ -160,6 +162,7 @@ impl Sender {
             retries: HashMap::new(),
             transaction: None,
             pacing: Pacing::default(),
+            flow: Flow::default(),
             adding_partitions: false,
             tickets: VecDeque::new(),
             identity_lost: false,
@@ -329,9 +332,11 @@ impl Sender {
             self.handoff.forget(held);
         }
         let Some(open) = &mut self.transaction else { return Ok(()) };
+        let held = self.flow.hold(open.begun).filter(|until| now < *until);
         if !open.closing && !self.handoff.has_tickets() {
             open.closing = match config.by_interval {
                 true => self.handoff.is_flushing(),
+                false if held.is_some() => self.handoff.is_flushing(),
                 false => open.bytes < SMALL_TRANSACTION_BYTES || open.outstanding == 0 || self.handoff.is_idle(),
             };
         }
@@ -341,7 +346,7 @@ impl Sender {
             }
         } else {
             let due = open.begun + config.age_max;
-            self.wake_by(due);
+            self.wake_by(held.map_or(due, |held| held.min(due)));
         }
         Ok(())
     }

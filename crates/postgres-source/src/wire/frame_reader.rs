@@ -5,11 +5,12 @@
 //! quarter of the buffer is free behind it, and a message larger than half of the buffer makes the buffer grow.
 
 use super::error::PgError;
+use super::gathering::Gathering;
 use super::socket::Deadline;
 use super::transport::{Ciphertext, Transport};
 use std::io;
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Large enough that a loaded stream is read some hundred messages at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -21,19 +22,6 @@ const DATA_MESSAGE_BYTES_MAX: usize = (1 << 30) + 64 * 1024;
 const OTHER_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Before authentication nobody has reason to send more.
 const STARTUP_MESSAGE_BYTES_MAX: usize = 64 * 1024;
-
-/// A walsender sends each message by itself. Reading each by itself costs two or three system calls and a wake-up of
-/// this thread per message, and the wake-ups slow the walsender too. So while messages trickle, they are left to gather
-/// for a moment: 600 ns of processor time per message instead of 940, most of it the kernel's TCP, and 150,000
-/// messages a second instead of 130,000 (PostgreSQL 15.20, rows of 90 bytes, two cores for both sides).
-/// The moment grows from the first to the second bound as the trickle goes on, so that a lone small transaction is
-/// hardly delayed, and what comes after a pause is not delayed at all.
-const GATHER_MIN: Duration = Duration::from_micros(50);
-const GATHER_MAX: Duration = Duration::from_micros(500);
-/// The stream trickles if the last read was shorter than this …
-const TRICKLE_BYTES: usize = 16 * 1024;
-/// … and no longer ago than this.
-const TRICKLE_PAUSE: Duration = Duration::from_millis(2);
 
 /// One message: its type, and where its body is in the buffer.
 #[derive(Clone, Debug)]
@@ -60,10 +48,9 @@ pub(crate) struct FrameReader {
     pub read: u64,
     /// Whether authentication is over, and messages may be large.
     pub established: bool,
-    /// Whether to let a trickle gather: for a stream, not for a reply somebody waits for.
+    /// Whether to let bytes gather: for a stream, not for a reply somebody waits for.
     pub gather: bool,
-    gather_next: Duration,
-    last_read: Option<(Instant, usize)>,
+    pub gathering: Gathering,
 }
 
 impl FrameReader {
@@ -71,7 +58,7 @@ impl FrameReader {
         let buffer = vec![0; BUFFER_BYTES];
         let ciphertext = Ciphertext::default();
         let (start, end, read, established, gather) = (0, 0, 0, false, false);
-        Self { buffer, start, end, ciphertext, read, established, gather, gather_next: GATHER_MIN, last_read: None }
+        Self { buffer, start, end, ciphertext, read, established, gather, gathering: Gathering::default() }
     }
 
     /// The next message if it is complete in memory. Its body stays readable until the next [`FrameReader::fill`].
@@ -122,13 +109,12 @@ impl FrameReader {
     /// Reads once, waiting for bytes until the deadline. Call only if no message is complete.
     pub fn fill(&mut self, transport: &Transport, deadline: Deadline) -> Result<Filled, PgError> {
         if self.gather {
-            self.let_gather(deadline);
+            self.let_gather(transport, deadline);
         }
         loop {
-            let before = self.end - self.start;
             if self.try_fill(transport)? == Filled::Some {
                 if self.gather {
-                    self.last_read = Some((Instant::now(), self.end - self.start - before));
+                    self.gathering.came(Instant::now());
                 }
                 return Ok(Filled::Some);
             }
@@ -153,14 +139,11 @@ impl FrameReader {
         self.buffer.len()
     }
 
-    fn let_gather(&mut self, deadline: Deadline) {
-        let Some((at, bytes)) = self.last_read else { return };
+    fn let_gather(&mut self, transport: &Transport, deadline: Deadline) {
         let now = Instant::now();
-        if now.saturating_duration_since(at) >= TRICKLE_PAUSE {
-            self.gather_next = GATHER_MIN;
-        } else if bytes < TRICKLE_BYTES && deadline.is_none_or(|deadline| now + self.gather_next < deadline) {
-            std::thread::sleep(self.gather_next);
-            self.gather_next = (self.gather_next * 2).min(GATHER_MAX);
+        let moment = self.gathering.moment(now, self.read, transport.socket().waiting());
+        if let Some(moment) = moment.filter(|moment| deadline.is_none_or(|deadline| now + *moment < deadline)) {
+            std::thread::sleep(moment);
         }
     }
 

@@ -22,6 +22,7 @@ mod error;
 mod frame_reader;
 mod frontend;
 pub(crate) mod fuzzing;
+mod gathering;
 mod quote;
 mod replication;
 mod row;

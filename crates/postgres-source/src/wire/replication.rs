@@ -80,6 +80,11 @@ impl ReplicationStream {
         Ok(filled.map_err(|error| connection.lose(error))? == Filled::Some)
     }
 
+    /// Whether what comes is so old that it may wait some milliseconds more until there is a batch of it.
+    pub fn set_behind(&mut self, behind: bool) {
+        self.connection.frames.gathering.behind = behind;
+    }
+
     /// After a silence of the server's, though it was asked for a word: an error if it is not busy decoding, or cannot be
     /// asked on another connection within `limit`.
     pub fn check_alive(&mut self, limit: Duration) -> Result<(), PgError> {

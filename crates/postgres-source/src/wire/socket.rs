@@ -83,6 +83,11 @@ impl Socket {
         }
     }
 
+    /// Bytes that a read would bring now, as far as that is known.
+    pub fn waiting(&self) -> usize {
+        rustix::io::ioctl_fionread(self).map_or(0, |bytes| bytes as usize)
+    }
+
     /// Writes all of it, waiting for room up to the deadline.
     pub fn write_all(&self, mut bytes: &[u8], deadline: Deadline) -> io::Result<()> {
         while !bytes.is_empty() {

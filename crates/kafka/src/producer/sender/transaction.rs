@@ -81,7 +81,9 @@ impl Sender {
             }
         }
         if !open.touched.is_empty() {
-            self.pacing.ended(Instant::now());
+            let now = Instant::now();
+            self.pacing.ended(now);
+            self.flow.ended(now, open.bytes);
         }
         add(&self.counters.transactions, 1);
         add(&self.counters.transaction_nanos, open.begun.elapsed().as_nanos() as u64);
