@@ -50,7 +50,7 @@ fn a_topic_that_is_deleted_while_it_is_written_is_made_again_by_the_rules() {
         rig.topics[0] = again;
         let logged = rig.program.log_bytes();
         let load = rig.load(light(32));
-        wait_for("the topic to be made again", PATIENCE, || known());
+        wait_for("the topic to be made again", PATIENCE, known);
         let more = load.committed() + 20;
         wait_for("the load", PATIENCE, || (load.committed() > more).then_some(()));
         load.stop();
