@@ -33,6 +33,7 @@ fn a_panic_of_any_thread_of_a_task_starts_it_again_and_nothing_is_lost_or_twice(
         let world = if transactional { World::transactional() } else { World::new() };
         let worker = world.start();
         worker.create("a", quick(), None).unwrap();
+        worker.create("beside", sinks::sink_config(json!({"topics": "other"})), None).unwrap();
         world.source.add(0..5);
         wait_until("the first", || world.source.confirmed() == 5);
         for (n, thread) in (1..).zip([&world.source.panics, &world.source.confirm_panics, &world.source.thread_panics])
@@ -60,6 +61,8 @@ fn a_panic_of_any_thread_of_a_task_starts_it_again_and_nothing_is_lost_or_twice(
             values.dedup();
             assert!(expected.iter().all(|value| values.contains(value)), "{values:?}");
         }
+        let untouched = "walspring_task_restarts_total{connector=\"beside\",task=\"0\"} 0\n";
+        assert!(worker.metrics_text().contains(untouched), "{}", worker.metrics_text());
         assert!(worker.shutdown(Duration::from_secs(60)));
     }
 }
