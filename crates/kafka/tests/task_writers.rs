@@ -16,7 +16,7 @@ use walspring_kafka::client_config::{ClientOptions, Properties};
 use walspring_kafka::consumer::ConsumedRecord;
 use walspring_kafka::topic_reader::{ReadFrom, TopicReader};
 use walspring_record_batch::{EncodedHeaders, RecordBatchBuilder};
-use walspring_testkit::kafka;
+use walspring_testkit::{kafka, wait_for};
 
 #[path = "support/worker.rs"]
 mod worker_file;
@@ -98,14 +98,17 @@ fn offset(value: &str) -> OffsetRecord {
     OffsetRecord { key: b"[\"c\",{\"server\":\"s\"}]".to_vec(), value: Some(value.as_bytes().to_vec()) }
 }
 
-fn read_all(worker: &Properties, topic: &str) -> Vec<ConsumedRecord> {
+/// All that is committed, once that is so much: the end of a transaction reaches its partitions one by one, a moment later.
+fn read_all(worker: &Properties, topic: &str, least: usize) -> Vec<ConsumedRecord> {
     let options = ClientOptions::internal(Owner::Consumer, worker).expect("options");
-    let mut reader = TopicReader::open(&options, topic, None, ReadFrom::Beginning, false).expect("a topic");
-    let mut records = Vec::new();
-    while !reader.is_at_end() {
-        records.extend(reader.next(TIMEOUT).expect("readable"));
-    }
-    records
+    wait_for("what is durable", TIMEOUT, || {
+        let mut reader = TopicReader::open(&options, topic, None, ReadFrom::Beginning, false).expect("a topic");
+        let mut records = Vec::new();
+        while !reader.is_at_end() {
+            records.extend(reader.next(TIMEOUT).expect("readable"));
+        }
+        Some(records).filter(|records| records.len() >= least)
+    })
 }
 
 fn stored_offsets(backend: &KafkaBackend) -> Vec<String> {
@@ -138,7 +141,7 @@ fn what_is_durable_is_there() {
             writer.flush(TIMEOUT).expect("flushed");
             let (durable, offset_stored, error) = heard.wait(|durable, error| durable == 101 || error.is_some());
             assert_eq!((durable, offset_stored, error.is_none()), (101, exactly_once, true), "{producer} {error:?}");
-            let records = read_all(&worker, &topic);
+            let records = read_all(&worker, &topic, 300);
             let of = |partition| records.iter().filter(move |r| r.partition == partition).collect::<Vec<_>>();
             assert_eq!((of(0).len(), of(1).len(), of(2).len()), (200, 0, 100), "{producer}");
             let keys: Vec<_> =
@@ -215,7 +218,7 @@ fn a_newer_writer_fences_the_older() {
         new.submit(ticket(1, "new-1")).expect("taken");
         new.idle();
         new_heard.wait(|durable, _| durable == 1);
-        let keys: Vec<_> = read_all(&worker, &topic).into_iter().map(|r| r.key.expect("a key")).collect();
+        let keys: Vec<_> = read_all(&worker, &topic, 2).into_iter().map(|r| r.key.expect("a key")).collect();
         assert_eq!(keys, [b"old-1".to_vec(), b"new-1".to_vec()], "{producer}");
         assert_eq!(stored_offsets(&backend), ["old-1", "new-1"], "{producer}");
     }
@@ -237,7 +240,7 @@ fn what_a_dropped_writer_had_open_is_never_read() {
         first.abort();
         let durable = first_heard.state.lock().expect("a lock").0;
         let (_second, _) = writer(&backend, &[]);
-        let keys: Vec<u64> = read_all(&worker, &topic)
+        let keys: Vec<u64> = read_all(&worker, &topic, durable as usize)
             .into_iter()
             .map(|r| String::from_utf8(r.key.expect("a key")).expect("text").parse().expect("a number"))
             .collect();
