@@ -1,6 +1,6 @@
 //! The connector's class: checks, and starting a task.
 
-use walspring_connect::{SinkPlugin, SinkTask, SinkTaskContext, TaskError};
+use walspring_connect::{SinkPlugin, SinkTask, SinkTaskContext, TaskError, threads};
 
 use crate::config::SinkConfig;
 use crate::session::{Session, SqlError};
@@ -35,9 +35,12 @@ impl SinkPlugin for PostgresSinkPlugin {
             Err(errors) => return errors.into_iter().map(|error| (error.name, error.message)).collect(),
         };
         // On a thread of its own: the client library blocks, and whoever asks may be inside an async runtime.
-        let connected =
-            std::thread::scope(|scope| scope.spawn(|| Session::connect(&config, "validation").map(drop)).join());
-        match connected.unwrap_or_else(|_| Err(SqlError::definite("the client library failed"))) {
+        let connect = || Session::connect(&config, "validation").map(drop);
+        let connected = std::thread::scope(|scope| match threads::spawn_scoped(scope, "validation", connect) {
+            Ok(thread) => thread.join().unwrap_or_else(|_| Err(SqlError::definite("the client library failed"))),
+            Err(e) => Err(SqlError::definite(format!("no thread can be started to look: {e}"))),
+        });
+        match connected {
             Ok(_) => Vec::new(),
             Err(error) => {
                 let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();

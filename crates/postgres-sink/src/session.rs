@@ -6,10 +6,12 @@ use std::time::Duration;
 use postgres::types::ToSql;
 use postgres::{Client, NoTls, Row, Statement};
 use tokio_postgres::config::{SslMode as Negotiated, TargetSessionAttrs};
+use walspring_connect::threads::{expecting_panics, message};
 
 use crate::catalog::quote;
 use crate::config::SinkConfig;
 pub use crate::errors::SqlError;
+use crate::errors::SqlErrorKind;
 use crate::tls::Tls;
 use crate::url::SslMode;
 
@@ -50,13 +52,18 @@ impl Session {
         if endpoint.hosts.len() > 1 {
             wanted.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
-        let client = match endpoint.ssl.mode {
-            SslMode::Disable => wanted.ssl_mode(Negotiated::Disable).connect(NoTls),
+        // The client library panics where it gets no descriptor or thread for its event loop: that passes.
+        let client = expecting_panics(|| match endpoint.ssl.mode {
+            SslMode::Disable => Ok(wanted.ssl_mode(Negotiated::Disable).connect(NoTls)),
             mode => {
                 wanted.ssl_mode(if mode == SslMode::Prefer { Negotiated::Prefer } else { Negotiated::Require });
-                wanted.connect(Tls::new(&endpoint.ssl).map_err(SqlError::definite)?)
+                Ok(wanted.connect(Tls::new(&endpoint.ssl).map_err(SqlError::definite)?))
             }
-        };
+        });
+        let client = client.unwrap_or_else(|panic| {
+            let message = format!("the client library cannot begin: {}", message(&*panic));
+            Err(SqlError { kind: SqlErrorKind::Transient, ..SqlError::definite(message) })
+        })?;
         let client = client.map_err(|error| {
             let error = SqlError::of(&error);
             match &*error.code {
