@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use support::proxy::{END_TXN, Lose, PRODUCE, Proxy};
@@ -67,23 +66,21 @@ fn batches_whose_answer_is_lost_are_sent_again_and_written_once() {
 fn a_broker_that_is_killed_again_and_again_costs_nothing_but_time() {
     let kafka = Kafka::start(KafkaOptions::default());
     let place = Place::new(&kafka.bootstrap(), "killed", 1);
-    let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let killer = scope.spawn(|| {
             for pause_ms in [700, 300, 1100] {
                 std::thread::sleep(Duration::from_millis(pause_ms));
                 kafka.kill();
                 std::thread::sleep(Duration::from_millis(200));
                 kafka.restart();
             }
-            done.store(true, Ordering::SeqCst);
         });
         let mut total = 0;
         let mut config = place.transactional();
         if let Delivery::Transactional(transaction) = &mut config.delivery {
             transaction.bytes_max = 20_000;
         }
-        while !done.load(Ordering::SeqCst) || total == 0 {
+        while !killer.is_finished() || total == 0 {
             total += 20_000;
             run_as_task(&place, &config, total, 20);
         }
@@ -181,19 +178,17 @@ fn a_leader_that_dies_is_followed_by_another() {
     let place = Place::replicated(&kafka.bootstrap(), "leaders", 3, 3);
     let mut config = place.transactional();
     config.bootstrap_servers = kafka.bootstrap().split(',').map(str::to_owned).collect();
-    let total = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let killer = scope.spawn(|| {
             for index in 0..3 {
                 std::thread::sleep(Duration::from_millis(800));
                 kafka.broker(index).kill();
                 std::thread::sleep(Duration::from_millis(1500));
                 kafka.broker(index).start();
             }
-            total.store(true, Ordering::SeqCst);
         });
         let mut records = 0;
-        while !total.load(Ordering::SeqCst) {
+        while !killer.is_finished() {
             records += 5_000;
             run_as_task(&place, &config, records, 20);
         }

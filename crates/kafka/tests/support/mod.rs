@@ -2,8 +2,9 @@
 //! that says what really stands in the log.
 #![allow(dead_code)]
 
-use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
@@ -26,6 +27,8 @@ pub mod worker;
 pub use worker::unique;
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a task may stay where it is, with its broker killed and recovering meanwhile.
+const STUCK_MAX: Duration = Duration::from_secs(120);
 
 /// Hears what became durable, and lets a test wait for it.
 #[derive(Default)]
@@ -258,37 +261,85 @@ pub fn connect(config: ProducerConfig) -> (KafkaProducer, Arc<Heard>) {
 
 /// What a source task does, reduced to numbers: goes on from the stored offset, after every end of the producer with
 /// a new one, until `total` records are durable. How many producers it took.
+///
+/// Fails once the stored offset has not moved for [`STUCK_MAX`], whatever holds it, and says what its last attempts heard.
+#[track_caller]
 pub fn run_as_task(place: &Place, config: &ProducerConfig, total: u64, per_ticket: u64) -> u32 {
+    let mut moved = (None, Instant::now());
+    let mut heard = VecDeque::new();
     for producers in 1.. {
-        assert!(producers < 200, "the task never ends");
-        let heard = Arc::new(Heard::default());
-        let mut producer = match KafkaProducer::connect(config.clone(), heard.clone(), None) {
-            Ok(producer) => producer,
-            Err(WriteError::Transient(_)) => continue,
-            Err(error) => panic!("{error}"),
-        };
-        let mut next = match place.settled_offset() {
-            Ok(offset) => offset.unwrap_or(0),
-            Err(StoreError::Transient(_)) => continue,
-            Err(error) => panic!("{error}"),
-        };
-        let mut number = 0;
-        let result = loop {
-            if next >= total {
-                break producer.flush(PATIENCE);
-            }
-            let to = total.min(next + per_ticket);
-            number += 1;
-            if let Err(error) = producer.submit(place.ticket(number, next, to)) {
-                break Err(error);
-            }
-            next = to;
-        };
-        match result {
-            Ok(()) => return producers,
-            Err(WriteError::Transient(_)) => {}
-            Err(error) => panic!("{error}"),
+        let left = STUCK_MAX.saturating_sub(moved.1.elapsed());
+        if left.is_zero() {
+            panic!("the task never ends: it stays at {:?} of {total}, producer {producers}; {heard:#?}", moved.0);
+        }
+        let attempt = attempt_as_task(place, config, total, per_ticket, left);
+        let Err(error) = attempt.result else { return producers };
+        if attempt.started_from > moved.0 {
+            moved = (attempt.started_from, Instant::now());
+        } else {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        heard.push_back(format!("after {:?}: {error}", moved.1.elapsed()));
+        if heard.len() > 5 {
+            heard.pop_front();
         }
     }
     unreachable!()
+}
+
+struct Attempt {
+    /// The stored offset, where it could be read.
+    started_from: Option<u64>,
+    /// Or why another attempt has to follow.
+    result: Result<(), String>,
+}
+
+fn attempt_as_task(place: &Place, config: &ProducerConfig, total: u64, per_ticket: u64, time_max: Duration) -> Attempt {
+    let ended = |started_from, error: WriteError| match error {
+        WriteError::Transient(text) => Attempt { started_from, result: Err(text) },
+        error => panic!("{error}"),
+    };
+    let mut config = config.clone();
+    config.connect_timeout = config.connect_timeout.min(time_max);
+    let mut producer = match KafkaProducer::connect(config, Arc::new(Heard::default()), None) {
+        Ok(producer) => producer,
+        Err(error) => return ended(None, error),
+    };
+    let mut next = match place.settled_offset() {
+        Ok(offset) => offset.unwrap_or(0),
+        Err(StoreError::Transient(text)) => return Attempt { started_from: None, result: Err(text) },
+        Err(error) => panic!("{error}"),
+    };
+    let started_from = Some(next);
+    // A producer waits for its cluster for ever.
+    let (over, is_over) = mpsc::channel::<()>();
+    let handle = producer.handle();
+    let watch = std::thread::spawn(move || match is_over.recv_timeout(time_max) {
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            let status = handle.status();
+            handle.abort();
+            format!(" (ended by the test after {time_max:?}, {status:?})")
+        }
+        _ => String::new(),
+    });
+    let mut number = 0;
+    let result = loop {
+        if next >= total {
+            break producer.flush(PATIENCE);
+        }
+        let to = total.min(next + per_ticket);
+        number += 1;
+        if let Err(error) = producer.submit(place.ticket(number, next, to)) {
+            break Err(error);
+        }
+        next = to;
+    };
+    drop(over);
+    let told = watch.join().unwrap();
+    match result {
+        Ok(()) => Attempt { started_from, result: Ok(()) },
+        Err(WriteError::Transient(text)) => Attempt { started_from, result: Err(text + &told) },
+        Err(error) if !told.is_empty() => Attempt { started_from, result: Err(error.to_string() + &told) },
+        Err(error) => panic!("{error}"),
+    }
 }
