@@ -27,6 +27,9 @@ pub struct TaskError {
 
 pub const CONFIG_EXCEPTION: &str = "org.apache.kafka.common.config.ConfigException";
 pub const CONNECT_EXCEPTION: &str = "org.apache.kafka.connect.errors.ConnectException";
+
+/// In Debezium's words, before the cause.
+pub const PRODUCER_FAILED: &str = "An exception occurred in the change event producer. This connector will be stopped.";
 pub const DEBEZIUM_EXCEPTION: &str = "io.debezium.DebeziumException";
 /// Of a [`ConvertError`](crate::ConvertError): it goes away by itself, and is not the record's fault.
 pub const RETRIABLE_EXCEPTION: &str = "org.apache.kafka.connect.errors.RetriableException";

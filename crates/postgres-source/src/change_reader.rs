@@ -573,18 +573,24 @@ impl<R: Relations> ChangeReader<R> {
         if let Some(index) = open.index {
             return index;
         }
-        batch.transactions.push(Transaction {
-            xid: Some(open.xid),
-            commit_us: open.commit_us,
+        let index = batch.transactions.len() as u32;
+        open.index = Some(index);
+        let (xid, commit_us) = (Some(open.xid), open.commit_us);
+        batch.transactions.push(self.described(xid, commit_us));
+        index
+    }
+
+    /// What `source` tells of a transaction, or of a message that is in none.
+    fn described(&self, xid: Option<u32>, commit_us: i64) -> Transaction {
+        Transaction {
+            xid,
+            commit_us,
             last_commit_lsn: self.last_commit,
             has_lsn: true,
             xmin: self.events.xmin,
             origin: self.origin.as_ref().map(|(name, _)| name.clone()),
             origin_lsn: self.origin.as_ref().map(|(_, lsn)| *lsn),
-        });
-        let index = (batch.transactions.len() - 1) as u32;
-        open.index = Some(index);
-        index
+        }
     }
 
     fn commit(&mut self, end: Lsn, commit_us: i64, batch: &mut ChangeBatch) {
@@ -625,20 +631,13 @@ impl<R: Relations> ChangeReader<R> {
             }
             let index = self.transaction(batch);
             let transaction = batch.transactions.get(index as usize).cloned();
-            let record = self.events.message(&prefix, m.content, transaction, self.last_commit, lsn, seen_us)?;
+            let transaction = transaction.unwrap_or_else(|| self.described(None, seen_us));
+            let record = self.events.message(&prefix, m.content, transaction, lsn, seen_us)?;
             push_record(record, lsn, batch);
             self.remember(lsn, nth, "MESSAGE");
         } else if !self.resume.loose_message_was_sent(lsn) && self.events.wants_message(&prefix)? {
-            let of_none = Transaction {
-                xid: None,
-                commit_us: seen_us,
-                last_commit_lsn: self.last_commit,
-                has_lsn: true,
-                xmin: self.events.xmin,
-                origin: self.origin.as_ref().map(|(name, _)| name.clone()),
-                origin_lsn: self.origin.as_ref().map(|(_, lsn)| *lsn),
-            };
-            let record = self.events.message(&prefix, m.content, Some(of_none), self.last_commit, lsn, seen_us)?;
+            let of_none = self.described(None, seen_us);
+            let record = self.events.message(&prefix, m.content, of_none, lsn, seen_us)?;
             push_record(record, lsn, batch);
             if self.open.is_none() {
                 self.remember(lsn, 1, "MESSAGE");

@@ -1,14 +1,12 @@
 //! PostgreSQL's errors as task errors: what is retried, and in whose words.
 
-use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, TaskError};
+use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, PRODUCER_FAILED, TaskError};
 use walspring_record::Lsn;
 
 use crate::doctor::words;
 use crate::wire::PgError;
 
 pub const PSQL_EXCEPTION: &str = "org.postgresql.util.PSQLException";
-
-const PRODUCER_FAILED: &str = "An exception occurred in the change event producer. This connector will be stopped.";
 
 /// An error of the server or the connection while `doing` something.
 pub fn from_pg(doing: &str, e: PgError) -> TaskError {

@@ -270,18 +270,16 @@ impl Events {
         self.filters.wants_message(prefix).map_err(too_complex)
     }
 
-    /// A logical message; `transaction`: it belongs to one.
+    /// A logical message; without an id `transaction` is none, and says what `source` tells all the same.
     pub fn message(
         &mut self,
         prefix: &str,
         content: &[u8],
-        transaction: Option<Transaction>,
-        last_commit_lsn: Option<Lsn>,
+        transaction: Transaction,
         lsn: Lsn,
         now_us: i64,
     ) -> Result<Record, TaskError> {
-        let xid = transaction.as_ref().and_then(|t| t.xid);
-        let block = match (&mut self.counters, xid) {
+        let block = match (&mut self.counters, transaction.xid) {
             (Some(counters), Some(xid)) => {
                 let order = counters.event(&"".into());
                 Value::Struct(vec![
@@ -292,15 +290,6 @@ impl Events {
             }
             _ => Value::Null,
         };
-        let transaction = transaction.unwrap_or(Transaction {
-            xid: None,
-            commit_us: now_us,
-            last_commit_lsn,
-            has_lsn: true,
-            xmin: self.xmin,
-            origin: None,
-            origin_lsn: None,
-        });
         let change = Change {
             kind: ChangeKind::Record,
             old_row: OldRow::None,

@@ -30,6 +30,13 @@ pub struct StoredPosition {
     pub snapshot_completed: bool,
 }
 
+impl StoredPosition {
+    /// The last COMMIT that events tell of.
+    pub fn commit_told(&self) -> Option<Lsn> {
+        self.commit_seen.unwrap_or(self.last_commit)
+    }
+}
+
 /// Decides which of the events that the server sends again have been sent before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resume {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use walspring_config::postgres::{Reselect as Options, post_processors};
-use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, TaskError};
+use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, PRODUCER_FAILED, TaskError};
 use walspring_debezium::{Unavailable, UnavailableValues};
 use walspring_record::{ChangeBatch, ChangeKind};
 
@@ -206,8 +206,7 @@ fn together<'a>(waiting: &'a [Waiting], batch: &ChangeBatch) -> Vec<Asked<'a>> {
 }
 
 fn failed(table: &str, key: &str, why: Option<String>) -> TaskError {
-    let message = "An exception occurred in the change event producer. This connector will be stopped.";
-    let error = TaskError::definite(CONNECT_EXCEPTION, message).hint(
+    let error = TaskError::definite(CONNECT_EXCEPTION, PRODUCER_FAILED).hint(
         "a column could not be read again, and reselect.error.handling.mode is fail; warn leaves such columns as they are",
     );
     match why {

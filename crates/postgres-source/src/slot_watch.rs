@@ -3,7 +3,6 @@
 //!
 //! What it reads every role may read: `pg_replication_slots`, `pg_stat_replication_slots`, the end of the log.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -89,7 +88,7 @@ impl SlotWatch {
                     }
                 };
                 // A defect in it must not take the metrics away for good, nor the task.
-                if catch_unwind(AssertUnwindSafe(look_once)).is_err() {
+                if threads::guarded(look_once).is_none() {
                     connection = None;
                     metrics.slot().failed();
                     failing = true;

@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use walspring_connect::{CONNECT_EXCEPTION, TaskError, threads};
+use walspring_connect::{CONNECT_EXCEPTION, PRODUCER_FAILED, TaskError, threads};
 use walspring_debezium::{RowPlace, Stretch};
 use walspring_record::{
     Change, ChangeBatch, ChangeKind, Lsn, OldRow, RecordPlan, SnapshotMark, Transaction, TransactionOrder,
@@ -506,13 +506,12 @@ pub(crate) fn table_failed(table: &SnapshotTable, e: PgError) -> TaskError {
     };
     let failed = format!("{CONNECT_EXCEPTION}: Snapshotting of table {table} failed");
     let execution = "java.util.concurrent.ExecutionException";
-    let message = "An exception occurred in the change event producer. This connector will be stopped.";
     // A table or column that went away since the catalog was read: the next start sees it.
     let changed = !own_query && matches!(e.code(), Some("42P01" | "42703" | "3F000"));
     let error = if e.is_transient() || changed {
-        TaskError::transient(CONNECT_EXCEPTION, message)
+        TaskError::transient(CONNECT_EXCEPTION, PRODUCER_FAILED)
     } else {
-        TaskError::definite(CONNECT_EXCEPTION, message)
+        TaskError::definite(CONNECT_EXCEPTION, PRODUCER_FAILED)
     }
     .caused_by(walspring_connect::DEBEZIUM_EXCEPTION, format!("{execution}: {failed}"))
     .caused_by(execution, failed)

@@ -4,13 +4,12 @@
 //! has there are none, and where a record needs one of those, or the query has a column that the table does not, the
 //! snapshot fails, as the original's does.
 
-use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, TaskError};
+use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, PRODUCER_FAILED, TaskError};
 use walspring_record::RecordPlan;
 
 use crate::snapshot::{SnapshotTable, table_failed};
 use crate::wire::Connection;
 
-const PRODUCER_FAILED: &str = "An exception occurred in the change event producer. This connector will be stopped.";
 const EXECUTION_EXCEPTION: &str = "java.util.concurrent.ExecutionException";
 
 /// The query with the table's columns in their order, and which of them it gives.

@@ -192,8 +192,7 @@ impl PostgresTask {
             (None, Some(stored)) => Resume::after(&stored.position),
             (None, None) => Resume::at(Lsn::ZERO),
         };
-        let position = resume.start;
-        memory.remember_tables(&mut relations, &config, &all, position)?;
+        memory.remember_tables(&mut relations, &config, &all, resume.start)?;
         self.keeper = memory.keeper;
         startup::set_identities(&mut relations.connection, &config, &captured)?;
         // A role that may not replicate hears that first, as from the original, and no publication is left behind.
@@ -224,7 +223,7 @@ impl PostgresTask {
         }
         let seen = stored.as_ref().and_then(|s| s.position.commit_seen);
         let from = StreamStart {
-            last_commit: stored.as_ref().and_then(|s| s.position.commit_seen.unwrap_or(s.position.last_commit)),
+            last_commit: stored.as_ref().and_then(|s| s.position.commit_told()),
             floor: (slot < resume.start || seen.is_some()).then_some(resume.start),
             slot,
             resume,

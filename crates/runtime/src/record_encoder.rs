@@ -11,7 +11,7 @@ use walspring_connect::writer::{
     BatchAssembler, EncodedBatch, HeaderBytes, HeadersId, RecordBytes, RecordWriter, TopicId, TopicInfo,
 };
 use walspring_connect::{
-    CONNECT_EXCEPTION, ConvertError, Converter, HeaderConverter, Presence, RowEncoder, Side, TaskError,
+    CONNECT_EXCEPTION, ConvertError, Converter, HeaderConverter, PRODUCER_FAILED, Presence, RowEncoder, Side, TaskError,
 };
 use walspring_record::{
     Change, ChangeBatch, ChangeKind, Header, KeyHeader, LeafError, Record, RecordPlan, SchemaRef, Step, Typed, Value,
@@ -544,12 +544,9 @@ fn tree(
 /// As Debezium, which converts values before Connect sees them.
 fn source_failed(e: &LeafError, batch: &ChangeBatch) -> TaskError {
     let offset: Vec<String> = batch.offset.iter().flatten().map(|(k, v)| format!("{k}={}", java(v))).collect();
-    TaskError::definite(
-        CONNECT_EXCEPTION,
-        "An exception occurred in the change event producer. This connector will be stopped.",
-    )
-    .caused_by(CONNECT_EXCEPTION, format!("Error while processing event at offset {{{}}}", offset.join(", ")))
-    .caused_by("org.apache.kafka.connect.errors.DataException", &e.0)
+    TaskError::definite(CONNECT_EXCEPTION, PRODUCER_FAILED)
+        .caused_by(CONNECT_EXCEPTION, format!("Error while processing event at offset {{{}}}", offset.join(", ")))
+        .caused_by("org.apache.kafka.connect.errors.DataException", &e.0)
 }
 
 fn java(value: &serde_json::Value) -> String {

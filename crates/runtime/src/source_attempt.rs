@@ -1,5 +1,6 @@
 //! One attempt at a source's task: writer (fences older ones) → stored offset → source → loop.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -165,8 +166,14 @@ fn beside(
     };
     if let Some(turns) = turns::simulated() {
         let commits = commits.clone();
-        turns.beside(Box::new(move || commits.step(&mut committing)));
-        let result = run();
+        let stepped = commits.clone();
+        turns.beside(Box::new(move || stepped.step(&mut committing)));
+        // As below: whatever happens here, what is done beside ends with it.
+        let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+            commits.abandon();
+            turns.join();
+            resume_unwind(panic)
+        });
         end(&result);
         turns.join();
         return result;

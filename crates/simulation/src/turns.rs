@@ -70,6 +70,8 @@ pub fn pass(place: &'static str) {
     if world.panics() {
         world.counts.add("panics");
         world.say(|| format!("worker {} panics at {place}", worker.worker));
+        // It may be the thread that stores, before it could say that it has.
+        world.store_in_doubt = true;
         drop(world);
         std::panic::resume_unwind(Box::new(PANIC))
     }

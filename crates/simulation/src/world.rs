@@ -95,7 +95,7 @@ pub struct World {
     pub newest: u64,
     /// Attempts at a task, however they ended.
     pub attempts: u64,
-    /// The last write of the store said that it failed, and came all the same.
+    /// The last write of the store said that it failed, and came all the same; or who wrote broke off.
     pub store_in_doubt: bool,
     /// What happens is told as it happens.
     pub aloud: bool,

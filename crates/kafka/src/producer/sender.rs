@@ -8,7 +8,8 @@
 //!
 //! A transaction begins with the first ticket that waits. It closes as soon as nothing waits behind it (so a lone
 //! ticket costs two round trips: its records and its offset together, then EndTxn), and under backlog when it is full
-//! or old; where records come fast it waits for some milliseconds first ([`super::flow`]). While it ends, tickets gather in the handoff: they are the next transaction. Tickets are never split.
+//! or old; where records come fast it waits for some milliseconds first ([`super::flow`]). While it ends, tickets gather in
+//! the handoff: they are the next transaction. Tickets are never split.
 //!
 //! Everything here runs on one thread and never waits; what waits is a small task that reports back with an [`Event`].
 

@@ -7,18 +7,16 @@
 //! Tables that were made since the start are not read: all that is in them is in the stream.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use walspring_connect::{Poll, TaskError, fault};
 use walspring_debezium::{DebeziumOffset, SnapshotKind, SnapshotProgress};
 use walspring_record::{ChangeBatch, Lsn};
 
 use super::snapshot::{Reading, Wanted};
-use super::source::KEEPING_WAIT;
 use super::{PostgresTask, Starting, State, in_snapshot};
 use crate::catalog::Table;
 use crate::events::StoredOffset;
-use crate::identity::Source;
-use crate::notifications::Notice;
 use crate::relations::CatalogRelations;
 use crate::resume::{Begun, CatchUp, Tracker};
 use crate::snapshot::SnapshotPoint;
@@ -87,7 +85,7 @@ impl PostgresTask {
         self.metrics.board().begins("initial", true, resume.start, shown);
         let from = StreamStart {
             slot: resume.start,
-            last_commit: stored.as_ref().and_then(|s| s.position.commit_seen.unwrap_or(s.position.last_commit)),
+            last_commit: stored.as_ref().and_then(|s| s.position.commit_told()),
             floor: Some(resume.start),
             resume,
             stored,
@@ -139,16 +137,12 @@ impl PostgresTask {
         let snapshot = self.start_readers(relations, &mut captured, &point, wanted)?;
         // The readers hold its snapshot now.
         drop(slot);
-        if let Some((source, _)) = &mut self.source {
-            source.read = source.read.max(lsn);
-            self.keeper.keep([(Source::key(), Some(source.record()))]);
-            self.keeper.settle(KEEPING_WAIT);
-        }
+        self.keep_read(lsn);
         self.state = State::Rest(Box::new(ReadingRest { stream, place, reading: Some(Reading::new(snapshot)) }));
         Ok(())
     }
 
-    pub(super) fn poll_rest(&mut self, batch: &mut ChangeBatch, wait: std::time::Duration) -> Result<Poll, TaskError> {
+    pub(super) fn poll_rest(&mut self, batch: &mut ChangeBatch, wait: Duration) -> Result<Poll, TaskError> {
         let State::Rest(mut rest) = std::mem::replace(&mut self.state, State::Closed) else { return Ok(Poll::Idle) };
         if let Some(reading) = &mut rest.reading {
             if self.next_rows(reading, "the snapshot", batch, wait)? {
@@ -171,24 +165,5 @@ impl PostgresTask {
         stream.caught_up();
         self.state = State::Stream(stream);
         Ok(Poll::Batch)
-    }
-
-    /// The last batch of an initial snapshot, which says that it is complete.
-    pub(super) fn complete(
-        &mut self,
-        reading: Option<Reading>,
-        offset: walspring_record::SourceOffset,
-        batch: &mut ChangeBatch,
-    ) {
-        let (rows, seconds) = reading.as_ref().map_or((0, 0.0), |reading| (reading.rows(), reading.seconds()));
-        tracing::info!(rows, seconds, "the snapshot is complete");
-        drop(reading);
-        self.metrics.board().ends();
-        fault::point("snapshot.complete");
-        batch.offset = Some(offset);
-        batch.store_offset = true;
-        self.notifications.tell(Notice::Completed);
-        self.notifications.push_to(batch);
-        batch.drained = true;
     }
 }

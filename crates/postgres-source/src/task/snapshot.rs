@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use walspring_config::postgres::{PublicationAutocreate, SnapshotLocking, SnapshotMode};
 use walspring_connect::{DEBEZIUM_EXCEPTION, Poll, TaskError, fault};
 use walspring_debezium::{Condition, SnapshotProgress};
-use walspring_record::{ChangeBatch, Lsn};
+use walspring_record::{ChangeBatch, Lsn, SourceOffset};
 
 use super::source::KEEPING_WAIT;
 use super::{PostgresTask, Starting, State};
@@ -359,6 +359,20 @@ impl PostgresTask {
             State::Starting(Box::new(Starting { relations, replication, from }))
         };
         Ok(Poll::Batch)
+    }
+
+    /// The last batch of an initial snapshot, which says that it is complete.
+    pub(super) fn complete(&mut self, reading: Option<Reading>, offset: SourceOffset, batch: &mut ChangeBatch) {
+        let (rows, seconds) = reading.as_ref().map_or((0, 0.0), |reading| (reading.rows(), reading.seconds()));
+        tracing::info!(rows, seconds, "the snapshot is complete");
+        drop(reading);
+        self.metrics.board().ends();
+        fault::point("snapshot.complete");
+        batch.offset = Some(offset);
+        batch.store_offset = true;
+        self.notifications.tell(Notice::Completed);
+        self.notifications.push_to(batch);
+        batch.drained = true;
     }
 }
 
