@@ -18,12 +18,17 @@ use walspring_throwaway_postgres::tether::{Tether, send_signal};
 use walspring_throwaway_postgres::{Error, Result, cache, ports};
 
 use crate::Certificates;
+use crate::class_archive::{Program, class_archive, class_path, options as archive_options};
 
 /// The version that everything is measured and recorded with.
 pub const KAFKA_VERSION: &str = "4.3.1";
 
 /// A JVM on a busy machine, with recovery of its logs after a kill.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// What a start for the sake of the class archive may take. Its end, which writes 50 MB, may take half as long again.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(45);
+/// It lives for minutes and shares the machine with what is tested: start fast, stay small.
+const JVM_FLAGS: &[&str] = &["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"];
 const CLUSTER_ID: &str = "d2Fsc3ByaW5nLXRlc3QtMQ";
 
 /// The broker that all tests of this process share. Use topic, group and transactional names of your own, and never
@@ -193,6 +198,11 @@ impl Kafka {
 
     fn try_start(options: &KafkaOptions) -> Result<Kafka> {
         let libs = kafka_libs(&options.version)?;
+        let classes = archive_of(&options.version, &libs).map_or(Classes::OfJars, Classes::Archived);
+        Kafka::start_from(options, &libs, &classes, START_TIMEOUT)
+    }
+
+    fn start_from(options: &KafkaOptions, libs: &Path, classes: &Classes, limit: Duration) -> Result<Kafka> {
         let names = options.listeners.iter().map(|l| l.name.clone());
         let names: Vec<String> = ["PLAINTEXT".into(), "CONTROLLER".into()].into_iter().chain(names).collect();
         let nodes: Vec<Vec<(String, u16)>> = (0..options.brokers)
@@ -206,7 +216,7 @@ impl Kafka {
         let brokers = nodes
             .iter()
             .zip(1..)
-            .map(|(listeners, id)| Broker::new(id, listeners, &voters.join(","), &libs, options))
+            .map(|(listeners, id)| Broker::new(id, listeners, &voters.join(","), libs, classes, options))
             .collect::<Result<Vec<Broker>>>()?;
         let kafka = Kafka { brokers, running_elsewhere: None };
         // All at once: a node waits for a quorum.
@@ -214,7 +224,7 @@ impl Kafka {
             broker.spawn()?;
         }
         for broker in &kafka.brokers {
-            broker.wait_ready(kafka.brokers.len())?;
+            broker.wait_ready(kafka.brokers.len(), limit)?;
         }
         Ok(kafka)
     }
@@ -261,8 +271,41 @@ impl Kafka {
     #[track_caller]
     pub fn restart(&self) {
         self.brokers.iter().for_each(|broker| broker.spawn().expect("java starts"));
-        self.brokers.iter().for_each(|broker| broker.wait_ready(self.brokers.len()).unwrap_or_else(|e| panic!("{e}")));
+        for broker in &self.brokers {
+            broker.wait_ready(self.brokers.len(), START_TIMEOUT).unwrap_or_else(|e| panic!("{e}"));
+        }
     }
+}
+
+/// Where a node has its classes from.
+#[derive(Clone)]
+enum Classes {
+    OfJars,
+    Archived(PathBuf),
+    /// From the jars, and its end writes those that it used to this file.
+    RecordedInto(PathBuf),
+}
+
+/// The class archive of the version that most starts are of. Others are started once or twice.
+fn archive_of(version: &str, libs: &Path) -> Option<PathBuf> {
+    static ARCHIVE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let make = || {
+        let directory = cache::directory().ok()?.join("kafka").join(version);
+        let program = Program { java: &java_program(), libs, flags: JVM_FLAGS };
+        class_archive(&directory, &program, |file| record_classes(libs, file))
+    };
+    if version == KAFKA_VERSION { ARCHIVE.get_or_init(make).clone() } else { None }
+}
+
+fn record_classes(libs: &Path, file: &Path) -> Result<()> {
+    let classes = Classes::RecordedInto(file.to_owned());
+    let start = || Kafka::start_from(&KafkaOptions::default(), libs, &classes, RECORD_TIMEOUT);
+    let kafka = match start() {
+        Err(error) if error.to_string().contains("already in use") => start()?,
+        other => other?,
+    };
+    let ended = kafka.broker(0).end(libc::SIGTERM);
+    if ended { Ok(()) } else { Err(Error::new("Kafka was too slow to write it.")) }
 }
 
 /// One node.
@@ -272,17 +315,25 @@ pub struct Broker {
     home: PathBuf,
     heap: String,
     libs: PathBuf,
+    classes: Classes,
     child: Mutex<Option<Child>>,
     tether: Tether,
 }
 
 impl Broker {
-    fn new(id: u32, ports: &[(String, u16)], voters: &str, libs: &Path, options: &KafkaOptions) -> Result<Broker> {
+    fn new(
+        id: u32,
+        ports: &[(String, u16)],
+        voters: &str,
+        libs: &Path,
+        classes: &Classes,
+        options: &KafkaOptions,
+    ) -> Result<Broker> {
         let home = new_home()?;
         let tether = Tether::new(&home, "KILL")?;
-        let (libs, heap) = (libs.to_owned(), options.heap.clone());
+        let (libs, heap, classes) = (libs.to_owned(), options.heap.clone(), classes.clone());
         let child = Mutex::new(None);
-        let broker = Broker { id, listeners: ports.to_vec(), home, heap, libs, child, tether };
+        let broker = Broker { id, listeners: ports.to_vec(), home, heap, libs, classes, child, tether };
         let data = broker.home.join("data");
         std::fs::create_dir(&data)?;
         let logging = broker.home.join("logging");
@@ -348,7 +399,7 @@ impl Broker {
         if !self.is_running() {
             self.end(libc::SIGKILL);
         }
-        self.spawn().and_then(|()| self.wait_ready(1)).unwrap_or_else(|e| panic!("{e}"));
+        self.spawn().and_then(|()| self.wait_ready(1, START_TIMEOUT)).unwrap_or_else(|e| panic!("{e}"));
     }
 
     /// SIGTERM: it hands over what it leads, if there is somebody.
@@ -386,19 +437,23 @@ impl Broker {
         }
     }
 
-    fn end(&self, signal: i32) {
-        let Some(mut child) = self.child().take() else { return };
+    /// Whether the signal was enough, or the process had ended before.
+    fn end(&self, signal: i32) -> bool {
+        let Some(mut child) = self.child().take() else { return true };
         if matches!(child.try_wait(), Ok(None)) {
             send_signal(&child, signal);
         }
         let patience = Instant::now() + Duration::from_secs(30);
+        let mut in_time = true;
         while matches!(child.try_wait(), Ok(None)) {
             if Instant::now() > patience {
+                in_time = false;
                 send_signal(&child, libc::SIGKILL);
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         self.tether.release();
+        in_time
     }
 
     fn spawn(&self) -> Result<()> {
@@ -408,6 +463,9 @@ impl Broker {
         }
         let log = File::options().create(true).append(true).open(self.home.join("log"))?;
         let mut command = self.java(&self.heap);
+        if let Classes::RecordedInto(file) = &self.classes {
+            command.arg(format!("-XX:ArchiveClassesAtExit={}", file.display()));
+        }
         command.arg("kafka.Kafka").arg(self.config()).stdout(log.try_clone()?).stderr(log);
         let spawned = command.spawn()?;
         self.tether.hold(spawned.id());
@@ -416,8 +474,8 @@ impl Broker {
     }
 
     /// Until it answers and knows of so many live brokers.
-    fn wait_ready(&self, brokers: usize) -> Result<()> {
-        let deadline = Instant::now() + START_TIMEOUT;
+    fn wait_ready(&self, brokers: usize, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
         let port = self.port("PLAINTEXT");
         loop {
             if !self.is_running() {
@@ -441,19 +499,20 @@ impl Broker {
     }
 
     fn java(&self, heap: &str) -> Command {
-        let java = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
-        let mut command = Command::new(java.filter(|java| java.is_file()).unwrap_or_else(|| "java".into()));
+        let mut command = Command::new(java_program());
         let logging = self.home.join("logging").display().to_string();
         command
             .arg(format!("-Xmx{heap}"))
-            // It lives for minutes and shares the machine with what is tested: start fast, stay small.
-            .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"])
+            .args(JVM_FLAGS)
             .arg(format!("-Dlog4j2.configurationFile={logging}.xml"))
             .arg(format!("-Dlog4j.configuration=file:{logging}.properties"))
             .arg("-cp")
-            .arg(format!("{}/*", self.libs.display()))
+            .arg(class_path(&self.libs))
             .stdin(Stdio::null())
             .process_group(0);
+        if let Classes::Archived(archive) = &self.classes {
+            command.args(archive_options(archive));
+        }
         command
     }
 
@@ -470,6 +529,11 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn java_program() -> PathBuf {
+    let java = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
+    java.filter(|java| java.is_file()).unwrap_or_else(|| "java".into())
 }
 
 fn port_of(listeners: &[(String, u16)], name: &str) -> u16 {

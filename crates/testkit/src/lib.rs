@@ -15,6 +15,7 @@
 //! instead of the shared ones (PostgreSQL only for the major version that it has).
 
 mod certificates;
+mod class_archive;
 mod kafka;
 mod lines;
 mod opensearch;
