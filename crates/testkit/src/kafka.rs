@@ -5,6 +5,7 @@
 //! 60 MB with Maven into the cache of `walspring_throwaway_postgres::cache`.
 
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
@@ -345,34 +346,41 @@ impl Broker {
         Ok(broker)
     }
 
-    /// Writes what `kafka-storage format` writes. That JVM takes two seconds, so where nothing depends on the test's
-    /// own options its two small files are kept in the cache.
+    /// Writes what `kafka-storage format` writes. That JVM takes two seconds, so its two small files are kept in the
+    /// cache, from one node for all: only `meta.properties` says which node it is.
     fn format(&self, data: &Path, voters: &str, options: &KafkaOptions) -> Result<()> {
-        let format = |config: &Path| {
-            let mut command = self.java("128m");
-            command.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]).arg(config);
-            for (mechanism, user, password) in &options.scram_users {
-                command.arg("--add-scram").arg(format!("{mechanism}=[name={user},password={password}]"));
-            }
-            let out = command.output()?;
-            let text = || String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
-            if out.status.success() { Ok(()) } else { Err(Error::new(format!("kafka-storage format: {}", text()))) }
-        };
-        if !options.scram_users.is_empty() || !options.properties.is_empty() {
-            return format(&self.config());
+        if options.properties.iter().any(|(name, _)| decides_format(name)) {
+            return self.run_format(data, voters, options);
         }
-        let kept = cache::directory()?.join("kafka").join(&options.version);
-        let kept = kept.join(format!("formatted-{}-of-{}", self.id, options.brokers));
-        cache::fill_once(&kept, |partial| {
-            let config = self.home.join("format.properties");
-            std::fs::write(&config, properties(self.id, &self.listeners, voters, partial, options))?;
-            format(&config)
-        })?;
+        let mut name = "formatted".to_owned();
+        if !options.scram_users.is_empty() {
+            let mut hasher = DefaultHasher::new();
+            options.scram_users.hash(&mut hasher);
+            name = format!("formatted-{:016x}", hasher.finish());
+        }
+        let kept = cache::directory()?.join("kafka").join(&options.version).join(name);
+        let plain = KafkaOptions { properties: Vec::new(), ..options.clone() };
+        cache::fill_once(&kept, |partial| self.run_format(partial, voters, &plain))?;
         for entry in std::fs::read_dir(kept)? {
             let entry = entry?;
             std::fs::copy(entry.path(), data.join(entry.file_name()))?;
         }
-        Ok(())
+        let meta = data.join("meta.properties");
+        let text = std::fs::read_to_string(&meta)?;
+        Ok(std::fs::write(meta, meta_of(self.id, &text))?)
+    }
+
+    fn run_format(&self, data: &Path, voters: &str, options: &KafkaOptions) -> Result<()> {
+        let config = self.home.join("format.properties");
+        std::fs::write(&config, properties(self.id, &self.listeners, voters, data, options))?;
+        let mut command = self.java("128m");
+        command.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]).arg(config);
+        for (mechanism, user, password) in &options.scram_users {
+            command.arg("--add-scram").arg(format!("{mechanism}=[name={user},password={password}]"));
+        }
+        let out = command.output()?;
+        let text = || String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
+        if out.status.success() { Ok(()) } else { Err(Error::new(format!("kafka-storage format: {}", text()))) }
     }
 
     pub fn id(&self) -> u32 {
@@ -531,6 +539,28 @@ impl Drop for Broker {
     }
 }
 
+/// Whether `kafka-storage format` writes something else with this property: the directories, the quorum, and which
+/// versions of features there are.
+fn decides_format(property: &str) -> bool {
+    let prefixes =
+        ["process.", "node.", "broker.", "controller.", "log.dir", "metadata.", "unstable.", "inter.broker."];
+    prefixes.iter().any(|prefix| property.starts_with(prefix))
+}
+
+/// The `meta.properties` of a node, from that of another one: its own number, and a directory of its own (16 bytes in
+/// base64url, of which this changes the first six bits).
+fn meta_of(id: u32, another: &str) -> String {
+    let line = |line: &str| match line.split_once('=') {
+        Some(("node.id", _)) => format!("node.id={id}\n"),
+        Some(("directory.id", old)) => {
+            let first = char::from(b'A' + (id % 26) as u8);
+            format!("directory.id={first}{}\n", old.get(1..).unwrap_or_default())
+        }
+        _ => format!("{line}\n"),
+    };
+    another.lines().map(line).collect()
+}
+
 fn java_program() -> PathBuf {
     let java = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
     java.filter(|java| java.is_file()).unwrap_or_else(|| "java".into())
@@ -681,3 +711,16 @@ log4j.appender.C=org.apache.log4j.ConsoleAppender
 log4j.appender.C.layout=org.apache.log4j.PatternLayout
 log4j.appender.C.layout.ConversionPattern=%d %-5p %c{1} %m%n
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_node_has_a_directory_of_its_own() {
+        let formatted = "#\n#Sat Nov 21\nnode.id=2\ndirectory.id=qGk06cqptphvsUysWXoVNQ\nversion=1\ncluster.id=x\n";
+        let expected = "#\n#Sat Nov 21\nnode.id=3\ndirectory.id=DGk06cqptphvsUysWXoVNQ\nversion=1\ncluster.id=x\n";
+        assert_eq!(meta_of(3, formatted), expected);
+        assert_eq!(meta_of(1, "node.id=1\nversion=1\n"), "node.id=1\nversion=1\n");
+    }
+}
