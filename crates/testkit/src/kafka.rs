@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use walspring_throwaway_postgres::tether::{Tether, send_signal};
-use walspring_throwaway_postgres::{Error, Result, cache, ports};
+use walspring_throwaway_postgres::{Error, Result, cache, ports, spread};
 
 use crate::Certificates;
 use crate::class_archive::{Program, class_archive, class_path, options as archive_options};
@@ -337,6 +337,7 @@ impl Broker {
         let broker = Broker { id, listeners: ports.to_vec(), home, heap, libs, classes, child, tether };
         let data = broker.home.join("data");
         std::fs::create_dir(&data)?;
+        spread(&data);
         let logging = broker.home.join("logging");
         std::fs::write(logging.with_extension("xml"), LOG4J2)?;
         std::fs::write(logging.with_extension("properties"), RELOAD4J)?;
@@ -577,7 +578,11 @@ fn new_home() -> Result<PathBuf> {
         let home = std::env::temp_dir().join(format!("walspring-kafka-{}-{n}", std::process::id()));
         match std::fs::create_dir(&home) {
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            made => return Ok(made.map(|()| home)?),
+            Err(error) => return Err(error.into()),
+            Ok(()) => {
+                spread(&home);
+                return Ok(home);
+            }
         }
     }
 }

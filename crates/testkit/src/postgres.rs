@@ -61,7 +61,7 @@ impl Postgres {
         ];
         settings
             .into_iter()
-            .fold(Server::builder().major(major), |b, (k, v)| b.option(k, v))
+            .fold(Server::builder().major(major).from_template(true), |b, (k, v)| b.option(k, v))
             .on_progress(|line| eprintln!("testkit: {line}"))
     }
 

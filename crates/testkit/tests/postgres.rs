@@ -47,6 +47,16 @@ fn a_committed_row_survives_a_kill() {
 }
 
 #[test]
+fn servers_of_one_template_are_clusters_of_their_own() {
+    let server = Postgres::start(Postgres::builder(15));
+    let identifier = |server: &Postgres| server.value("postgres", "select system_identifier from pg_control_system()");
+    let own = identifier(&server);
+    assert_ne!(own, identifier(&postgres(15)));
+    server.server().restart(Shutdown::Kill).unwrap();
+    assert_eq!(identifier(&server), own);
+}
+
+#[test]
 fn options_and_rules_of_ones_own() {
     let builder = Postgres::builder(15).option("wal_sender_timeout", "3s");
     let server = Postgres::start(builder.hba("host all locked 127.0.0.1/32 scram-sha-256"));

@@ -18,9 +18,12 @@ pub mod cache;
 pub mod packages;
 pub mod ports;
 mod server;
+mod spread;
+mod template;
 pub mod tether;
 
 pub use server::{Builder, Server, Shutdown};
+pub use spread::spread;
 
 /// What went wrong and what can be done about it, in one text for a person.
 #[derive(Debug)]

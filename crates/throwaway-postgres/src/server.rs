@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::account::Account;
 use crate::tether::{Tether, send_signal};
-use crate::{Error, Result, packages, ports};
+use crate::{Error, Result, packages, ports, spread, template};
 
 /// Recovery after a crash under load takes seconds; nobody should wait longer than this for a throw-away server.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
@@ -26,6 +26,7 @@ pub struct Builder {
     major: Option<u32>,
     port: Option<u16>,
     durable: bool,
+    from_template: bool,
     options: Vec<(String, String)>,
     hba: Vec<String>,
     files: Vec<(String, Vec<u8>)>,
@@ -71,6 +72,13 @@ impl Builder {
         self
     }
 
+    /// Whether the cluster is a copy of one that is kept in the cache (40 MB for each version), instead of `initdb`'s own:
+    /// for who starts many servers. Where there can be no template it is `initdb`'s.
+    pub fn from_template(mut self, from_template: bool) -> Builder {
+        self.from_template = from_template;
+        self
+    }
+
     /// What puts a cluster into the data directory, instead of `initdb`: a copy of another server's, for a standby.
     pub fn filled_by(mut self, fill: impl FnOnce(&Path) -> Result<()> + Send + 'static) -> Builder {
         self.fill = Some(Box::new(fill));
@@ -96,13 +104,17 @@ impl Builder {
         let home = new_home(account)?;
         let tether = Tether::new(&home, "QUIT")?;
         let data = home.join("data");
-        std::fs::DirBuilder::new().create(&data)?;
-        std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700))?;
-        own(&data, account)?;
+        empty_data(&data, account)?;
         match fill {
             Some(fill) => fill(&data)?,
-            None => initdb(&bin, &data, account)?,
+            None if self.from_template && template::copy_into(&data, &bin, account).is_ok() => {}
+            None => {
+                std::fs::remove_dir_all(&data)?; // half a copy
+                empty_data(&data, account)?;
+                initdb(&bin, &data, account)?;
+            }
         }
+        spread(&data.join("base"));
         for (name, contents) in &self.files {
             write_private(&data.join(name), contents, account)?;
         }
@@ -344,6 +356,7 @@ fn new_home(account: Option<Account>) -> Result<PathBuf> {
         match std::fs::create_dir(&home) {
             Ok(()) => {
                 std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o755))?;
+                spread(&home);
                 return Ok(home);
             }
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -352,7 +365,13 @@ fn new_home(account: Option<Account>) -> Result<PathBuf> {
     }
 }
 
-fn initdb(bin: &Path, data: &Path, account: Option<Account>) -> Result<()> {
+fn empty_data(data: &Path, account: Option<Account>) -> Result<()> {
+    std::fs::DirBuilder::new().create(data)?;
+    std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))?;
+    own(data, account)
+}
+
+pub(crate) fn initdb(bin: &Path, data: &Path, account: Option<Account>) -> Result<()> {
     let mut command = server_command(&bin.join("initdb"), account);
     command.arg("-D").arg(data).args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]);
     let out = command.arg("--locale=C.UTF-8").output()?;
@@ -382,7 +401,7 @@ fn write_private(path: &Path, contents: &[u8], account: Option<Account>) -> Resu
     own(path, account)
 }
 
-fn own(path: &Path, account: Option<Account>) -> Result<()> {
+pub(crate) fn own(path: &Path, account: Option<Account>) -> Result<()> {
     match account {
         Some(account) => Ok(chown(path, Some(account.uid), Some(account.gid))?),
         None => Ok(()),
