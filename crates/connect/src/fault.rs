@@ -1,18 +1,37 @@
 //! Places at which a test ends the process, and bugs that a test switches on to see whether it would be caught.
 //!
 //! `WALSPRING_FAILPOINT=NAME:K` aborts the process when it passes the place for the K-th time (without `:K` the first);
-//! `NAME:K:hold` leaves the thread that passes it there for ever, and the others go on; with `NAME:K:panic` it panics.
+//! `NAME:K:hold` leaves the thread that passes it there for ever, and the others go on; with `NAME:K:panic` it panics,
+//! with `NAME:K:panics` each time from then on.
 //! `WALSPRING_PLANT=NAME` makes one of [`PLANTS`] true; `WALSPRING_LIMIT=NAME:N,...` sets sizes that are no options. All of it is
 //! for builds with debug assertions only: in a release these functions are empty and the names are not in the binary. What each is good for stands in docs/reliability.md.
 
 /// Every place, in the order in which a change passes them.
 pub const POINTS: &[&str] = &[
     "source.slot_made",
+    "snapshot.reader",
+    "snapshot.range",
+    "snapshot.rows",
+    "snapshot.range_read",
     "snapshot.chunk",
     "snapshot.complete",
+    "keeper.write",
+    "keeper.written",
     "stream.begin",
     "stream.change",
     "stream.commit",
+    "signal.taken",
+    "incremental.open",
+    "incremental.opened",
+    "incremental.read",
+    "incremental.handed",
+    "incremental.closed",
+    "incremental.window",
+    "incremental.rows",
+    "blocking.begin",
+    "blocking.readers",
+    "blocking.rows",
+    "blocking.end",
     "task.encoded",
     "task.submitted",
     "kafka.produce_sent",
@@ -165,12 +184,12 @@ pub fn limit(name: &'static str, default: usize) -> usize {
 #[cfg(debug_assertions)]
 mod armed {
     use std::cell::RefCell;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicI64, Ordering};
     use std::sync::{Mutex, OnceLock};
 
     struct Armed {
         name: String,
-        left: AtomicU64,
+        left: AtomicI64,
         then: Then,
     }
 
@@ -179,6 +198,7 @@ mod armed {
         Abort,
         Hold,
         Panic,
+        Panics,
     }
 
     thread_local! {
@@ -199,17 +219,19 @@ mod armed {
             let (count, then) = match count.split_once(':') {
                 Some((count, "hold")) => (count, Then::Hold),
                 Some((count, "panic")) => (count, Then::Panic),
+                Some((count, "panics")) => (count, Then::Panics),
                 _ => (count, Then::Abort),
             };
-            Some(Armed { name: name.to_owned(), left: AtomicU64::new(count.parse().unwrap_or(1)), then })
+            Some(Armed { name: name.to_owned(), left: AtomicI64::new(count.parse().unwrap_or(1)), then })
         };
         let Some(armed) = ARMED.get_or_init(read).as_ref().filter(|armed| armed.name == name) else { return };
-        if armed.left.fetch_sub(1, Ordering::SeqCst) != 1 {
+        let left = armed.left.fetch_sub(1, Ordering::SeqCst);
+        if left > 1 || left < 1 && !matches!(armed.then, Then::Panics) {
             return;
         }
         match armed.then {
             Then::Abort => std::process::abort(),
-            Then::Panic => panic!("planted by a test"),
+            Then::Panic | Then::Panics => panic!("planted by a test"),
             Then::Hold => {}
         }
         eprintln!("{}{name}", super::HELD_AT);

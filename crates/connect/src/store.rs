@@ -78,6 +78,10 @@ pub trait Backend: Send + Sync {
     fn still_ours(&self) -> Result<bool, StoreError> {
         Ok(false)
     }
+    /// Why nothing can be stored any more before the process is started again, if that is so.
+    fn broken(&self) -> Option<String> {
+        None
+    }
     /// Calls the listener when another worker has taken over; at once when that was before. Not on the caller's thread.
     fn on_taken_over(&self, _listener: Box<dyn Fn(&str) + Send + Sync>) {}
 

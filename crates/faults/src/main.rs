@@ -1,5 +1,6 @@
 //! Kills workers under load and holds what came out against the account: the runner behind `scripts/faults`.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use walspring_connect::fault::plants;
 use walspring_faults::cells::{Cell, Guarantee, LogKind, cells, named};
 use walspring_faults::ledger::LoadOptions;
 use walspring_faults::random::Random;
-use walspring_faults::rig::{Setup, points, program};
+use walspring_faults::rig::{AT_START, Setup, points, program};
 use walspring_testkit::postgres;
 
 /// Kills workers under load: at random moments and at every failpoint. Nothing may be lost, come out of order or, with
@@ -34,6 +35,9 @@ struct Arguments {
     /// Only random moments.
     #[arg(long)]
     no_points: bool,
+    /// No random moments: these places, or those that begin so, in turn.
+    #[arg(long, value_delimiter = ',')]
+    at: Vec<String>,
     /// A bug to plant, to see it found (a build with debug assertions).
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(plants(|_| true)))]
     plant: Option<String>,
@@ -68,6 +72,10 @@ fn main() {
     std::process::exit(i32::from(failed.into_inner() > 0));
 }
 
+fn is_wanted(point: &str, at: &[String]) -> bool {
+    at.is_empty() || at.iter().any(|part| point.starts_with(part.as_str()))
+}
+
 fn run(cell: Cell, seed: u64, arguments: &Arguments) -> bool {
     let begun = Instant::now();
     let (server, program) = (postgres(cell.pg), program());
@@ -76,26 +84,37 @@ fn run(cell: Cell, seed: u64, arguments: &Arguments) -> bool {
     setup.delivery = cell.guarantee.delivery();
     let plant = arguments.plant.as_deref().map(|plant| ("WALSPRING_PLANT", plant));
     setup.environment = plant.as_slice();
-    let points = if arguments.no_points { Vec::new() } else { points(cell.log == LogKind::Kafka, setup.delivery) };
+    // What is planted is found without.
+    setup.signals = !arguments.no_points && plant.is_none();
+    let mut points = points(cell.log == LogKind::Kafka, setup.delivery, setup.signals);
+    points.retain(|point| !arguments.no_points && is_wanted(point, &arguments.at));
     let mut random = Random::new(seed);
     let (mut left, mut good) = (arguments.kills, true);
     while left > 0 {
         let kills = left.min(arguments.batch);
         left -= kills;
         let mut rig = setup.rig();
+        rig.in_turn = !arguments.at.is_empty();
         let load = rig.load(LoadOptions {
             seed: random.number(),
             pause: Duration::from_millis(arguments.pause),
             ..LoadOptions::default()
         });
         // The first ones meet the snapshot.
-        let mut ends = 0;
+        let mut at_start = BTreeMap::new();
         if !arguments.no_points {
-            for point in ["source.slot_made", "snapshot.chunk", "snapshot.complete", "stream.begin"] {
-                ends += usize::from(rig.start_to(Some(point)).wait(Duration::from_secs(10)).is_some());
+            for point in AT_START {
+                let ended = rig.start_to(Some(point)).wait(Duration::from_secs(10)).is_some();
+                at_start.extend(ended.then_some((point, 1)));
             }
         }
-        let done = rig.kill(kills - ends.min(kills), &points, &mut random);
+        if setup.signals {
+            let _worker = rig.start();
+            rig.wait_snapshot_over();
+        }
+        let ends = at_start.len();
+        let mut done = rig.kill(kills - ends.min(kills), &points, &mut random);
+        at_start.into_iter().for_each(|(point, times)| *done.points.entry(point).or_default() += times);
         let committed = load.stop();
         let found = !(done.failed.is_empty() && done.confirmed_too_much.is_empty());
         if found {
@@ -116,7 +135,7 @@ fn run(cell: Cell, seed: u64, arguments: &Arguments) -> bool {
             "kills": kills, "at_points": done.at_points + ends, "transactions": committed, "events": verdict.events,
             "lost": verdict.lost.len(), "twice": verdict.twice, "replays": verdict.replays,
             "disorder": verdict.disorder.len(), "foreign": verdict.foreign.len(), "different": verdict.different.len(),
-            "failed": done.failed.len(), "confirmed_too_much": done.confirmed_too_much.len(), "confirmed_looks": done.confirmed_looks,
+            "points": done.points, "failed": done.failed.len(), "confirmed_too_much": done.confirmed_too_much.len(), "confirmed_looks": done.confirmed_looks,
             "recovery_s": {"p50": recovery.get(recovery.len() / 2), "max": recovery.last()},
             "seconds": begun.elapsed().as_secs(), "good": fine,
         });

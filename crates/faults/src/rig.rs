@@ -1,5 +1,6 @@
 //! A database under the load of [`crate::ledger`], a worker with one connector to it, and the check of what it wrote.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,9 @@ use crate::worker::{Program, Worker};
 
 /// From the end of a fault until a row comes again; generous, for a machine that does other things too.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// In an offset: how far an initial snapshot is that a restart has broken off.
+const SNAPSHOT_PROGRESS: &str = "walspring_snapshot";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
@@ -40,6 +44,8 @@ pub struct Setup<'a> {
     pub database: Option<(Arc<TempDatabase>, &'a str)>,
     /// More of the connector's configuration.
     pub connector: &'a [(&'a str, &'a str)],
+    /// With a table of signals: see [`Rig::ask`].
+    pub signals: bool,
     /// More of the worker's.
     pub worker: &'a [(&'a str, &'a str)],
 }
@@ -56,6 +62,7 @@ impl<'a> Setup<'a> {
             environment: &[],
             database: None,
             connector: &[],
+            signals: false,
             worker: &[],
         }
     }
@@ -78,7 +85,19 @@ pub struct Rig {
     delivery: Delivery,
     /// How long anything is waited for.
     pub patience: Duration,
+    /// [`Rig::kill`] takes the places in turn, and no random moments.
+    pub in_turn: bool,
+    asked: Option<Asked>,
     _dir: tempfile::TempDir,
+}
+
+/// What signals have asked for.
+#[derive(Debug, Default, Clone)]
+struct Asked {
+    /// Of each topic, the offset from which on rows are what signals asked for; empty: none was sent.
+    from: Vec<i64>,
+    incremental: usize,
+    blocking: usize,
 }
 
 /// What a run of kills was.
@@ -87,6 +106,8 @@ pub struct Kills {
     /// SIGKILLs at random moments, and processes that ended at a failpoint.
     pub random: usize,
     pub at_points: usize,
+    /// The latter, by the places' names.
+    pub points: BTreeMap<&'static str, usize>,
     /// From the start of a worker until the slot moves, in seconds.
     pub recovery_s: Vec<f64>,
     /// What a task said that does not go on: its offset and its slot do not agree.
@@ -148,6 +169,13 @@ impl Rig {
             "value.converter": "org.apache.kafka.connect.json.JsonConverter",
             "value.converter.schemas.enable": "false"
         });
+        if setup.signals {
+            ledger::prepare_signals(&db);
+            connector["signal.data.collection"] = "public.signals".into();
+            // Several chunks of the rows that are asked for, and more readers than one.
+            connector["incremental.snapshot.chunk.size"] = "60".into();
+            connector["snapshot.max.threads"] = "2".into();
+        }
         setup.connector.iter().for_each(|(name, value)| connector[*name] = Value::from(*value));
         let connector = json!({"name": "one", "config": connector});
         let program = Program::new(setup.program, dir.path(), &lines, &connector);
@@ -167,6 +195,8 @@ impl Rig {
             environment,
             delivery: setup.delivery,
             patience: PATIENCE,
+            in_turn: false,
+            asked: setup.signals.then(Asked::default),
             _dir: dir,
         }
     }
@@ -198,6 +228,16 @@ impl Rig {
             self.slot()
         );
         self.wait("the stream", || self.db.try_sql(&active).is_ok_and(|rows| !rows.is_empty()).then_some(()));
+    }
+
+    /// Waits until the stored offset says that the initial snapshot is over.
+    pub fn wait_snapshot_over(&mut self) {
+        let end = Instant::now() + self.patience;
+        let is_over = |stored: Value| stored["snapshot"].is_null() && stored[SNAPSHOT_PROGRESS].is_null();
+        while !self.stored().is_some_and(is_over) {
+            assert!(Instant::now() < end, "the initial snapshot is not over:\n{}", self.program.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     #[track_caller]
@@ -264,16 +304,61 @@ impl Rig {
         }
     }
 
+    /// Signals for a snapshot of both tables, of the rows that stay as they are and a few that all writers change. The initial
+    /// snapshot has to be complete, and stored, by the first of them; nothing without a table of signals.
+    pub fn ask(&mut self, blocking: bool) {
+        let Some(asked) = &mut self.asked else { return };
+        if asked.from.is_empty() {
+            for topic in &mut self.topics {
+                topic.read();
+            }
+            asked.from = self.topics.iter().map(Topic::next).collect();
+        }
+        *(if blocking { &mut asked.blocking } else { &mut asked.incremental }) += 1;
+        let condition = |table: &str| {
+            let filter = "pk < 1000";
+            let filter = if blocking { format!("select * from \"{table}\" where {filter}") } else { filter.to_owned() };
+            json!({"data-collection": format!("public.{table}"), "filter": filter})
+        };
+        let data = json!({
+            "type": if blocking { "blocking" } else { "incremental" },
+            "data-collections": TABLES.map(|table| format!("public.{table}")),
+            // Every fourth blocking one reads whole tables.
+            "additional-conditions":
+                if blocking && asked.blocking % 4 == 0 { json!([]) } else { Value::from(TABLES.map(condition).to_vec()) },
+        });
+        let id = format!("s-{}", asked.incremental + asked.blocking);
+        self.db.sql(&format!(
+            "insert into signals values ('{id}', 'execute-snapshot', '{}')",
+            data.to_string().replace('\'', "''")
+        ));
+    }
+
+    /// Has a signal sent that leads to the place, if it is one to which only signals lead.
+    pub fn ask_for(&mut self, point: &str) {
+        match point.split_once('.').map_or(point, |(part, _)| part) {
+            "blocking" => self.ask(true),
+            "incremental" | "signal" => self.ask(false),
+            _ => {}
+        }
+    }
+
     /// Kills workers under load: a third at one of `points`; of the others a quarter while they start, the rest a random
     /// moment after they began to stream. Nothing more is waited for, but at every tenth a confirmation; and at every tenth
     /// nothing becomes durable any more in the last moments, in which nothing may be confirmed. The first finding is the end.
-    pub fn kill(&mut self, kills: usize, points: &[&str], random: &mut Random) -> Kills {
+    pub fn kill(&mut self, kills: usize, points: &[&'static str], random: &mut Random) -> Kills {
         let mut done = Kills::default();
         let mut typical = Duration::from_millis(800);
         for n in 0..kills {
-            let held = n % 10 == 8;
-            let to_point = !held && !points.is_empty() && random.below(3) == 0;
-            let mut failpoint = to_point.then(|| format!("{}:{}", random.pick(points), 1 + random.below(4)));
+            let held = n % 10 == 8 && !self.in_turn;
+            let to_point = !held && !points.is_empty() && (self.in_turn || random.below(3) == 0);
+            let point = to_point.then(|| if self.in_turn { points[n % points.len()] } else { *random.pick(points) });
+            let mut failpoint = point.map(|point| format!("{point}:{}", times(point, random)));
+            match point {
+                Some(point) => self.ask_for(point),
+                None if n % 5 == 0 => self.ask(n % 2 == 0),
+                None => {}
+            }
             if held {
                 failpoint = Some(format!("{}:{}:hold", random.pick(self.holds()), 2 + random.below(8)));
             }
@@ -309,6 +394,9 @@ impl Rig {
             let failed = self.program.log_since(logged);
             done.failed.extend(failed.lines().find(|line| line.contains("the task failed")).map(str::to_owned));
             *(if ended { &mut done.at_points } else { &mut done.random }) += 1;
+            if let Some(point) = point.filter(|_| ended) {
+                *done.points.entry(point).or_default() += 1;
+            }
             if held {
                 done.confirmed_looks += 1;
                 done.confirmed_too_much.extend(self.confirmed_too_much());
@@ -355,11 +443,27 @@ impl Rig {
             }
         }
         let account = ledger::account_after(&self.db, &self.taken);
-        for (topic, table) in self.topics.iter_mut().zip(TABLES) {
+        let asked = self.asked.clone().unwrap_or_default();
+        // A blocking one is read again where its end was not stored.
+        let once = self.delivery == Delivery::ExactlyOnce;
+        let still = [('i', asked.incremental, !once), ('b', asked.blocking, true)];
+        for (n, (topic, table)) in self.topics.iter_mut().zip(TABLES).enumerate() {
             topic.read();
+            let from = asked.from.get(n).copied();
+            let done = |topic: &Topic| {
+                let seen = events(&topic.records, table == "full", from).unwrap_or_default();
+                ledger::check_still(&seen, &still).lost.is_empty()
+            };
+            while from.is_some() && !done(topic) && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(50));
+                topic.read();
+            }
             let expected = account.tables.get(table).map(Vec::as_slice).unwrap_or_default();
-            match events(&topic.records, table == "full") {
-                Ok(seen) => verdict.add(ledger::check_topic(expected, &seen, &ledger::table(&self.db, table))),
+            match events(&topic.records, table == "full", from) {
+                Ok(seen) => {
+                    verdict.add(ledger::check_topic(expected, &seen, &ledger::table(&self.db, table)));
+                    verdict.add(ledger::check_still(&seen, &still));
+                }
                 Err(what) => verdict.foreign.push(what),
             }
         }
@@ -384,12 +488,33 @@ pub fn program() -> PathBuf {
     std::env::var_os("WALSPRING").map(PathBuf::from).or_else(beside).unwrap_or_else(|| "walspring".into())
 }
 
-/// The places of `walspring_connect::fault` that a worker of this kind passes again and again while it streams.
-pub fn points(on_kafka: bool, delivery: Delivery) -> Vec<&'static str> {
+/// When it is passed the how-manieth time a worker ends there: one of the first four, where it is passed so often in one life.
+fn times(point: &str, random: &mut Random) -> u64 {
+    let once = ["keeper.", "signal.", "blocking."].iter().any(|part| point.starts_with(part));
+    if once { 1 } else { 1 + random.below(4) }
+}
+
+/// The places that a worker passes in an initial snapshot, in their order.
+pub const AT_START: [&str; 9] = [
+    "source.slot_made",
+    "snapshot.reader",
+    "keeper.write",
+    "snapshot.range",
+    "snapshot.rows",
+    "snapshot.range_read",
+    "snapshot.chunk",
+    "snapshot.complete",
+    "stream.begin",
+];
+
+/// The places of `walspring_connect::fault` that a worker of this kind passes again and again while it streams; with `signals`
+/// those to which [`Rig::ask_for`] leads.
+pub fn points(on_kafka: bool, delivery: Delivery, signals: bool) -> Vec<&'static str> {
     let passed = |point: &str| {
         let (part, _) = point.split_once('.').unwrap_or((point, ""));
         match part {
             "source" | "snapshot" => false,
+            "signal" | "incremental" | "blocking" => signals,
             "log" => !on_kafka && point != "log.segment_made",
             "kafka" => on_kafka && (delivery == Delivery::ExactlyOnce || point.starts_with("kafka.produce")),
             "offset" => point == "offset.confirmed" || delivery == Delivery::AtLeastOnce,

@@ -33,6 +33,11 @@ impl Topic {
         &self.name
     }
 
+    /// Behind the last record that has been read.
+    pub fn next(&self) -> i64 {
+        self.next
+    }
+
     /// Reads what has been committed since; how many records there are now. A topic that is not there has none.
     pub fn read(&mut self) -> usize {
         let mut command = Command::new(&self.program);
@@ -63,8 +68,9 @@ pub fn sum_of(pk: i64, seq: i64, pad: &str) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A topic's records as events; a tombstone is checked to follow its delete and left out. `Err`: not a record of the tables.
-pub fn events(records: &[Value], full: bool) -> Result<Vec<Seen>, String> {
+/// A topic's records as events; a tombstone is checked to follow its delete and left out. `asked_from`: the first offset at which
+/// rows of a snapshot are what a signal asked for. `Err`: not a record of the tables.
+pub fn events(records: &[Value], full: bool, asked_from: Option<i64>) -> Result<Vec<Seen>, String> {
     let mut events: Vec<Seen> = Vec::new();
     let mut due: Option<i64> = None;
     for record in records {
@@ -79,7 +85,11 @@ pub fn events(records: &[Value], full: bool) -> Result<Vec<Seen>, String> {
         if let Some(pk) = due {
             return Err(format!("no tombstone behind the delete of {pk}, but {record}"));
         }
-        let event = event(value, full).ok_or_else(|| format!("not an event of these tables: {record}"))?;
+        let mut event = event(value, full).ok_or_else(|| format!("not an event of these tables: {record}"))?;
+        if event.op.eq_ignore_ascii_case(&'r') && asked_from.is_some_and(|from| record["offset"].as_i64() >= Some(from))
+        {
+            event.op = 'b';
+        }
         if event.op == 'd' {
             due = Some(event.pk);
         }
@@ -97,11 +107,12 @@ pub fn events(records: &[Value], full: bool) -> Result<Vec<Seen>, String> {
 fn event(value: &Value, full: bool) -> Option<Seen> {
     let op = match (value["op"].as_str()?, value["source"]["snapshot"].as_str()) {
         ("r", Some("first" | "first_in_data_collection")) => 'R',
+        ("r", Some("incremental")) => 'i',
         (op, _) => op.chars().next()?,
     };
     let row = if op == 'd' { &value["before"] } else { &value["after"] };
     let pk = row["pk"].as_i64()?;
-    let xid = if op.eq_ignore_ascii_case(&'r') { 0 } else { value["source"]["txId"].as_i64()? };
+    let xid = if op.eq_ignore_ascii_case(&'r') || op == 'i' { 0 } else { value["source"]["txId"].as_i64()? };
     if op == 'd' && !full {
         return Some(Seen { op, pk, seq: -1, sum: String::new(), xid });
     }
@@ -124,10 +135,10 @@ mod tests {
         let delete = json!({"key": {"pk": 1}, "value": {"op": "d", "before": {"pk": 1}, "source": {"txId": 7}}});
         let tombstone = json!({"key": {"pk": 1}, "value": null});
         let both = [delete.clone(), tombstone.clone()];
-        let seen = events(&both, false).unwrap();
+        let seen = events(&both, false, None).unwrap();
         assert_eq!(seen, [Seen { op: 'd', pk: 1, seq: -1, sum: String::new(), xid: 7 }]);
-        assert!(events(std::slice::from_ref(&delete), false).is_err());
-        assert!(events(&[tombstone], false).is_err());
-        assert!(events(&[delete.clone(), delete], false).is_err());
+        assert!(events(std::slice::from_ref(&delete), false, None).is_err());
+        assert!(events(&[tombstone], false, None).is_err());
+        assert!(events(&[delete.clone(), delete], false, None).is_err());
     }
 }

@@ -105,8 +105,8 @@ impl Backend for LogBackend {
     ) -> Result<Box<dyn RecordWriter>, WriteError> {
         let topic = self.offset_topic(request.offsets_topic.as_deref()).to_owned();
         // Tickets of the writer before may still wait to be written: the stored offset is final only behind them.
-        settle(&self.log.queue, SETTLE_WAIT).map_err(WriteError::Transient)?;
-        self.offsets(Some(&topic)).map_err(|e| WriteError::Transient(e.to_string()))?;
+        settle(&self.log.queue, SETTLE_WAIT).map_err(|why| self.log.queue.write_error(why))?;
+        self.offsets(Some(&topic)).map_err(|e| self.log.queue.write_error(e.to_string()))?;
         let partitions = request
             .config
             .iter()
@@ -119,6 +119,10 @@ impl Backend for LogBackend {
 
     fn transactional(&self) -> bool {
         true
+    }
+
+    fn broken(&self) -> Option<String> {
+        self.log.queue.broken()
     }
 
     /// The directory is locked: nobody else can have written.
@@ -154,7 +158,7 @@ impl Backend for LogBackend {
             }
         }
         let changes = offsets.iter().map(|(partition, offset)| consumer::change(group, partition, *offset)).collect();
-        write(&self.log.queue, Vec::new(), changes).map_err(StoreError::Transient)
+        write(&self.log.queue, Vec::new(), changes).map_err(|why| self.log.queue.store_error(why))
     }
 
     fn delete_group(&self, group: &str) -> Result<(), StoreError> {
@@ -167,7 +171,7 @@ impl Backend for LogBackend {
             return Ok(());
         }
         let changes = stored.iter().map(|stored| consumer::change(group, &stored.partition, None)).collect();
-        write(&self.log.queue, Vec::new(), changes).map_err(StoreError::Transient)
+        write(&self.log.queue, Vec::new(), changes).map_err(|why| self.log.queue.store_error(why))
     }
 
     fn dead_letters(&self, request: DeadLetterRequest) -> Result<Box<dyn DeadLetterQueue>, StoreError> {

@@ -433,7 +433,7 @@ impl RecordConsumer for GroupConsumer {
             groups.stay(&self.group, self.member);
         }
         let changes = offsets.iter().map(|(partition, offset)| change(&self.group, partition, Some(*offset))).collect();
-        let written = write(&self.log.queue, Vec::new(), changes).map_err(StoreError::Transient);
+        let written = write(&self.log.queue, Vec::new(), changes).map_err(|why| self.log.queue.store_error(why));
         shared.groups().went(&self.group, self.member);
         written
     }

@@ -47,6 +47,6 @@ impl DeadLetterQueue for DeadLetters {
         if batches.is_empty() {
             return Ok(());
         }
-        write(&self.log.queue, batches, Vec::new()).map_err(StoreError::Transient)
+        write(&self.log.queue, batches, Vec::new()).map_err(|why| self.log.queue.store_error(why))
     }
 }

@@ -22,7 +22,7 @@ impl KeyedTopic {
             compacted: true,
             config: [("cleanup.policy".to_owned(), "compact".to_owned())].into(),
         };
-        let partitions = log.ensure_topic(topic, spec).map_err(StoreError::Transient)?;
+        let partitions = log.ensure_topic(topic, spec).map_err(|why| log.queue.store_error(why))?;
         Ok(KeyedTopic { log, topic: topic.into(), partitions })
     }
 }
@@ -46,6 +46,6 @@ impl KeyedLog for KeyedTopic {
             .iter()
             .map(|(key, value)| single(&self.topic, partition_for_key(key, self.partitions), key, value.as_deref()))
             .collect();
-        write(&self.log.queue, batches, Vec::new()).map_err(StoreError::Transient)
+        write(&self.log.queue, batches, Vec::new()).map_err(|why| self.log.queue.store_error(why))
     }
 }

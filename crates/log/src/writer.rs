@@ -10,11 +10,11 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use walspring_connect::fault;
-use walspring_connect::threads::{self, Crew};
+use walspring_connect::threads::{self, Boarded, Crew, Panic};
 use walspring_connect::writer::{
     DurabilityListener, EncodedBatch, OffsetRecord, RecordWriter, Ticket, TopicInfo, WriteError,
 };
+use walspring_connect::{Panics, StoreError, fault};
 use walspring_record_batch::{EncodedHeaders, RecordBatchBuilder, seal, set_base_offset};
 
 use crate::frame;
@@ -47,6 +47,12 @@ impl Request {
     pub fn new(batches: Vec<EncodedBatch>, changes: Vec<Change>, bytes: usize, done: Done) -> Request {
         Request { batches, changes, bytes, done, crew: threads::crew() }
     }
+
+    /// The thread works for whoever handed it over, until what is returned is dropped.
+    fn board(&self, of_task: &mut bool) -> Option<Boarded> {
+        *of_task = self.crew.is_some();
+        self.crew.as_ref().map(Crew::board)
+    }
 }
 
 #[derive(Default)]
@@ -61,6 +67,8 @@ struct QueueState {
     requests: Vec<Request>,
     bytes: usize,
     closed: Option<String>,
+    /// It was closed by a failure: only a new process can write again.
+    broken: bool,
     /// There is no room on the disk; what is queued waits for it.
     no_room: Option<String>,
     /// How often the thread has broken off. Who has lost a ticket by that may hand over none behind it.
@@ -94,6 +102,31 @@ impl Queue {
         let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
         state.closed.get_or_insert_with(|| why.to_owned());
         self.changed.notify_all();
+    }
+
+    /// The log cannot be written any more by this process.
+    fn fail(&self, why: &str) {
+        let mut state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        if state.closed.is_none() {
+            (state.closed, state.broken) = (Some(why.to_owned()), true);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Why the log cannot be written any more by this process, if that is so.
+    pub fn broken(&self) -> Option<String> {
+        let state = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        state.closed.clone().filter(|_| state.broken)
+    }
+
+    /// What an error of the log is for a task's writer.
+    pub fn write_error(&self, why: String) -> WriteError {
+        if self.broken().is_some() { WriteError::Definite(why) } else { WriteError::Transient(why) }
+    }
+
+    /// The same for a store.
+    pub fn store_error(&self, why: String) -> StoreError {
+        if self.broken().is_some() { StoreError::Definite(why) } else { StoreError::Transient(why) }
     }
 
     /// What has gathered, up to one commit's worth; `None`: closed and empty.
@@ -159,27 +192,68 @@ impl Queue {
     }
 }
 
+/// What the thread is at.
+#[derive(Default)]
+struct Work {
+    /// Under way.
+    taken: VecDeque<Request>,
+    /// It does something of a task's: a panic is that task's, whose crew counts it.
+    of_task: bool,
+    /// Something has become durable.
+    wrote: bool,
+}
+
 /// Runs until the queue is closed and empty. Where it breaks off, what of the last commit is in the files is found out by
-/// opening them again; all that waited is given up, and whoever handed it over goes on from the offset that is stored.
+/// opening them again; all that waited is given up, and whoever handed it over goes on from the offset that is stored. Where
+/// it breaks off again and again, and not at what a task has given it, the log is closed.
 pub(crate) fn run(journal: Journal, shared: &Shared, queue: &Queue) {
     let config = journal.config().clone();
     let mut open = Some(journal);
-    while let Some(journal) = open.take() {
-        let mut taken = VecDeque::new();
-        if catch_unwind(AssertUnwindSafe(|| serve(journal, shared, queue, &mut taken))).is_ok() {
-            return;
+    let (mut panics, mut lost) = (Panics::default(), VecDeque::new());
+    loop {
+        let mut work = Work::default();
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            let journal = match open.take() {
+                Some(journal) => journal,
+                None => {
+                    let Some((journal, view)) = open_again(&config, queue) else { return };
+                    *shared.view.lock().unwrap_or_else(|e| e.into_inner()) = view;
+                    give_up(shared, queue, &mut lost, BROKE_OFF);
+                    journal
+                }
+            };
+            serve(journal, shared, queue, &mut work);
+        }));
+        lost.append(&mut work.taken);
+        let Err(panic) = ended else { return give_up(shared, queue, &mut lost, BROKE_OFF) };
+        if work.wrote {
+            panics.progress();
         }
-        if let Some((journal, view)) = open_again(&config, queue) {
-            *shared.view.lock().unwrap_or_else(|e| e.into_inner()) = view;
-            open = Some(journal);
+        if work.of_task {
+            continue;
         }
-        taken.extend(queue.begin_anew());
-        for request in taken {
-            // A listener that breaks off is the one that did so before.
-            let _ = catch_unwind(AssertUnwindSafe(|| (request.done)(Err(BROKE_OFF.to_owned()))));
+        if let Some(too_many) = panics.another(Instant::now(), "nothing was written") {
+            let why = format!(
+                "the log in {} is not written any more: {}; {too_many}. This is a defect, please report it with the worker's \
+                 log; a worker that is started again tries again",
+                shared.dir.display(),
+                Panic::caught(&*panic)
+            );
+            tracing::error!("{why}");
+            queue.fail(&why);
+            return give_up(shared, queue, &mut lost, &why);
         }
-        shared.wake();
     }
+}
+
+/// Ends what was under way or queued.
+fn give_up(shared: &Shared, queue: &Queue, lost: &mut VecDeque<Request>, why: &str) {
+    lost.extend(queue.begin_anew());
+    while let Some(request) = lost.pop_front() {
+        // A listener that breaks off is the one that did so before.
+        let _ = catch_unwind(AssertUnwindSafe(|| (request.done)(Err(why.to_owned()))));
+    }
+    shared.wake();
 }
 
 /// `None`: the log was closed meanwhile.
@@ -201,12 +275,11 @@ fn open_again(config: &LogConfig, queue: &Queue) -> Option<(Journal, View)> {
     }
 }
 
-/// `taken` is what is under way.
-fn serve(mut journal: Journal, shared: &Shared, queue: &Queue, taken: &mut VecDeque<Request>) {
+fn serve(mut journal: Journal, shared: &Shared, queue: &Queue, work: &mut Work) {
     let mut retained = Instant::now();
     while let Some(requests) = queue.take() {
-        taken.extend(requests);
-        let requests = taken.make_contiguous();
+        work.taken.extend(requests);
+        let requests = work.taken.make_contiguous();
         if fault::planted("acknowledge_unwritten") {
             // Records of tables, of which a topic's name is made up. What a worker needs to run at all is kept.
             let is_kept = |batch: &EncodedBatch| !batch.topic.contains('.');
@@ -215,7 +288,7 @@ fn serve(mut journal: Journal, shared: &Shared, queue: &Queue, taken: &mut VecDe
         // All that stands before it has been synced.
         let durable = journal.place();
         let result = loop {
-            match commit(&mut journal, shared, requests) {
+            match commit(&mut journal, shared, requests, &mut work.of_task) {
                 Err(e)
                     if is_full(&e)
                         && journal.back_to(durable).is_ok()
@@ -230,12 +303,14 @@ fn serve(mut journal: Journal, shared: &Shared, queue: &Queue, taken: &mut VecDe
         if let Some(why) = &failed {
             // After a failed write or sync nobody knows what is on disk; opening the log again finds out.
             tracing::error!("{why}");
-            queue.close(why);
+            queue.fail(why);
         }
-        while let Some(request) = taken.pop_front() {
-            let _boarded = request.crew.as_ref().map(Crew::board);
+        work.wrote |= failed.is_none();
+        while let Some(request) = work.taken.pop_front() {
+            let _boarded = request.board(&mut work.of_task);
             (request.done)(failed.clone().map_or(Ok(()), Err));
         }
+        work.of_task = false;
         shared.wake();
         if retained.elapsed() > Duration::from_secs(1) {
             retained = Instant::now();
@@ -261,7 +336,8 @@ fn no_room(dir: &Path, e: &std::io::Error) -> String {
     )
 }
 
-fn commit(journal: &mut Journal, shared: &Shared, requests: &mut [Request]) -> std::io::Result<()> {
+/// `of_task` says whether it is at a request of a task's.
+fn commit(journal: &mut Journal, shared: &Shared, requests: &mut [Request], of_task: &mut bool) -> std::io::Result<()> {
     {
         let view = shared.view.lock().unwrap_or_else(|e| e.into_inner());
         if journal.roll(&view)? {
@@ -277,7 +353,7 @@ fn commit(journal: &mut Journal, shared: &Shared, requests: &mut [Request]) -> s
     let mut ends: HashMap<(Arc<str>, i32), i64> = HashMap::new();
     let mut stored = Vec::new();
     for request in requests.iter_mut() {
-        let _boarded = request.crew.as_ref().map(Crew::board);
+        let _boarded = request.board(of_task);
         for change in &request.changes {
             let json = serde_json::to_vec(change).map_err(std::io::Error::other)?;
             journal.append(&[&[frame::KIND_CHANGE], &json])?;
@@ -307,6 +383,7 @@ fn commit(journal: &mut Journal, shared: &Shared, requests: &mut [Request]) -> s
         journal.append(&pieces)?;
         stored.push((place, heads.into_iter().map(|(_, base)| base).collect::<Vec<_>>()));
     }
+    *of_task = false;
     fault::point("log.written");
     journal.sync()?;
     fault::point("log.synced");
@@ -314,7 +391,7 @@ fn commit(journal: &mut Journal, shared: &Shared, requests: &mut [Request]) -> s
     view.end = journal.place();
     let mut stored = stored.into_iter();
     for request in requests.iter_mut() {
-        let _boarded = request.crew.as_ref().map(Crew::board);
+        let _boarded = request.board(of_task);
         for change in request.changes.drain(..) {
             view.change(change);
         }
@@ -335,6 +412,7 @@ fn commit(journal: &mut Journal, shared: &Shared, requests: &mut [Request]) -> s
             }
         }
     }
+    *of_task = false;
     Ok(())
 }
 
@@ -414,7 +492,8 @@ impl RecordWriter for LogWriter {
             config: Default::default(),
         };
         let names: Vec<&str> = names.iter().map(|name| &**name).collect();
-        let partitions = self.shared.ensure_topics(&self.queue, &names, &spec).map_err(WriteError::Transient)?;
+        let made = self.shared.ensure_topics(&self.queue, &names, &spec);
+        let partitions = made.map_err(|why| self.queue.write_error(why))?;
         Ok(partitions.into_iter().map(|partitions| TopicInfo { partitions, batch_bytes_max: 1 << 20 }).collect())
     }
 
@@ -425,7 +504,7 @@ impl RecordWriter for LogWriter {
         }
         let number = ticket.number;
         self.submitted = number;
-        let (listener, progress) = (self.listener.clone(), self.progress.clone());
+        let (listener, progress, queue) = (self.listener.clone(), self.progress.clone(), self.queue.clone());
         let done: Done = Box::new(move |result| {
             let mut state = progress.state.lock().unwrap_or_else(|e| e.into_inner());
             if state.2 {
@@ -438,14 +517,14 @@ impl RecordWriter for LogWriter {
                 }
                 Err(why) => {
                     state.1 = Some(why.clone());
-                    listener.failed(WriteError::Transient(why));
+                    listener.failed(queue.write_error(why));
                 }
             }
             progress.changed.notify_all();
         });
         self.queue
             .push(Request::new(ticket.batches, Vec::new(), bytes, done), Some(self.generation))
-            .map_err(WriteError::Transient)
+            .map_err(|why| self.queue.write_error(why))
     }
 
     fn bytes_max(&self) -> Option<u64> {
@@ -457,7 +536,7 @@ impl RecordWriter for LogWriter {
         let mut state = self.progress.state.lock().unwrap_or_else(|e| e.into_inner());
         while state.0 < self.submitted {
             if let Some(why) = &state.1 {
-                return Err(WriteError::Transient(why.clone()));
+                return Err(self.queue.write_error(why.clone()));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

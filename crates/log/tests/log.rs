@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use walspring_connect::threads::Crew;
 use walspring_connect::writer::{DurabilityListener, EncodedBatch, OffsetRecord, Ticket, WriteError};
-use walspring_connect::{Backend, KeyedRecord, WriterRequest};
+use walspring_connect::{Backend, KeyedRecord, PANICS_IN_A_ROW_MAX, PANICS_IN_ALL_MAX, StoreError, WriterRequest};
 use walspring_log::{Log, LogBackend, LogBackendConfig, LogConfig, LogReader, OpenError};
 use walspring_record_batch::{EncodedHeaders, RecordBatchBuilder};
 
@@ -170,6 +170,53 @@ fn where_the_writing_thread_breaks_off_it_opens_the_log_again_and_no_ticket_is_w
     assert_eq!(values(&log, 0), all);
     drop((bad, good, again, backend, log));
     assert_eq!(values(&Log::open(config(dir.path())).unwrap(), 0), all);
+}
+
+/// At what is no task's: as often in a row as a task may, then whoever waits for the log is told so, and the worker can tell.
+#[test]
+fn a_writing_thread_that_breaks_off_again_and_again_closes_the_log_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(config(dir.path())).unwrap();
+    write(&log, &[&["a"]]);
+    let backend = LogBackend::new(log.clone(), LogBackendConfig::default()).unwrap();
+    let begin = || {
+        let heard = Arc::new(Failed::default());
+        let request = WriterRequest { connector: "c".into(), task: 0, config: Vec::new(), offsets_topic: None };
+        (backend.writer(request, heard.clone()), heard)
+    };
+    // The queue takes it on a thread that is of no crew.
+    let broken = || EncodedBatch { bytes: vec![0; 10], ..batch("t", &["never"]) };
+    let break_off = |crew: Option<&Arc<Crew>>| {
+        // Made first: what that asks of the log is written, and so is progress.
+        let mut writer = begin().0.unwrap();
+        let _boarded = crew.map(Crew::board);
+        writer.submit(Ticket { number: 1, batches: vec![broken()], offset: None }).unwrap();
+        writer.flush(Duration::from_secs(60)).unwrap_err().to_string()
+    };
+    // What a task has given it is counted there, and what has been written meanwhile begins the count anew.
+    let crew = Crew::new(|| (), || ());
+    for _ in 0..2 * PANICS_IN_ALL_MAX {
+        assert!(break_off(Some(&crew)).contains("broke off"));
+    }
+    for _ in 0..2 * PANICS_IN_A_ROW_MAX {
+        assert!(break_off(None).contains("broke off"));
+    }
+    assert_eq!(backend.broken(), None);
+    let mut told = String::new();
+    for _ in 2 * PANICS_IN_A_ROW_MAX..PANICS_IN_ALL_MAX {
+        told = break_off(None);
+    }
+    let why = backend.broken().expect("it goes on for ever");
+    assert_eq!(told, why);
+    for part in ["thread log-writer panicked", "did so 20 times", "started again"] {
+        assert!(why.contains(part), "{why}");
+    }
+    let (refused, _) = begin();
+    assert!(matches!(refused.err(), Some(WriteError::Definite(e)) if e == why));
+    assert!(matches!(backend.configs().write(&[(vec![1], None)]), Err(StoreError::Definite(e)) if e == why));
+    drop((backend, log));
+    // Another process finds all that was written.
+    assert_eq!(values(&Log::open(config(dir.path())).unwrap(), 0), [(0, "a".to_owned())]);
 }
 
 /// A task is started again while tickets of the attempt before it still wait to be written.

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use walspring_connect::{SourceState, StateKey, StoreError, threads};
+use walspring_connect::{SourceState, StateKey, StoreError, fault, threads};
 
 const RETRY_WAIT_MIN: Duration = Duration::from_millis(500);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -108,7 +108,9 @@ fn serve(shared: &Shared, store: &dyn SourceState) {
         let records: Vec<_> = state.waiting.drain().collect();
         state.writing = true;
         drop(state);
+        fault::point("keeper.write");
         let written = store.write(&records);
+        fault::point("keeper.written");
         let mut state = shared.lock();
         state.writing = false;
         match written {

@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use walspring_connect::{CONNECT_EXCEPTION, PRODUCER_FAILED, TaskError, threads};
+use walspring_connect::{CONNECT_EXCEPTION, PRODUCER_FAILED, TaskError, fault, threads};
 use walspring_debezium::{RowPlace, Stretch};
 use walspring_record::{
     Change, ChangeBatch, ChangeKind, Lsn, OldRow, RecordPlan, SnapshotMark, Transaction, TransactionOrder,
@@ -478,6 +478,7 @@ fn reader(config: &ConnectConfig, point: &SnapshotPoint, before_read: &[String])
     for sql in before_read {
         connection.batch_execute(sql)?;
     }
+    fault::point("snapshot.reader");
     Ok(connection)
 }
 
@@ -544,8 +545,10 @@ impl Reader {
             if self.sender.send(Message::RangeBegins { table: range.table }).is_err() {
                 return;
             }
+            fault::point("snapshot.range");
             match self.read(&mut connection, &range) {
                 Ok(true) => {
+                    fault::point("snapshot.range_read");
                     if self.sender.send(Message::RangeDone { range: range.number }).is_err() {
                         return;
                     }
@@ -635,6 +638,7 @@ impl Reader {
     }
 
     fn send(&self, range: &Range, batch: ChangeBatch, up_to: Option<RowPlace>) -> bool {
+        fault::point("snapshot.rows");
         self.rows.fetch_add(batch.changes.len() as u64, Ordering::Relaxed);
         let piece = Piece { range: range.number, table: range.table, batch, up_to };
         self.sender.send(Message::Rows(piece)).is_ok()

@@ -2,7 +2,7 @@
 //! that many connectors do not knock at once. A task that stored an offset meanwhile begins at 0.2 s again.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use walspring_config::java_regex::JavaRegex;
 use walspring_connect::TaskError;
@@ -54,44 +54,6 @@ impl Backoff {
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         let fraction = ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64;
         step.mul_f64(0.5 + fraction / 2.0)
-    }
-}
-
-/// How often a task that panicked is started again. A panic is a defect, and may be one that the same change meets each time.
-#[derive(Debug, Default)]
-pub(crate) struct Panics {
-    /// Since an offset was stored.
-    in_a_row: u32,
-    /// Since a day without one: what is stored may go on while a row of a snapshot is met again and again.
-    in_all: u32,
-    last: Option<Instant>,
-}
-
-pub(crate) const PANICS_IN_A_ROW_MAX: u32 = 5;
-pub(crate) const PANICS_IN_ALL_MAX: u32 = 20;
-const PANICS_FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-
-impl Panics {
-    /// An offset was stored.
-    pub fn progress(&mut self) {
-        self.in_a_row = 0;
-    }
-
-    /// Another one; why the task is not to be started again, if it is not.
-    pub fn another(&mut self, now: Instant) -> Option<String> {
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) > PANICS_FORGOTTEN_AFTER) {
-            self.in_all = 0;
-        }
-        self.last = Some(now);
-        self.in_a_row += 1;
-        self.in_all += 1;
-        if self.in_a_row >= PANICS_IN_A_ROW_MAX {
-            Some(format!("it did so {} times, and no offset was stored between them", self.in_a_row))
-        } else if self.in_all >= PANICS_IN_ALL_MAX {
-            Some(format!("it did so {} times without a day between two of them", self.in_all))
-        } else {
-            None
-        }
     }
 }
 
@@ -169,26 +131,6 @@ mod tests {
             assert_eq!(is_taken_for_passing(&config(pattern), &error), expected, "{pattern}");
         }
         assert!(!is_taken_for_passing(&[], &error));
-    }
-
-    #[test]
-    fn panics_without_progress_are_few_and_none_goes_on_for_ever() {
-        let (mut panics, mut now) = (Panics::default(), Instant::now());
-        assert!((1..PANICS_IN_A_ROW_MAX).all(|_| panics.another(now).is_none()));
-        assert!(panics.another(now).unwrap().contains("5 times"));
-        let mut panics = Panics::default();
-        for _ in 1..PANICS_IN_ALL_MAX {
-            assert_eq!(panics.another(now), None);
-            panics.progress();
-            now += Duration::from_secs(10 * 60 * 60);
-        }
-        assert!(panics.another(now).unwrap().contains("20 times"));
-        let mut panics = Panics::default();
-        for _ in 0..3 * PANICS_IN_ALL_MAX {
-            assert_eq!(panics.another(now), None);
-            panics.progress();
-            now += PANICS_FORGOTTEN_AFTER + Duration::from_secs(1);
-        }
     }
 
     #[test]

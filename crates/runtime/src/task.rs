@@ -15,13 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use walspring_connect::threads::{self, Crew, Panic};
-use walspring_connect::{Backend, CONNECT_EXCEPTION, ConvertError, Kind, TaskError};
+use walspring_connect::{Backend, CONNECT_EXCEPTION, ConvertError, Kind, Panics, TaskError};
 
 use crate::committer::FENCED;
 use crate::info::State;
 use crate::metrics::{Metrics, TaskMetrics};
 use crate::plugins::{ConnectorPlugin, Plugins};
-use crate::restarts::{Backoff, Panics, is_taken_for_passing, restart_wait, source_retries_max};
+use crate::restarts::{Backoff, is_taken_for_passing, restart_wait, source_retries_max};
 use crate::settings::WorkerSettings;
 use crate::status_store::StatusBoard;
 use crate::task_control::{TaskControl, TaskHandle, Wish};
@@ -277,7 +277,7 @@ pub(crate) fn not_configured(e: ConvertError) -> TaskError {
 /// The error of an attempt that ended by a panic: it passes as long as there were few of them.
 fn after(panic: &Panic, panics: &mut Panics) -> TaskError {
     let mut error = broke_off(panic);
-    match panics.another(turns::now()) {
+    match panics.another(turns::now(), "no offset was stored") {
         None => error.kind = Kind::Transient,
         Some(too_many) => error.message = format!("{}; {too_many}", error.message),
     }

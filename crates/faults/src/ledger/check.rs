@@ -9,6 +9,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::STILL;
+
 /// One change of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
@@ -22,7 +24,8 @@ pub struct Expected {
     pub xid: i64,
 }
 
-/// One event as it was consumed. `op` is `r` for a row of a snapshot, `R` for the first of its table in an attempt at one.
+/// One event as it was consumed. `op` is `r` for a row of a snapshot, `R` for the first of its table in an attempt at one; of
+/// those that signals ask for `b` is a row of a blocking one, `i` of an incremental one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     pub op: char,
@@ -101,6 +104,10 @@ fn is_read(event: &Seen) -> bool {
     event.op.eq_ignore_ascii_case(&'r')
 }
 
+fn is_asked_for(event: &Seen) -> bool {
+    matches!(event.op, 'b' | 'i')
+}
+
 fn tell(list: &mut Vec<String>, what: impl FnOnce() -> String) {
     if list.len() < TOLD_MAX {
         list.push(what());
@@ -112,16 +119,49 @@ fn tell(list: &mut Vec<String>, what: impl FnOnce() -> String) {
 /// A table at the end of a walk: key to version and sum.
 pub type Rows = BTreeMap<i64, (i64, String)>;
 
+/// What is wrong with the rows that stay as they are, of snapshots that signals asked for: how often each has to come, and
+/// that it may come more often, by the kind of its events.
+pub fn check_still(seen: &[Seen], asked: &[(char, usize, bool)]) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut came: HashMap<(char, i64), usize> = HashMap::new();
+    seen.iter()
+        .filter(|event| is_asked_for(event))
+        .for_each(|event| *came.entry((event.op, event.pk)).or_default() += 1);
+    for &(op, times, may_repeat) in asked {
+        for pk in STILL {
+            let came = came.get(&(op, pk)).copied().unwrap_or_default();
+            if came < times {
+                tell(&mut verdict.lost, || {
+                    format!("key {pk} in snapshots {op}: {came} times, asked for {times} times")
+                });
+            } else if came > times && !may_repeat {
+                tell(&mut verdict.disorder, || format!("key {pk} in snapshots {op}: {came} times, asked for {times}"));
+            }
+        }
+    }
+    verdict
+}
+
 /// `expected` in its order, `seen` in the order of the topic, `table` what is there now.
 pub fn check_topic(expected: &[Expected], seen: &[Seen], table: &Rows) -> Verdict {
     let places: HashMap<(char, i64, i64), usize> =
         expected.iter().enumerate().map(|(at, e)| ((e.op, e.pk, e.seq), at)).collect();
     let place = |event: &Seen| places.get(&(event.op, event.pk, event.seq)).copied();
+    let made = |event: &Seen| {
+        let by = |op| places.get(&(op, event.pk, event.seq)).copied();
+        by('u').or_else(|| by('c'))
+    };
     let rows_end = seen.iter().rposition(is_read).map_or(0, |last| last + 1);
     let verdict = Verdict { events: seen.len(), ..Verdict::default() };
     let mut walk = Walk { expected, has_rows: rows_end > 0, next: None, reached: 0, verdict };
     let mut at = 0;
     while at < seen.len() {
+        if is_asked_for(&seen[at]) {
+            let rows = seen[at..].iter().take_while(|event| is_asked_for(event)).count();
+            walk.asked_for(&seen[at..at + rows], made);
+            at += rows;
+            continue;
+        }
         if !is_read(&seen[at]) {
             walk.event(&seen[at], place(&seen[at]));
             at += 1;
@@ -188,6 +228,21 @@ impl Walk<'_> {
         }
         self.next = Some(at + 1);
         self.reached = self.reached.max(at + 1);
+    }
+
+    /// Rows of snapshots that signals asked for. Incremental ones are what the table was at this place of the stream, those of
+    /// blocking ones may be newer. `made`: where a row became what it is.
+    fn asked_for(&mut self, block: &[Seen], made: impl Fn(&Seen) -> Option<usize>) {
+        let Some(next) = self.next else { return };
+        let then = table_at(&self.expected[..next]);
+        for row in block {
+            let is = then.get(&row.pk);
+            let is_now = is == Some(&(row.seq, row.sum.clone()));
+            let is_newer = row.op == 'b' && made(row).is_some_and(|at| at >= next && self.expected[at].sum == row.sum);
+            if !is_now && !is_newer {
+                tell(&mut self.verdict.disorder, || format!("{row:?} was asked for, where the table has {is:?}"));
+            }
+        }
     }
 
     /// Rows without an event between them. `follows`: the place of the next event. The walk goes on there, if these are what
@@ -322,6 +377,25 @@ mod tests {
         assert!(!check_topic(&list, &spoilt, &table).foreign.is_empty());
         let gap_in_replay = [&stream[..], &stream[1..2], &stream[3..]].concat();
         assert!(!check_topic(&list, &gap_in_replay, &table).disorder.is_empty());
+    }
+
+    #[test]
+    fn rows_that_signals_ask_for_are_the_table_at_their_place_or_newer_if_the_stream_stands_still() {
+        let (list, stream, table) = five();
+        let row = |op, pk: i64, seq: i64| Seen { op, pk, seq, sum: format!("{pk}-{seq}"), xid: 0 };
+        let with = |rows: &[Seen]| check_topic(&list, &[&stream[..2], rows, &stream[2..]].concat(), &table);
+        assert!(with(&[row('i', 1, 1), row('i', 2, 1)]).is_good(0), "{:?}", with(&[row('i', 1, 1)]));
+        assert!(!with(&[row('i', 1, 2)]).is_good(0), "the stream has not come there");
+        assert!(with(&[row('b', 1, 2), row('b', 2, 1), row('b', 3, 1)]).is_good(0), "{:?}", with(&[row('b', 1, 2)]));
+        let older = [&stream[..], &[row('b', 1, 1)]].concat();
+        assert!(!check_topic(&list, &older, &table).is_good(0));
+        assert!(!with(&[Seen { sum: "?".into(), ..row('b', 3, 1) }]).is_good(0));
+        let still: Vec<Seen> = STILL.map(|pk| row('i', pk, 1)).collect();
+        assert_eq!(check_still(&still, &[('i', 1, false), ('b', 0, true)]), Verdict::default());
+        assert!(!check_still(&still[1..], &[('i', 1, false)]).lost.is_empty());
+        let again = [&still[..], &still[5..6]].concat();
+        assert!(!check_still(&again, &[('i', 1, false)]).is_good(0));
+        assert!(check_still(&again, &[('i', 1, true)]).is_good(0));
     }
 
     #[test]

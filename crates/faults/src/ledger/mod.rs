@@ -6,7 +6,7 @@
 mod check;
 mod load;
 
-pub use check::{Account, Expected, Seen, Verdict, check_topic, fold};
+pub use check::{Account, Expected, Seen, Verdict, check_still, check_topic, fold};
 pub use load::{Load, LoadOptions};
 
 use walspring_testkit::TempDatabase;
@@ -38,6 +38,23 @@ fn prepare_with(db: &TempDatabase, slot: &str) {
     );
     db.sql(&format!("create publication {PUBLICATION} for table ledger"));
     db.sql(&format!("select pg_create_logical_replication_slot('{}', 'pgoutput'{slot})", order_slot(db)));
+}
+
+/// Rows that no writer touches: what snapshots that signals ask for are counted by.
+pub const STILL: std::ops::RangeInclusive<i64> = 101..=300;
+
+/// Makes the table of signals, and the rows that stay as they are.
+pub fn prepare_signals(db: &TempDatabase) {
+    db.sql("create table signals (id text primary key, type text not null, data text)");
+    for table in TABLES {
+        db.sql(&format!(
+            "with w as (insert into \"{table}\" select n, 1, 'still' from generate_series({}, {}) n returning pk, seq, pad) \
+             insert into ledger (tbl, op, pk, seq, sum) \
+             select '{table}', 'c', pk, seq, md5(pk || ':' || seq || ':' || pad) from w",
+            STILL.start(),
+            STILL.end()
+        ));
+    }
 }
 
 /// The account's own slot.

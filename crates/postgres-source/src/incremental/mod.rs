@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use walspring_config::java_regex::JavaRegex;
-use walspring_connect::{DEBEZIUM_EXCEPTION, TaskError};
+use walspring_connect::{DEBEZIUM_EXCEPTION, TaskError, fault};
 use walspring_debezium::{IncrementalState, SnapshotCollection, SnapshotRequest};
 use walspring_record::{
     Change, ChangeBatch, ChangeKind, Lsn, OldRow, RecordPlan, SnapshotMark, SourceOffset, Transaction, TransactionOrder,
@@ -300,6 +300,7 @@ impl Incremental {
     /// The window is over: its rows are sent, or read again.
     fn close(&mut self) {
         let Phase::Reading(mut reading) = std::mem::replace(&mut self.phase, Phase::Idle) else { return };
+        fault::point("incremental.window");
         let later = std::mem::take(&mut reading.later);
         self.judge(*reading);
         for notice in later {
@@ -523,6 +524,7 @@ impl Incremental {
                 order: TransactionOrder::default(),
             });
         }
+        fault::point("incremental.rows");
         if sending.next > 0 {
             self.state.last_key = Some(rows.position(sending.next - 1));
         }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, TaskError, threads};
+use walspring_connect::{CONNECT_EXCEPTION, DEBEZIUM_EXCEPTION, TaskError, fault, threads};
 use walspring_debezium::{JavaValue, SnapshotCollection, WINDOW_CLOSE, WINDOW_OPEN, watermark_data};
 use walspring_record::{ChangeBatch, Lsn, RecordPlan, java};
 
@@ -236,6 +236,7 @@ impl Worker {
 
     fn job(&mut self, job: Job) -> Result<(), TaskError> {
         self.wait_until_visible(&job.streamed)?;
+        fault::point("incremental.open");
         let (opened, first) = (timestamp(now_us()), job.collections[0].clone());
         self.watermark(
             &job.id,
@@ -243,11 +244,14 @@ impl Worker {
             WINDOW_OPEN,
             &watermark_data(&opened, None, first.signal.as_deref(), &first.table),
         )?;
+        fault::point("incremental.opened");
         let id = job.id.clone();
         let chunk = self.chunk(job)?;
+        fault::point("incremental.read");
         if self.sender.send(Message::Chunk(Box::new(chunk))).is_err() {
             return Ok(());
         }
+        fault::point("incremental.handed");
         if let Some(table) = self.watermarks.clone() {
             let closed = timestamp(now_us());
             let data = watermark_data(&opened, Some(&closed), first.signal.as_deref(), &first.table);
@@ -257,6 +261,7 @@ impl Worker {
             } else {
                 self.watermark(&id, "-close", WINDOW_CLOSE, &data)?;
             }
+            fault::point("incremental.closed");
             let closed = self.session()?.current_lsn()?;
             let _ = self.sender.send(Message::Closed(closed));
         }

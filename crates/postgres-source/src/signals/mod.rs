@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use walspring_connect::{JoinGroup, Listening, SignalInbox, SourceSignal, TaskError};
+use walspring_connect::{JoinGroup, Listening, SignalInbox, SourceSignal, TaskError, fault};
 use walspring_debezium::{BlockingSnapshot, Signal, SignalAction, WINDOW_CLOSE, WINDOW_OPEN};
 use walspring_record::{Change, ChangeBatch, ChangeKind, OldRow, RecordPlan, SourceOffset};
 
@@ -198,6 +198,7 @@ impl Signals {
 
     /// Does what a signal asks for. One that cannot be done is told in the log, and nothing more: it comes from outside.
     fn act(&mut self, reader: &mut ChangeReader<CatalogRelations>, signal: &Signal) -> Result<(), TaskError> {
+        fault::point("signal.taken");
         let refused =
             |why: &str| tracing::warn!(id = %signal.id, kind = %signal.kind, "a signal was not followed: {why}");
         match signal.action() {

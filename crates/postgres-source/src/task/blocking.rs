@@ -16,7 +16,7 @@
 use std::time::Duration;
 
 use walspring_config::java_regex::RegexList;
-use walspring_connect::{CONNECT_EXCEPTION, Poll, TaskError};
+use walspring_connect::{CONNECT_EXCEPTION, Poll, TaskError, fault};
 use walspring_debezium::{BlockingSnapshot, DebeziumOffset, SnapshotKind};
 use walspring_record::{ChangeBatch, Lsn};
 
@@ -69,6 +69,7 @@ impl PostgresTask {
         };
         if !blocking.told {
             blocking.told = true;
+            fault::point("blocking.begin");
             tracing::info!(
                 signal = %blocking.wanted.signal, tables = blocking.wanted.tables.join(","),
                 "the stream pauses for a blocking snapshot"
@@ -130,6 +131,7 @@ impl PostgresTask {
         let snapshot = self.start_readers(relations, captured, &point, Wanted::Signalled(&wanted.queries))?;
         let read = relations.current_lsn()?;
         relations.end_export();
+        fault::point("blocking.readers");
         blocking.begun = Some(Begun { reading: Reading::ahead(snapshot, read), place, read: Some(read) });
         Ok(())
     }
@@ -178,6 +180,7 @@ impl PostgresTask {
         }
         let got = self.next_rows(reading, "the blocking snapshot", batch, wait)?;
         if got {
+            fault::point("blocking.rows");
             batch.offset = Some(in_snapshot(place, SnapshotKind::Blocking, false));
         } else if reading.snapshot.is_finished() {
             let (rows, seconds) = (reading.rows(), reading.seconds());
@@ -192,6 +195,7 @@ impl PostgresTask {
         let Blocking { mut stream, begun, .. } = blocking;
         let completed = matches!(notice, Notice::Completed);
         drop(begun);
+        fault::point("blocking.end");
         self.metrics.board().ends();
         stream.relations_mut().end_export();
         stream.blocking_ended();

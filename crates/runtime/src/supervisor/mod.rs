@@ -137,9 +137,10 @@ impl Supervisor {
     }
 
     pub fn health(&self) -> Health {
+        let broken = self.backend().and_then(|backend| backend.broken());
         match &self.lock().phase {
             Phase::Starting(what) => Health::Starting(what.clone()),
-            Phase::Ready => Health::Healthy,
+            Phase::Ready => broken.map_or(Health::Healthy, Health::Unhealthy),
             Phase::Fenced(why) => Health::Unhealthy(why.clone()),
             Phase::Stopping => Health::Unhealthy("The worker is being stopped.".into()),
         }

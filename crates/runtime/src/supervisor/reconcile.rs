@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use walspring_connect::threads::Panic;
-use walspring_connect::{CONFIG_EXCEPTION, CONNECT_EXCEPTION, Props, StoreError, TaskError};
+use walspring_connect::{CONFIG_EXCEPTION, CONNECT_EXCEPTION, PANICS_IN_A_ROW_MAX, Props, StoreError, TaskError};
 
 use super::{Phase, Supervisor};
 use crate::committer::store_error;
 use crate::configs_store::{self, TargetState};
 use crate::info::State;
 use crate::plugins::ConnectorPlugin;
-use crate::restarts::PANICS_IN_A_ROW_MAX;
 use crate::state_store::ConnectorState;
 use crate::task::{TaskContext, broke_off, resolve, spawn};
 use crate::task_control::{TaskHandle, Wish};

@@ -4,18 +4,17 @@ use std::sync::Arc;
 
 use walspring_faults::ledger::{self, Load};
 use walspring_faults::random::Random;
-use walspring_faults::rig::{Delivery, PATIENCE, Rig, Setup, points};
+use walspring_faults::rig::{AT_START, Delivery, PATIENCE, Rig, Setup, points};
 use walspring_testkit::{Postgres, kafka, postgres};
 
 use crate::{assert_good, light, program};
-
-const AT_START: [&str; 4] = ["source.slot_made", "snapshot.chunk", "snapshot.complete", "stream.begin"];
 
 fn at_every_place(on_kafka: bool, delivery: Delivery, major: u32) {
     let server = postgres(major);
     let mut setup = Setup::new(program(), &server);
     setup.bootstrap = on_kafka.then(|| kafka().bootstrap());
     setup.delivery = delivery;
+    setup.signals = !on_kafka;
     let mut rig = setup.rig();
     Load::interleaved(&rig.db.url(), 1, 20);
     let load = rig.load(light(2));
@@ -23,8 +22,15 @@ fn at_every_place(on_kafka: bool, delivery: Delivery, major: u32) {
     if !on_kafka {
         places.insert(0, "log.segment_made");
     }
-    places.extend(points(on_kafka, delivery).into_iter().filter(|place| *place != "stream.begin"));
-    for place in &places {
+    let streaming = points(on_kafka, delivery, setup.signals).into_iter().filter(|place| !AT_START.contains(place));
+    let first = places.len();
+    places.extend(streaming);
+    for (n, place) in places.iter().enumerate() {
+        if n == first {
+            let _worker = rig.start();
+            rig.wait_snapshot_over();
+        }
+        rig.ask_for(place);
         let mut worker = rig.start_to(Some(place));
         let ended = worker.wait(PATIENCE);
         assert!(ended.is_some_and(|status| !status.success()), "{place} was not passed:\n{}", rig.program.log());

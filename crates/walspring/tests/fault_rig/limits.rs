@@ -1,5 +1,7 @@
 //! The kernel gives a worker no more: memory, room on the disk, descriptors. It says so, nothing is lost, and it goes on.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::Instant;
@@ -210,6 +212,47 @@ fn a_thread_that_panics_at_any_place_costs_nothing_on_kafka() {
     panics_at(&of_producer, Some(kafka().bootstrap()), Delivery::ExactlyOnce, 17);
     let apart = ["kafka.produced:3", "offset.store:1", "offset.stored:1"];
     panics_at(&apart, Some(kafka().bootstrap()), Delivery::AtLeastOnce, 17);
+}
+
+/// The one thread that writes the embedded log for all panics again and again, and at what is no task's: the log is given up, tasks fail
+/// and say so, `/health` too; the next worker goes on.
+#[test]
+fn a_log_whose_thread_panics_again_and_again_fails_what_waits_for_it_and_the_workers_health_says_so() {
+    let server = postgres(16);
+    let mut rig = Setup::new(program(), &server).rig();
+    let load = rig.load(light(17));
+    let mut worker = rig.start_to(Some("log.written:40:panics"));
+    let port = wait_for("the port", PATIENCE, || {
+        let log = rig.program.log();
+        let (_, rest) = log.split_once("REST is served on http://127.0.0.1:")?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u16>().ok()
+    });
+    let why = "thread log-writer panicked: planted by a test; it did so 5 times, and nothing was written between them";
+    let log = wait_for("the end of it", PATIENCE, || {
+        Some(rig.program.log())
+            .filter(|log| log.lines().any(|line| line.contains("the task failed") && line.contains(why)))
+    });
+    assert_eq!(log.matches("a thread panicked").count(), 5, "{log}");
+    let (status, body) = http(port, "/health");
+    assert!(status == 500 && body.contains("\"unhealthy\"") && body.contains(why), "{status} {body}");
+    let (_, status) = http(port, "/connectors/one/status");
+    assert!(status.contains("\"FAILED\"") && status.contains(why), "{status}");
+    assert!(worker.stop(PATIENCE).is_some(), "it does not end:\n{}", rig.program.log());
+    load.stop();
+    let _worker = rig.start();
+    assert_good(&mut rig, 1);
+}
+
+/// Status and body of what is asked for.
+fn http(port: u16, path: &str) -> (u16, String) {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("the worker");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    write!(socket, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("a request");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.expect("a status"), body.to_owned())
 }
 
 /// Of private memory, in bytes; stacks are small, for each thread counts with the whole of its own.
