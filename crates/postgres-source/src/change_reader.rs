@@ -52,7 +52,7 @@ pub struct LastEvent {
     pub lsn: Lsn,
     pub events_at_lsn: u64,
     pub last_commit: Option<Lsn>,
-    /// The last COMMIT that was seen: what events tell. `last_commit` may be a position beyond it.
+    /// What events tell as the last commit. `last_commit` may be a position beyond it.
     pub commit_seen: Option<Lsn>,
     pub xid: Option<u32>,
     pub commit_us: i64,
@@ -82,6 +82,9 @@ pub struct ChangeReader<R> {
     last: Option<LastEvent>,
     /// The end of the last transaction that was read whole.
     last_commit: Option<Lsn>,
+    /// What events tell as the last commit: as in the original a message outside transactions is one too, and so is the
+    /// place of the last event before a restart where no transaction had ended.
+    told: Option<Lsn>,
     /// Where a restart may begin although no transaction ended there.
     floor: Option<Lsn>,
     pub transactions_seen: u64,
@@ -156,11 +159,18 @@ impl<R: Relations> ChangeReader<R> {
             origin: None,
             last: None,
             last_commit,
+            told: last_commit,
             floor,
             transactions_seen: 0,
             left_out: LeftOut::default(),
             limit: ValueLimit::default(),
         }
+    }
+
+    /// With another commit than the last to be told of, until the next one.
+    pub fn telling(mut self, told: Option<Lsn>) -> Self {
+        self.told = told;
+        self
     }
 
     /// With a limit on values.
@@ -189,6 +199,11 @@ impl<R: Relations> ChangeReader<R> {
     /// The end of the last transaction that was read whole.
     pub fn last_commit(&self) -> Option<Lsn> {
         self.last_commit
+    }
+
+    /// What events tell as the last commit.
+    pub fn told(&self) -> Option<Lsn> {
+        self.told
     }
 
     /// The offset after the last event; `None` while there has been none.
@@ -234,7 +249,7 @@ impl<R: Relations> ChangeReader<R> {
             return None;
         }
         let before = self.last.clone().unwrap_or_default();
-        let commit_seen = self.last_commit;
+        let commit_seen = self.told;
         let last =
             LastEvent { lsn, events_at_lsn: 0, last_commit: Some(lsn), commit_seen, message_type: "COMMIT", ..before };
         self.floor = self.floor.max(Some(lsn));
@@ -562,7 +577,7 @@ impl<R: Relations> ChangeReader<R> {
 
     fn remember(&mut self, lsn: Lsn, nth: u64, message_type: &'static str) {
         let (xid, commit_us) = self.open.as_ref().map_or((None, 0), |o| (Some(o.xid), o.commit_us));
-        let (commit_seen, last_commit) = (self.last_commit, self.last_commit.max(self.floor));
+        let (commit_seen, last_commit) = (self.told, self.told.max(self.floor));
         self.last = Some(LastEvent { lsn, events_at_lsn: nth, last_commit, commit_seen, xid, commit_us, message_type });
     }
 
@@ -585,7 +600,7 @@ impl<R: Relations> ChangeReader<R> {
         Transaction {
             xid,
             commit_us,
-            last_commit_lsn: self.last_commit,
+            last_commit_lsn: self.told,
             has_lsn: true,
             xmin: self.events.xmin,
             origin: self.origin.as_ref().map(|(name, _)| name.clone()),
@@ -599,6 +614,7 @@ impl<R: Relations> ChangeReader<R> {
         self.transactions_seen += 1;
         let open = self.open.take();
         self.last_commit = Some(end);
+        self.told = Some(end);
         if let Some(open) = open
             && let Some(record) = self.events.commit(open.xid, end, commit_us)
         {
@@ -635,7 +651,15 @@ impl<R: Relations> ChangeReader<R> {
             let record = self.events.message(&prefix, m.content, transaction, lsn, seen_us)?;
             push_record(record, lsn, batch);
             self.remember(lsn, nth, "MESSAGE");
-        } else if !self.resume.loose_message_was_sent(lsn) && self.events.wants_message(&prefix)? {
+        } else if !self.resume.loose_message_was_sent(lsn) {
+            // The server sends transactions in the order of their commits, and this in its place between them: whatever
+            // committed before it has been read.
+            if self.open.is_none() {
+                self.told = Some(lsn);
+            }
+            if !self.events.wants_message(&prefix)? {
+                return Ok(());
+            }
             let of_none = self.described(None, seen_us);
             let record = self.events.message(&prefix, m.content, of_none, lsn, seen_us)?;
             push_record(record, lsn, batch);
@@ -720,3 +744,6 @@ fn fill_unchanged(batch: &mut ChangeBatch, old: u32, new: u32, columns: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,16 +45,20 @@ impl StoredOffset {
         let kind = offset.message_type.as_deref().unwrap_or_default();
         let is_event = matches!(kind, "INSERT" | "UPDATE" | "DELETE" | "TRUNCATE" | "MESSAGE");
         let snapshot = offset.is_of_initial_snapshot();
+        let lsn = offset.lsn.or(offset.lsn_proc);
+        // The original has no count for messages in transactions: beside one's position stands the last row's count.
+        let of_row_before = kind == "MESSAGE" && offset.lsn_proc.is_some_and(|row| Some(row) != lsn);
         let position = StoredPosition {
-            last_commit: offset.lsn_commit,
+            last_commit: offset.lsn_commit.or(offset.lsn_proc.filter(|_| kind == "COMMIT")),
             commit_seen: offset
                 .rest
                 .get(COMMIT_SEEN)
                 .and_then(|v| v.as_u64())
                 .map(|seen| (seen > 0).then_some(Lsn(seen))),
+            processed: offset.lsn_proc,
             xid: offset.xid.and_then(|x| u32::try_from(x).ok()),
-            lsn: offset.lsn.or(offset.lsn_proc),
-            events_at_lsn: (offset.events_at_lsn > 0).then_some(offset.events_at_lsn),
+            lsn,
+            events_at_lsn: (offset.events_at_lsn > 0 && !of_row_before).then_some(offset.events_at_lsn),
             inside_transaction: is_event && offset.is_of_stream(),
             loose_message: kind == "MESSAGE" && offset.xid.is_none(),
             snapshot_completed: snapshot && !offset.is_in_snapshot(),

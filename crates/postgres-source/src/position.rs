@@ -18,6 +18,8 @@ pub struct StoredPosition {
     pub last_commit: Option<Lsn>,
     /// What events tell of it, where that is another: a position at which nothing captured had ended is not told.
     pub commit_seen: Option<Option<Lsn>>,
+    /// `lsn_proc`: what events tell instead, where no transaction had ended before the one it was stored in.
+    pub processed: Option<Lsn>,
     pub xid: Option<u32>,
     pub lsn: Option<Lsn>,
     /// Events at `lsn` that were sent; `None` in offsets of versions that did not count.
@@ -31,9 +33,20 @@ pub struct StoredPosition {
 }
 
 impl StoredPosition {
-    /// The last COMMIT that events tell of.
-    pub fn commit_told(&self) -> Option<Lsn> {
+    /// Up to where everything that committed has been read, as far as a COMMIT has said so.
+    pub fn commit_read(&self) -> Option<Lsn> {
         self.commit_seen.unwrap_or(self.last_commit)
+    }
+
+    /// What events tell as the last commit (`source.sequence`). As in the original it is after a restart the place of the
+    /// last event where no transaction had ended before that event's own, and so it stays up to the next COMMIT.
+    pub fn commit_told(&self) -> Option<Lsn> {
+        match self.commit_seen {
+            // Ours, and not the original's: a place outside a transaction, which is no event's.
+            Some(None) if !self.inside_transaction => None,
+            Some(None) => self.processed,
+            seen => seen.flatten().or(self.last_commit).or(self.processed),
+        }
     }
 }
 
@@ -155,6 +168,7 @@ impl EventCounter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::StoredOffset;
     use proptest::prelude::*;
 
     #[derive(Debug, Clone)]
@@ -223,6 +237,76 @@ mod tests {
             let mut resume = Resume::after(&stored_after(&log, &all[..cut]));
             prop_assert_eq!(&send(&log, &mut resume)[..], &all[cut..]);
         }
+    }
+
+    #[test]
+    fn events_tell_as_the_last_commit_what_the_original_tells() {
+        // Of what is stored: lsn_commit, lsn_proc, walspring_commit_seen, messageType; then what the next event tells.
+        let cases = [
+            // A snapshot that is complete, or nothing at all.
+            (None, None, None, "", None),
+            (Some(7), None, None, "", Some(7)),
+            // Within the first transaction.
+            (None, Some(9), None, "INSERT", Some(9)),
+            (None, Some(9), None, "UPDATE", Some(9)),
+            (None, Some(9), None, "DELETE", Some(9)),
+            (None, Some(9), None, "TRUNCATE", Some(9)),
+            (None, Some(9), None, "MESSAGE", Some(9)),
+            (None, Some(9), None, "BEGIN", Some(9)),
+            (None, Some(9), None, "COMMIT", Some(9)),
+            (None, Some(9), None, "", Some(9)),
+            (None, None, None, "INSERT", None),
+            // In a later one, and after one.
+            (Some(7), Some(9), None, "INSERT", Some(7)),
+            (Some(7), Some(9), None, "MESSAGE", Some(7)),
+            (Some(9), Some(9), None, "COMMIT", Some(9)),
+            (Some(7), None, None, "INSERT", Some(7)),
+            // `lsn_commit` is a position at which nothing had ended, or behind the last commit.
+            (Some(8), Some(9), Some(0), "INSERT", Some(9)),
+            (Some(8), Some(9), Some(0), "MESSAGE", Some(9)),
+            (Some(8), None, Some(0), "INSERT", None),
+            (Some(9), Some(9), Some(0), "COMMIT", None),
+            (Some(8), Some(9), Some(7), "INSERT", Some(7)),
+            (Some(9), Some(9), Some(7), "COMMIT", Some(7)),
+            (None, Some(9), Some(7), "INSERT", Some(7)),
+        ];
+        for (commit, processed, seen, kind, told) in cases {
+            let mut map = serde_json::Map::new();
+            let fields = [("lsn_commit", commit), ("lsn_proc", processed), ("walspring_commit_seen", seen)];
+            for (name, value) in fields {
+                if let Some(value) = value {
+                    map.insert(name.into(), u64::into(value));
+                }
+            }
+            if !kind.is_empty() {
+                map.insert("messageType".into(), kind.into());
+            }
+            map.extend([("lsn".into(), 9.into()), ("txId".into(), 3.into())]);
+            let position = StoredOffset::parse(&map.clone().into_iter().collect()).position;
+            assert_eq!(position.commit_told(), told.map(Lsn), "{map:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_that_was_made_up_starts_nothing_else() {
+        // What events tell is not where the stream starts, nor what has been read.
+        let stored = |json: &str| StoredOffset::parse(&serde_json::from_str(json).unwrap()).position;
+        let first = stored(r#"{"lsn":9,"lsn_proc":9,"txId":3,"messageType":"INSERT"}"#);
+        assert_eq!((Resume::after(&first).start, first.commit_read()), (Lsn::ZERO, None));
+        let committed = stored(r#"{"lsn":9,"lsn_proc":9,"txId":3,"messageType":"COMMIT"}"#);
+        assert_eq!((Resume::after(&committed).start, committed.commit_read()), (Lsn(9), Some(Lsn(9))));
+    }
+
+    #[test]
+    fn the_count_beside_a_message_of_the_original_is_not_the_messages() {
+        let count = |json: &str| StoredOffset::parse(&serde_json::from_str(json).unwrap()).position.events_at_lsn;
+        // Three rows of one COPY, then a message; the next row may stand at the message's own position.
+        let row = r#"{"lsn":9,"lsn_proc":9,"lsn_events_processed":3,"messageType":"INSERT","txId":3}"#;
+        let message = r#"{"lsn":12,"lsn_proc":9,"lsn_events_processed":3,"messageType":"MESSAGE","txId":3}"#;
+        let ours = r#"{"lsn":12,"lsn_proc":12,"lsn_events_processed":2,"messageType":"MESSAGE","txId":3}"#;
+        // Of several tables only the last one's truncation is a position.
+        let truncated = r#"{"lsn":12,"lsn_proc":9,"lsn_events_processed":2,"messageType":"TRUNCATE","txId":3}"#;
+        assert_eq!([row, message, ours, truncated].map(count), [Some(3), None, Some(2), Some(2)]);
     }
 
     #[test]

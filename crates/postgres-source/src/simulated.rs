@@ -73,10 +73,11 @@ impl SimulatedSource {
             events.restore(stored);
             progress.confirm(start);
         }
-        let last_commit = stored.as_ref().and_then(|s| s.position.last_commit);
+        let last_commit = stored.as_ref().and_then(|s| s.position.commit_read());
+        let told = stored.as_ref().and_then(|s| s.position.commit_told());
         let floor = (slot < start).then_some(start);
         let (relations, skipped) = (OneTable(self.plan.clone()), self.config.typed.events.skipped);
-        let reader = ChangeReader::new(relations, events, skipped, resume, last_commit, floor);
+        let reader = ChangeReader::new(relations, events, skipped, resume, last_commit, floor).telling(told);
         SimulatedStream { start, reader, progress }
     }
 }

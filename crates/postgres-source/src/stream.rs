@@ -52,6 +52,8 @@ pub struct StreamStart {
     pub slot: Lsn,
     /// As the stored offset says.
     pub last_commit: Option<Lsn>,
+    /// What events tell as the last commit until there is one.
+    pub told: Option<Lsn>,
     /// The slot stands before the start: offsets must say where the start is, or a restart would read what lies between.
     pub floor: Option<Lsn>,
     pub stored: Option<StoredOffset>,
@@ -122,7 +124,7 @@ impl Stream {
         limits: Limits,
         outside: &Outside,
     ) -> Result<Stream, TaskError> {
-        let StreamStart { mut resume, slot, last_commit, floor, stored, catches_up } = from;
+        let StreamStart { mut resume, slot, last_commit, told, floor, stored, catches_up } = from;
         let start = resume.start;
         if resume.skips() {
             // What was sent had been committed before now.
@@ -154,6 +156,7 @@ impl Stream {
         let (now, silence_max) = (Instant::now(), relations.silence_max());
         Ok(Stream {
             reader: ChangeReader::new(relations, events, config.typed.events.skipped, resume, last_commit, floor)
+                .telling(told)
                 .limited(config.value_limit.clone()),
             stream,
             updates,
@@ -400,7 +403,7 @@ impl Stream {
         self.behind = self.behind.filter(|end| passed.is_none_or(|passed| passed < *end));
         let place = StreamPlace {
             lsn: self.reader.last_lsn().unwrap_or(self.quiet_lsn),
-            last_commit: self.reader.last_commit(),
+            last_commit: self.reader.told(),
             passed: passed.filter(|at| *at > Lsn::ZERO),
         };
         signals.poll(&mut self.reader, batch, place, self.behind.is_none(), self.limits.batch_bytes)
@@ -466,8 +469,9 @@ impl Stream {
         place
     }
 
+    /// What events tell as the last commit.
     pub fn last_commit(&self) -> Option<Lsn> {
-        self.reader.last_commit()
+        self.reader.told()
     }
 
     /// A transaction that has been streamed and is not seen.

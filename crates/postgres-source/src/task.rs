@@ -223,7 +223,8 @@ impl PostgresTask {
         }
         let seen = stored.as_ref().and_then(|s| s.position.commit_seen);
         let from = StreamStart {
-            last_commit: stored.as_ref().and_then(|s| s.position.commit_told()),
+            last_commit: stored.as_ref().and_then(|s| s.position.commit_read()),
+            told: stored.as_ref().and_then(|s| s.position.commit_told()),
             floor: (slot < resume.start || seen.is_some()).then_some(resume.start),
             slot,
             resume,

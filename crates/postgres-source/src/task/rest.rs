@@ -85,7 +85,8 @@ impl PostgresTask {
         self.metrics.board().begins("initial", true, resume.start, shown);
         let from = StreamStart {
             slot: resume.start,
-            last_commit: stored.as_ref().and_then(|s| s.position.commit_told()),
+            last_commit: stored.as_ref().and_then(|s| s.position.commit_read()),
+            told: stored.as_ref().and_then(|s| s.position.commit_told()),
             floor: Some(resume.start),
             resume,
             stored,

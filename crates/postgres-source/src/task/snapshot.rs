@@ -352,6 +352,7 @@ impl PostgresTask {
                 resume: Resume::at(begins),
                 slot: lsn,
                 last_commit: None,
+                told: None,
                 floor: slot_existed.then_some(lsn),
                 stored: None,
                 catches_up: None,
