@@ -17,12 +17,14 @@ mod failure;
 mod features;
 mod flow;
 mod handoff;
+mod lost_markers;
 mod pacing;
 mod partition_queue;
 mod requests;
 mod sender;
 mod statistics;
 mod topics;
+mod transaction_log;
 
 use std::sync::Arc;
 use std::time::Duration;

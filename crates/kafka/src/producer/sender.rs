@@ -31,6 +31,7 @@ use super::config::ProducerConfig;
 use super::coordinator::{Coordinator, CoordinatorError, ProducerIdentity, idempotent_identity};
 use super::flow::Flow;
 use super::handoff::{EndOnPanic, Handoff};
+use super::lost_markers;
 use super::pacing::Pacing;
 use super::partition_queue::{Batch, PartitionQueue};
 use super::requests::{Node, Sent};
@@ -125,7 +126,11 @@ impl Sender {
                 let offsets_topic = &transaction.offsets_topic;
                 let left = deadline.saturating_duration_since(Instant::now());
                 topics::existing(&cluster, offsets_topic, left).await?;
-                (Some(Arc::new(coordinator)), identity, version >= 2 && !transaction.force_version_1)
+                let version_2 = version >= 2 && !transaction.force_version_1;
+                if version_2 {
+                    lost_markers::write(&cluster, &transaction.transactional_id, offsets_topic, identity.id).await?;
+                }
+                (Some(Arc::new(coordinator)), identity, version_2)
             }
             None => {
                 let mut attempt = 0;

@@ -8,6 +8,7 @@
 
 pub mod fetch;
 pub mod produce;
+pub mod producers;
 pub mod shape;
 
 use bytes::{Buf, Bytes, BytesMut};

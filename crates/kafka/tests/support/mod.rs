@@ -79,11 +79,16 @@ impl Heard {
 }
 
 pub fn create_topic(bootstrap: &str, name: &str, partitions: i32, replicas: i32, config: &[(&str, &str)]) {
-    let admin: AdminClient<_> = ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
     let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
     for (key, value) in config {
         topic = topic.set(key, value);
     }
+    create(bootstrap, topic);
+}
+
+fn create(bootstrap: &str, topic: NewTopic<'_>) {
+    let (name, partitions) = (topic.name, topic.num_partitions);
+    let admin: AdminClient<_> = ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
     let made = runtime.block_on(admin.create_topics([&topic], &options)).unwrap();
@@ -119,11 +124,23 @@ impl Place {
     }
 
     pub fn replicated(bootstrap: &str, name: &str, partitions: i32, replicas: i32) -> Self {
-        let topic = unique(name);
-        let offsets = format!("{topic}-offsets");
-        create_topic(bootstrap, &topic, partitions, replicas, &[]);
-        create_topic(bootstrap, &offsets, 5, replicas, &[]);
-        let transactional_id = format!("tx-{topic}");
+        let place = Self::named(bootstrap, unique(name));
+        create_topic(bootstrap, &place.topic, partitions, replicas, &[]);
+        create_topic(bootstrap, &place.offsets, 5, replicas, &[]);
+        place
+    }
+
+    /// All of it on one broker, without copies; which one may depend on the transactional id.
+    pub fn on_broker(bootstrap: &str, name: &str, node: impl Fn(&str) -> i32) -> Self {
+        let place = Self::named(bootstrap, unique(name));
+        let node = [node(&place.transactional_id)];
+        create(bootstrap, NewTopic::new(&place.topic, 1, TopicReplication::Variable(&[&node])));
+        create(bootstrap, NewTopic::new(&place.offsets, 5, TopicReplication::Variable(&[&node[..]; 5])));
+        place
+    }
+
+    fn named(bootstrap: &str, topic: String) -> Self {
+        let (offsets, transactional_id) = (format!("{topic}-offsets"), format!("tx-{topic}"));
         Self { bootstrap: bootstrap.into(), topic: topic.into(), offsets, transactional_id }
     }
 
