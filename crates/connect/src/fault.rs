@@ -60,11 +60,13 @@ pub struct Plant {
     pub of_batches: bool,
     /// The simulation of task and offsets has to find it.
     pub of_positions: bool,
+    /// It shows where signals are sent.
+    pub of_signals: bool,
 }
 
 impl Plant {
     const fn new(name: &'static str) -> Plant {
-        Plant { name, of_batches: false, of_positions: false }
+        Plant { name, of_batches: false, of_positions: false, of_signals: false }
     }
 
     const fn of_batches(self) -> Plant {
@@ -73,6 +75,10 @@ impl Plant {
 
     const fn of_positions(self) -> Plant {
         Plant { of_positions: true, ..self }
+    }
+
+    const fn of_signals(self) -> Plant {
+        Plant { of_signals: true, ..self }
     }
 }
 
@@ -100,6 +106,7 @@ pub const PLANTS: &[Plant] = &[
     Plant::new("wrong_kind").of_batches(),
     Plant::new("wrong_transaction").of_batches(),
     Plant::new("gap_after_snapshot"),
+    Plant::new("forget_signal").of_signals(),
 ];
 
 /// The names of those that `are` so.

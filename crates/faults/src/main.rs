@@ -38,6 +38,12 @@ struct Arguments {
     /// No random moments: these places, or those that begin so, in turn.
     #[arg(long, value_delimiter = ',')]
     at: Vec<String>,
+    /// At a place a thread panics, and the worker is killed only when its task is there again.
+    #[arg(long)]
+    panics: bool,
+    /// More of the connector's configuration, `NAME=VALUE`.
+    #[arg(long, value_delimiter = ',')]
+    connector: Vec<String>,
     /// A bug to plant, to see it found (a build with debug assertions).
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(plants(|_| true)))]
     plant: Option<String>,
@@ -82,10 +88,13 @@ fn run(cell: Cell, seed: u64, arguments: &Arguments) -> bool {
     let mut setup = Setup::new(&program, &server);
     setup.bootstrap = cell.log.bootstrap();
     setup.delivery = cell.guarantee.delivery();
+    let connector: Vec<(&str, &str)> = arguments.connector.iter().filter_map(|option| option.split_once('=')).collect();
+    setup.connector = &connector;
     let plant = arguments.plant.as_deref().map(|plant| ("WALSPRING_PLANT", plant));
     setup.environment = plant.as_slice();
-    // What is planted is found without.
-    setup.signals = !arguments.no_points && plant.is_none();
+    // What is planted is found without, but for what shows by them alone.
+    let of_signals = plants(|plant| plant.of_signals).any(|name| arguments.plant.as_deref() == Some(name));
+    setup.signals = !arguments.no_points && (plant.is_none() || of_signals);
     let mut points = points(cell.log == LogKind::Kafka, setup.delivery, setup.signals);
     points.retain(|point| !arguments.no_points && is_wanted(point, &arguments.at));
     let mut random = Random::new(seed);
@@ -94,7 +103,7 @@ fn run(cell: Cell, seed: u64, arguments: &Arguments) -> bool {
         let kills = left.min(arguments.batch);
         left -= kills;
         let mut rig = setup.rig();
-        rig.in_turn = !arguments.at.is_empty();
+        (rig.in_turn, rig.panics) = (!arguments.at.is_empty(), arguments.panics);
         let load = rig.load(LoadOptions {
             seed: random.number(),
             pause: Duration::from_millis(arguments.pause),

@@ -87,6 +87,8 @@ pub struct Rig {
     pub patience: Duration,
     /// [`Rig::kill`] takes the places in turn, and no random moments.
     pub in_turn: bool,
+    /// At a place a thread panics, and the worker goes on until the task is there again.
+    pub panics: bool,
     asked: Option<Asked>,
     _dir: tempfile::TempDir,
 }
@@ -196,6 +198,7 @@ impl Rig {
             delivery: setup.delivery,
             patience: PATIENCE,
             in_turn: false,
+            panics: false,
             asked: setup.signals.then(Asked::default),
             _dir: dir,
         }
@@ -233,7 +236,10 @@ impl Rig {
     /// Waits until the stored offset says that the initial snapshot is over.
     pub fn wait_snapshot_over(&mut self) {
         let end = Instant::now() + self.patience;
-        let is_over = |stored: Value| stored["snapshot"].is_null() && stored[SNAPSHOT_PROGRESS].is_null();
+        let is_over = |stored: Value| {
+            let is_read = stored["snapshot"].is_null() || stored["snapshot_completed"] == true;
+            is_read && stored[SNAPSHOT_PROGRESS].is_null()
+        };
         while !self.stored().is_some_and(is_over) {
             assert!(Instant::now() < end, "the initial snapshot is not over:\n{}", self.program.log());
             std::thread::sleep(Duration::from_millis(50));
@@ -353,7 +359,8 @@ impl Rig {
             let held = n % 10 == 8 && !self.in_turn;
             let to_point = !held && !points.is_empty() && (self.in_turn || random.below(3) == 0);
             let point = to_point.then(|| if self.in_turn { points[n % points.len()] } else { *random.pick(points) });
-            let mut failpoint = point.map(|point| format!("{point}:{}", times(point, random)));
+            let then = if self.panics { ":panic" } else { "" };
+            let mut failpoint = point.map(|point| format!("{point}:{}{then}", times(point, random)));
             match point {
                 Some(point) => self.ask_for(point),
                 None if n % 5 == 0 => self.ask(n % 2 == 0),
@@ -374,6 +381,19 @@ impl Rig {
                 }
                 // Longer than between two status updates: what is confirmed too early is said now.
                 std::thread::sleep(Duration::from_millis(300));
+            } else if to_point && self.panics {
+                let end = Instant::now() + typical + Duration::from_secs(5);
+                // The attempt that panicked, and the one behind it.
+                let goes_on = |log: String| {
+                    let behind =
+                        log.split_once("a thread panicked").map(|(_, behind)| behind.contains("\"streaming\""));
+                    behind.unwrap_or_default()
+                };
+                while !ended && Instant::now() < end {
+                    std::thread::sleep(Duration::from_millis(5));
+                    ended = goes_on(self.program.log_since(logged));
+                }
+                std::thread::sleep(Duration::from_micros(random.below(300_000)));
             } else if to_point {
                 ended = worker.wait(typical + Duration::from_secs(2)).is_some();
             } else if n % 10 == 9 {

@@ -119,6 +119,9 @@ impl Incremental {
 
     /// What the offset says of it.
     pub fn offset(&self) -> Option<SourceOffset> {
+        if fault::planted("forget_signal") {
+            return None;
+        }
         let mut offset = SourceOffset::new();
         self.state.store(&mut offset);
         (!offset.is_empty()).then_some(offset)

@@ -32,6 +32,8 @@ enum Way {
     MidstOnKafka,
     /// Transactions commit while its snapshot is held up.
     HeldSnapshot,
+    /// It ends in the midst of an incremental snapshot that a signal asked for.
+    Asked,
 }
 
 impl Way {
@@ -43,6 +45,7 @@ impl Way {
             "durable_when_sent" => Way::HeldProducer,
             "commit_without_offset" => Way::MidstOnKafka,
             "gap_after_snapshot" => Way::HeldSnapshot,
+            "forget_signal" => Way::Asked,
             _ if plants(|known| known.of_batches && known.name == plant).next().is_some() => Way::Batches,
             _ => Way::Places,
         }
@@ -66,7 +69,7 @@ fn is_found(way: Way, plant: Option<&str>) -> bool {
         setup.delivery = Delivery::AtLeastOnce;
     }
     let limit = match way {
-        Way::Batches => "",
+        Way::Batches | Way::Asked => "",
         Way::Midst | Way::MidstOnKafka => "batch_changes:50,commit_requests:1,transaction_bytes:60000",
         _ => "batch_changes:1,commit_requests:1",
     };
@@ -87,6 +90,7 @@ fn is_found(way: Way, plant: Option<&str>) -> bool {
     if matches!(way, Way::Midst | Way::MidstOnKafka) {
         setup.connector = &none;
     }
+    setup.signals = way == Way::Asked;
     let mut rig = setup.rig();
     if setup.connector != none {
         Load::crossed(&rig.db.url(), 8, 2);
@@ -108,7 +112,7 @@ fn is_found(way: Way, plant: Option<&str>) -> bool {
         return true;
     }
     // Where any row may be lost, so may the last ones, which would be waited for in vain.
-    if plant.is_some_and(|plant| way == Way::Batches || plant == "acknowledge_unwritten") {
+    if plant.is_some_and(|plant| matches!(way, Way::Batches | Way::Asked) || plant == "acknowledge_unwritten") {
         rig.patience = Duration::from_secs(3);
     }
     let verdict = rig.check();
@@ -177,6 +181,13 @@ fn lead(rig: &mut Rig, way: Way, planted: bool) -> Led {
             }
             led.ends += 1;
         }
+        Way::Asked => {
+            rig.wait_snapshot_over();
+            rig.ask(false);
+            // The third of four chunks of a table.
+            end_at(rig, "incremental.rows:3");
+            led.ends += 1;
+        }
         Way::HeldSnapshot => unreachable!("it is the first worker's"),
     }
     led
@@ -228,6 +239,7 @@ fn without_a_bug_nothing_is_found() {
         Way::HeldProducer,
         Way::MidstOnKafka,
         Way::HeldSnapshot,
+        Way::Asked,
     ]);
 }
 
