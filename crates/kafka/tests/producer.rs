@@ -26,7 +26,7 @@ fn records_and_offset_are_committed_together() {
         }
         assert!(heard.wait_durable(50), "the offset is stored with the records");
         place.assert_committed(1, 500);
-        assert_eq!(place.stored_offset(), Some(500));
+        place.assert_stored(500);
         let statistics = producer.handle().statistics();
         assert_eq!(statistics.records, 500);
         assert!(statistics.transactions >= 1 && statistics.retries == 0, "{statistics:?}");
@@ -49,7 +49,7 @@ fn a_cluster_before_the_second_version_of_transactions_commits_too() {
     }
     assert!(heard.wait_durable(100));
     place.assert_committed(2, 1000);
-    assert_eq!(place.stored_offset(), Some(99));
+    place.assert_stored(99);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_ticket_with_nothing_but_an_offset_stores_it_and_an_empty_one_is_durable() {
     let (mut producer, heard) = connect(place.transactional());
     producer.submit(Ticket { number: 1, batches: Vec::new(), offset: Some(offset(77)) }).unwrap();
     assert!(heard.wait_durable(1));
-    assert_eq!(place.stored_offset(), Some(77));
+    place.assert_stored(77);
     producer.submit(Ticket { number: 2, batches: Vec::new(), offset: None }).unwrap();
     heard.wait_durable(2);
     producer.submit(place.ticket(3, 0, 1)).unwrap();
@@ -78,7 +78,7 @@ fn every_codec_is_read_by_librdkafka() {
         producer.submit(place.ticket(2, 20_000, 20_001)).unwrap();
         heard.wait_durable(2);
         place.assert_committed(1, 20_001);
-        assert_eq!(place.stored_offset(), Some(20_001));
+        place.assert_stored(20_001);
     }
 }
 
@@ -265,7 +265,7 @@ fn large_batches_fill_many_requests() {
             read(&place.bootstrap, &place.topic, partition, true).iter().map(|(_, v)| v.len()).collect();
         assert_eq!(sizes, vec![900_000; 40]);
     }
-    assert_eq!(place.stored_offset(), Some(number));
+    place.assert_stored(number);
 }
 
 #[test]

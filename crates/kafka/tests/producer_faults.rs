@@ -36,7 +36,7 @@ fn a_commit_whose_answer_is_lost_is_neither_repeated_nor_forgotten() {
             assert_eq!(proxy.times_left(), 0);
             assert_eq!(producers, 5, "each lost answer ends a producer");
             place.assert_committed(1, 2000);
-            assert_eq!(place.stored_offset(), Some(2000));
+            place.assert_stored(2000);
         }
     }
 }
@@ -85,7 +85,7 @@ fn a_broker_that_is_killed_again_and_again_costs_nothing_but_time() {
             run_as_task(&place, &config, total, 20);
         }
         place.assert_committed(1, total);
-        assert_eq!(place.stored_offset(), Some(total));
+        place.assert_stored(total);
     });
 }
 

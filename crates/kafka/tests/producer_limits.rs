@@ -98,7 +98,7 @@ fn a_coordinator_that_moves_is_followed() {
         broker.start();
     });
     place.assert_committed(1, total);
-    assert_eq!(place.stored_offset(), Some(total));
+    place.assert_stored(total);
 
     markers_of_partitions_without_a_leader(&kafka);
 }
@@ -211,7 +211,7 @@ fn a_broker_whose_disk_is_full_is_waited_for() {
         transaction.bytes_max = 20_000;
     }
     run_as_task(&place, &config, 1000, 10);
-    wait_for("the markers", PATIENCE, || (place.stored_offset() == Some(1000)).then_some(()));
+    place.assert_stored(1000);
     std::thread::scope(|scope| {
         let filling = scope.spawn(|| {
             kafka.broker(0).fill_disk();
@@ -224,7 +224,7 @@ fn a_broker_whose_disk_is_full_is_waited_for() {
             run_as_task(&place, &config, total, 10);
         }
         place.assert_committed(1, total);
-        assert_eq!(place.stored_offset(), Some(total));
+        place.assert_stored(total);
     });
 }
 
@@ -254,6 +254,6 @@ fn a_transaction_whose_markers_are_lost_is_not_sent_twice() {
     });
     assert_eq!(started, Some(1000));
     run_as_task(&place, &config, 2000, 10);
-    wait_for("the markers", PATIENCE, || (place.stored_offset() == Some(2000)).then_some(()));
+    place.assert_stored(2000);
     place.assert_committed(1, 2000);
 }

@@ -1,6 +1,6 @@
 //! Writes the markers of a transaction of ours that the coordinator has decided and whose markers the brokers have lost.
 //!
-//! A coordinator of Kafka 4.2 and later takes a partition that has no leader for one that was deleted, and a transaction
+//! A coordinator of Kafka 4.3 takes a partition that has no leader for one that was deleted, and a transaction
 //! for ended without a marker there (KAFKA-20734). It happens where brokers die: the partition has the transaction open
 //! for good, and a task that reads its offset there would wait for good. What was decided is in the coordinator's log, so
 //! its markers are written now as the coordinator would have (`kafka-transactions.sh abort` writes one the same way, but

@@ -186,15 +186,34 @@ impl Place {
             .collect()
     }
 
-    /// Every partition has the numbers up to `total`, each once and in order.
+    /// Every partition has the numbers up to `total`, each once and in order. A commit is answered before its markers are
+    /// everywhere: they are waited for.
     #[track_caller]
     pub fn assert_committed(&self, partitions: i32, total: u64) {
-        for (partition, found) in self.committed(partitions).into_iter().enumerate() {
+        let begun = Instant::now();
+        let mut committed = self.committed(partitions);
+        while committed.iter().any(|found| (found.len() as u64) < total) && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(50));
+            committed = self.committed(partitions);
+        }
+        for (partition, found) in committed.into_iter().enumerate() {
             let wrong = found.iter().copied().ne(0..total);
             let at = found.iter().zip(0..).position(|(found, expected)| *found != expected).unwrap_or(found.len());
             let near = &found[at.saturating_sub(3)..found.len().min(at + 3)];
             assert!(!wrong, "partition {partition}: {} of {total} records, wrong at {at}: {near:?}", found.len());
         }
+    }
+
+    /// As [`Self::assert_committed`], of the stored offset.
+    #[track_caller]
+    pub fn assert_stored(&self, total: u64) {
+        let begun = Instant::now();
+        let mut stored = self.stored_offset();
+        while stored != Some(total) && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(50));
+            stored = self.stored_offset();
+        }
+        assert_eq!(stored, Some(total));
     }
 
     /// The newest offset that a reader of committed records sees.
@@ -257,6 +276,7 @@ pub fn read(bootstrap: &str, topic: &str, partition: i32, committed: bool) -> Ve
     list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
     consumer.assign(&list).unwrap();
     let mut records = Vec::new();
+    let begun = Instant::now();
     loop {
         match consumer.poll(PATIENCE).expect("a record or the end of the partition") {
             Ok(m) => records.push((m.key().unwrap_or_default().to_vec(), m.payload().unwrap_or_default().to_vec())),
@@ -264,7 +284,7 @@ pub fn read(bootstrap: &str, topic: &str, partition: i32, committed: bool) -> Ve
             // The broker is being killed by the test; librdkafka tries on.
             Err(KafkaError::MessageConsumption(
                 RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown,
-            )) => {}
+            )) => assert!(begun.elapsed() < STUCK_MAX, "{topic}-{partition} cannot be read: its broker stays away"),
             Err(error) => panic!("{error}"),
         }
     }
