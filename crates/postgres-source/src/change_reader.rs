@@ -664,7 +664,8 @@ impl<R: Relations> ChangeReader<R> {
             let record = self.events.message(&prefix, m.content, of_none, lsn, seen_us)?;
             push_record(record, lsn, batch);
             if self.open.is_none() {
-                self.remember(lsn, 1, "MESSAGE");
+                // As in the original no count goes with it: it is alone at its position.
+                self.remember(lsn, 0, "MESSAGE");
             }
         }
         Ok(())

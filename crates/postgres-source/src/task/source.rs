@@ -80,7 +80,8 @@ impl PostgresTask {
         let server = Server::ask(&mut replication)?;
         // The row at that place, and not only all before it.
         let row = u64::from(s.position.inside_transaction);
-        let reach = s.position.lsn.map(|lsn| Lsn(lsn.0 + row)).max(s.position.last_commit).unwrap_or_default();
+        let reach =
+            s.position.lsn.map(|lsn| Lsn(lsn.0.saturating_add(row))).max(s.position.last_commit).unwrap_or_default();
         // On another server's timelines positions say nothing.
         let reach = kept.map_or(reach, |kept| reach.max(kept.reached).max(kept.read));
         let mut found = compare(&server, kept, reach, |timeline| server.left(timeline, &mut replication))?;
@@ -109,7 +110,15 @@ impl PostgresTask {
     ) -> Result<Place, TaskError> {
         let (name, strategy) = (&self.config.typed.slot.name, self.strategy());
         let position = &stored.position;
-        let at = position.last_commit.or(position.lsn).unwrap_or_default();
+        let at = position.last_commit.or(position.lsn);
+        if at.is_none() && slot.is_some() {
+            tracing::warn!(
+                "the stored offset says no position ({}); the stream goes on where slot {name} stands",
+                stored.text
+            );
+            return kept.map_or(Ok(()), |kept| self.check_slot_of(kept, slot)).map(|()| Place::Stored);
+        }
+        let at = at.unwrap_or_default();
         let slot = match slot {
             None if strategy.follows_slot => {
                 tracing::warn!(

@@ -208,6 +208,40 @@ fn from_offsets_as_the_original_stores_them() {
     check("after a snapshot", &snapshot, 3);
 }
 
+/// Beside the position of a message in a transaction it stores the count of the row before, and that row's as `lsn_proc`.
+#[test]
+fn from_an_offset_of_the_original_at_a_message_behind_a_copy() {
+    let db = prepared(15);
+    connector(&db, 1).streaming(None).close();
+    let mut session = db.connect();
+    session.batch_execute("begin").unwrap();
+    let mut copy = session.copy_in("copy a from stdin").unwrap();
+    writeln!(copy, "1\tcopied\n2\tcopied\n3\tcopied").unwrap();
+    copy.finish().unwrap();
+    session.batch_execute("select pg_logical_emit_message(true, 'app', 'in'); insert into a values (4, 'x')").unwrap();
+    session.batch_execute("commit").unwrap();
+    db.sql(&format!("insert into a values (5, '{END}')"));
+    let mut source = connector(&db, 1).streaming(None);
+    let (all, offsets) = read(&mut source);
+    source.close();
+    let at = offsets.iter().position(|(_, offset)| offset["messageType"] == "MESSAGE").expect("the message");
+    let (row, mut message) = (&offsets[at - 1].1, offsets[at].1.clone());
+    assert_eq!(number(row, "lsn_events_processed"), Some(3));
+    for (field, of) in [("lsn_proc", "lsn"), ("lsn_events_processed", "lsn_events_processed")] {
+        message.insert(field.into(), row[of].clone());
+    }
+    let typed = |json: &str| serde_json::from_str::<SourceOffset>(json).expect("an offset");
+    // One without a position tells of nothing that was sent.
+    for (offset, sent) in [(message, offsets[at].0), (typed(r#"{"txId":1}"#), 0)] {
+        let mut source = connector(&db, 100).streaming(Some(&offset));
+        assert_eq!(source.events_until("the end", is_end), all[sent..], "{offset:?}");
+        source.close();
+    }
+    let beyond = typed(r#"{"lsn":-1,"lsn_proc":-1,"messageType":"INSERT","txId":1}"#);
+    let refusal = connector(&db, 1).refusal(Some(&beyond));
+    assert!(!refusal.is_transient() && refusal.to_string().contains("log ends at"), "{refusal}");
+}
+
 #[test]
 fn an_offset_in_a_transaction_survives_heartbeats_that_come_before_it_does() {
     let db = prepared(15);

@@ -1,0 +1,34 @@
+--@ rest PUT /connectors/${name}/stop
+--@ wait_status STOPPED
+--@ wait_inactive
+begin; insert into t values (1, 'a'); insert into t values (2, 'b'); commit;
+insert into t values (3, 'c');
+--@ set at select lsn - '0/0' from pg_logical_slot_peek_binary_changes('${name}', null, null, 'proto_version', '1', 'publication_names', '${name}', 'messages', 'true') where get_byte(data, 0) = ascii('I') limit 1
+--@ set xid select xid from pg_logical_slot_peek_binary_changes('${name}', null, null, 'proto_version', '1', 'publication_names', '${name}', 'messages', 'true') where get_byte(data, 0) = ascii('I') limit 1
+--@ set begin select lsn - '0/0' from pg_logical_slot_peek_binary_changes('${name}', null, null, 'proto_version', '1', 'publication_names', '${name}', 'messages', 'true') where get_byte(data, 0) = ascii('B') limit 1
+--@ set end select ('x' || encode(substr(data, 11, 8), 'hex'))::bit(64)::bigint from pg_logical_slot_peek_binary_changes('${name}', null, null, 'proto_version', '1', 'publication_names', '${name}', 'messages', 'true') where get_byte(data, 0) = ascii('C') limit 1
+--@ rest PATCH /connectors/${name}/offsets {"offsets": [{"partition": {"server": "${name}"}, "offset": {"lsn": ${at}, "lsn_proc": ${at}, "messageType": "INSERT", "txId": ${xid}}}]}
+--@ rest PUT /connectors/${name}/resume
+--@ wait_restreaming
+--@ drain
+--@ rest PUT /connectors/${name}/stop
+--@ wait_status STOPPED
+--@ wait_inactive
+--@ rest PATCH /connectors/${name}/offsets {"offsets": [{"partition": {"server": "${name}"}, "offset": {"lsn": ${at}, "lsn_proc": ${at}, "txId": ${xid}, "ts_usec": 1700000000000000}}]}
+--@ rest PUT /connectors/${name}/resume
+--@ wait_restreaming
+--@ drain
+--@ rest PUT /connectors/${name}/stop
+--@ wait_status STOPPED
+--@ wait_inactive
+--@ rest PATCH /connectors/${name}/offsets {"offsets": [{"partition": {"server": "${name}"}, "offset": {"lsn": ${begin}, "lsn_proc": ${begin}, "messageType": "BEGIN", "txId": ${xid}, "ts_usec": 1700000000000000}}]}
+--@ rest PUT /connectors/${name}/resume
+--@ wait_restreaming
+--@ drain
+--@ rest PUT /connectors/${name}/stop
+--@ wait_status STOPPED
+--@ wait_inactive
+--@ rest PATCH /connectors/${name}/offsets {"offsets": [{"partition": {"server": "${name}"}, "offset": {"lsn": ${end}, "lsn_proc": ${end}, "messageType": "COMMIT", "txId": ${xid}, "ts_usec": 1700000000000000, "of_nobody": "x"}}]}
+--@ rest PUT /connectors/${name}/resume
+--@ wait_restreaming
+--@ drain
