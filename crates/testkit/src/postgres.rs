@@ -244,20 +244,29 @@ impl TempDatabase {
 
 impl Drop for TempDatabase {
     fn drop(&mut self) {
+        // All in one session: each is a process of the server, and there are hundreds of tests.
+        let drop = || self.server.try_connect("postgres").map(|mut client| self.drop_in(&mut client));
+        // A server that the test stopped keeps its database until it is deleted as a whole.
+        let _ = std::thread::scope(|scope| scope.spawn(drop).join());
+    }
+}
+
+impl TempDatabase {
+    fn drop_in(&self, client: &mut Client) {
         let slots = format!("from pg_replication_slots where database = '{}'", self.name);
+        let end = format!("select pg_terminate_backend(active_pid) {slots} and active");
+        let drop = format!("select pg_drop_replication_slot(slot_name) {slots} and not active");
         // An active slot cannot be dropped, and its walsender needs a moment to go.
         let limit = Instant::now() + SLOT_WAIT;
         while Instant::now() < limit {
-            let end = format!("select pg_terminate_backend(active_pid) {slots} and active");
-            let drop = format!("select pg_drop_replication_slot(slot_name) {slots} and not active");
-            let _ = self.server.try_sql("postgres", &end);
-            let _ = self.server.try_sql("postgres", &drop);
-            match self.server.try_sql("postgres", &format!("select 1 {slots}")) {
-                Ok(rows) if !rows.is_empty() => std::thread::sleep(Duration::from_millis(10)),
-                _ => break,
+            let _ = client.simple_query(&end);
+            let _ = client.simple_query(&drop);
+            let left = client.simple_query(&format!("select 1 {slots}")).unwrap_or_default();
+            if !left.iter().any(|message| matches!(message, SimpleQueryMessage::Row(_))) {
+                break;
             }
+            std::thread::sleep(Duration::from_millis(10));
         }
-        // A server that the test stopped keeps its database until it is deleted as a whole.
-        let _ = self.server.try_sql("postgres", &format!("drop database if exists {} with (force)", self.name));
+        let _ = client.simple_query(&format!("drop database if exists {} with (force)", self.name));
     }
 }

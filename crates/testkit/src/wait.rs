@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// to be it does not say.
 const LEAST: Duration = Duration::from_secs(60);
 
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(30);
+
 /// Asks `ready` until it answers, and panics after `timeout`, or a minute where that is longer. For what gives no signal of
 /// its own: where there is a channel, a notification or a blocking read, wait on that.
 #[track_caller]
@@ -16,6 +19,7 @@ pub fn wait_for<T>(what: &str, timeout: Duration, mut ready: impl FnMut() -> Opt
             return value;
         }
         assert!(start.elapsed() < timeout, "waited {timeout:?} for {what}");
-        std::thread::sleep(Duration::from_millis(10));
+        // What is asked is often a new session of a server, which has other things to do.
+        std::thread::sleep((start.elapsed() / 20).clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
     }
 }
