@@ -111,17 +111,6 @@ async fn decision_on(
     producer_id: i64,
     open: OpenTransaction,
 ) -> Result<Decision, Trouble> {
-    // Of two transactions one may be decided this way and one that, and a marker ends both.
-    let mut is_one = true;
-    read(cluster, offsets_topic, open.partition, open.kafka_offset, |batch| {
-        let ours = !batch.is_control() && batch.producer_id() == producer_id;
-        is_one &= !ours || batch.producer_epoch() == open.producer_epoch;
-        Ok(())
-    })
-    .await?;
-    if !is_one {
-        return Err(Trouble::NotKnown);
-    }
     let log: Arc<str> = transaction_log::TOPIC.into();
     cluster.refresh(std::slice::from_ref(&log), false).await?;
     let partitions = match cluster.topic(&log) {
@@ -154,23 +143,39 @@ async fn write_all(
     producer_epoch: i16,
     decision: &Decision,
 ) -> Result<usize, Trouble> {
-    let (offsets, others): (Vec<_>, Vec<_>) =
-        existing(cluster, decision).await?.into_iter().partition(|(topic, _)| **topic == *offsets_topic);
-    let mut written = 0;
-    for partitions in [others, offsets] {
-        let open = open_in(cluster, &partitions, producer_id).await?;
-        if let Some((topic, other)) = open.iter().find(|(_, open)| open.producer_epoch != producer_epoch) {
-            return Err(Trouble::OtherEpoch { topic: topic.clone(), partition: other.partition });
-        }
-        for (topic, open) in open {
-            let leader = cluster.leader(&topic, open.partition).ok_or(ResponseError::LeaderNotAvailable)?;
-            let request = producers::marker(&topic, producer_id, decision.marker_epoch, &open, decision.commit);
-            let answer = cluster.connection(leader).await?.call(&request).await?;
-            producers::is_written(&answer)?;
-            written += 1;
+    let mut open = open_in(cluster, &existing(cluster, decision).await?, producer_id).await?;
+    // The offsets last.
+    open.sort_by_key(|(topic, _)| **topic == *offsets_topic);
+    for (topic, open) in &open {
+        let is_one = is_of_one_epoch(cluster, topic, open, producer_id).await?;
+        if open.producer_epoch != producer_epoch || !is_one {
+            return Err(Trouble::OtherEpoch { topic: topic.clone(), partition: open.partition });
         }
     }
-    Ok(written)
+    for (topic, open) in &open {
+        let leader = cluster.leader(topic, open.partition).ok_or(ResponseError::LeaderNotAvailable)?;
+        let request = producers::marker(topic, producer_id, decision.marker_epoch, open, decision.commit);
+        let answer = cluster.connection(leader).await?.call(&request).await?;
+        producers::is_written(&answer)?;
+    }
+    Ok(open.len())
+}
+
+/// Of two transactions one may have been decided this way and one that, and a marker ends both.
+async fn is_of_one_epoch(
+    cluster: &Cluster,
+    topic: &str,
+    open: &OpenTransaction,
+    producer_id: i64,
+) -> Result<bool, Trouble> {
+    let mut is_one = true;
+    read(cluster, topic, open.partition, open.kafka_offset, |batch| {
+        let ours = !batch.is_control() && batch.producer_id() == producer_id;
+        is_one &= !ours || batch.producer_epoch() == open.producer_epoch;
+        Ok(())
+    })
+    .await?;
+    Ok(is_one)
 }
 
 /// The decided partitions that still are.
