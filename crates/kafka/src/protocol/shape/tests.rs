@@ -109,6 +109,26 @@ fn fetched(version: i16) -> FetchResponse {
     FetchResponse::default().with_responses(vec![topic.clone(), topic])
 }
 
+fn described() -> DescribeProducersResponse {
+    use describe_producers_response::*;
+    let producer = ProducerState::default().with_producer_id(ProducerId(4)).with_current_txn_start_offset(9);
+    let partition = PartitionResponse::default()
+        .with_error_message(Some(text("why")))
+        .with_active_producers(vec![producer.clone(), producer]);
+    let topic = TopicResponse::default().with_name(TopicName(text("t"))).with_partitions(vec![partition]);
+    DescribeProducersResponse::default().with_topics(vec![topic.clone(), topic])
+}
+
+fn marked() -> WriteTxnMarkersResponse {
+    use write_txn_markers_response::*;
+    let partition = WritableTxnMarkerPartitionResult::default().with_partition_index(3);
+    let topic = WritableTxnMarkerTopicResult::default()
+        .with_name(TopicName(text("t")))
+        .with_partitions(vec![partition.clone(), partition]);
+    let marker = WritableTxnMarkerResult::default().with_producer_id(ProducerId(4)).with_topics(vec![topic]);
+    WriteTxnMarkersResponse::default().with_markers(vec![marker.clone(), marker])
+}
+
 fn every_version<R: Request>(make: impl Fn(i16) -> R::Response) -> Vec<(i16, Bytes)>
 where
     R::Response: Encodable + std::fmt::Debug + PartialEq,
@@ -130,6 +150,8 @@ fn responses_have_their_shapes_in_every_version() {
     every_version::<FindCoordinatorRequest>(coordinator);
     every_version::<AddPartitionsToTxnRequest>(|_| added());
     every_version::<DescribeConfigsRequest>(configs);
+    every_version::<DescribeProducersRequest>(|_| described());
+    every_version::<WriteTxnMarkersRequest>(|_| marked());
     every_version::<FetchRequest>(fetched);
     every_version::<SaslHandshakeRequest>(|_| {
         SaslHandshakeResponse::default().with_mechanisms(vec![text("PLAIN"), text("SCRAM-SHA-256")])
@@ -179,6 +201,8 @@ proptest! {
         }
         for version in 0..=4 {
             let _ = decode_response::<ApiVersionsRequest>(damage(&frame(&api_versions(version), version)), version);
+            let _ = decode_response::<DescribeProducersRequest>(damage(&frame(&described(), 0)), 0);
+            let _ = decode_response::<WriteTxnMarkersRequest>(damage(&frame(&marked(), 1)), 1);
             let _ = decode_response::<DescribeConfigsRequest>(damage(&frame(&configs(version.max(1)), version.max(1))), version.max(1));
             let _ = decode_response::<FindCoordinatorRequest>(damage(&frame(&coordinator(version), version)), version);
         }
