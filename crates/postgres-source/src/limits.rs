@@ -21,7 +21,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            quiet_bytes: 16 * 1024 * 1024,
+            quiet_bytes: walspring_connect::fault::limit("quiet_bytes", 16 * 1024 * 1024) as u64,
             quiet_interval: Duration::from_secs(60),
             batch_bytes: 256 * 1024,
             batch_changes: walspring_connect::fault::limit("batch_changes", 16 * 1024),
